@@ -1,0 +1,198 @@
+package resp
+
+import (
+	"strconv"
+	"strings"
+)
+
+// writerKeep is the largest buffer, in bytes, that a Writer holds on to when it
+// is reset: enough for nearly every reply, small enough for thousands of idle
+// connections.
+const writerKeep = 64 << 10
+
+// Writer builds replies in memory, in protocol 2 or 3. What only protocol 3 can
+// say is written in protocol 2 as Redis does it. The zero Writer is empty and
+// speaks protocol 2. The aggregate methods (Array, Map, Set, Push) write a
+// header; the caller then writes the elements.
+type Writer struct {
+	buf   []byte
+	resp3 bool
+}
+
+// SetProto chooses the protocol, 2 or 3, of what is written from now on.
+func (w *Writer) SetProto(v int) { w.resp3 = v >= 3 }
+
+// Proto returns the protocol, 2 or 3.
+func (w *Writer) Proto() int {
+	if w.resp3 {
+		return 3
+	}
+	return 2
+}
+
+// Bytes returns what has been written since Reset. It is valid until the next
+// method that changes the Writer.
+func (w *Writer) Bytes() []byte { return w.buf }
+
+// Len returns the number of bytes written since Reset.
+func (w *Writer) Len() int { return len(w.buf) }
+
+// Truncate goes back to n bytes, a Len taken since the last Reset.
+func (w *Writer) Truncate(n int) { w.buf = w.buf[:n] }
+
+// Reset empties the Writer and keeps the protocol. A buffer that has grown large
+// is given back to the garbage collector.
+func (w *Writer) Reset() {
+	if cap(w.buf) > writerKeep {
+		w.buf = nil
+		return
+	}
+	w.buf = w.buf[:0]
+}
+
+// Simple writes a simple string. s must hold no CR or LF; they become spaces.
+func (w *Writer) Simple(s string) {
+	w.buf = append(w.buf, '+')
+	w.line(s)
+}
+
+// OK writes the simple string OK.
+func (w *Writer) OK() { w.buf = append(w.buf, "+OK\r\n"...) }
+
+// Error writes an error. s is the whole text, code first and without the leading
+// minus. CR and LF at either end are dropped, those inside become spaces.
+func (w *Writer) Error(s string) {
+	w.buf = append(w.buf, '-')
+	w.line(strings.Trim(s, "\r\n"))
+}
+
+// Int writes an integer.
+func (w *Writer) Int(n int64) { w.header(':', n) }
+
+// Bulk writes a bulk string; nil is the empty string.
+func (w *Writer) Bulk(b []byte) {
+	w.header('$', int64(len(b)))
+	w.buf = append(w.buf, b...)
+	w.end()
+}
+
+// BulkString writes a bulk string.
+func (w *Writer) BulkString(s string) {
+	w.header('$', int64(len(s)))
+	w.buf = append(w.buf, s...)
+	w.end()
+}
+
+// Null writes the absence of a string; in protocol 3 there is but one null.
+func (w *Writer) Null() { w.either("$-1\r\n", "_\r\n") }
+
+// NullArray writes the absence of an array; in protocol 3 there is but one null.
+func (w *Writer) NullArray() { w.either("*-1\r\n", "_\r\n") }
+
+// Array begins an array of n elements.
+func (w *Writer) Array(n int) { w.header('*', int64(n)) }
+
+// Map begins a map of n pairs, in protocol 2 an array of 2n elements.
+func (w *Writer) Map(n int) {
+	if w.resp3 {
+		w.header('%', int64(n))
+		return
+	}
+	w.header('*', 2*int64(n))
+}
+
+// Set begins a set of n elements, in protocol 2 an array.
+func (w *Writer) Set(n int) { w.aggregate('~', n) }
+
+// Push begins an out-of-band message of n elements, in protocol 2 an array.
+func (w *Writer) Push(n int) { w.aggregate('>', n) }
+
+// Double writes a number as [FormatDouble] prints it, in protocol 2 as a bulk
+// string.
+func (w *Writer) Double(f float64) {
+	var tmp [32]byte
+	digits := AppendDouble(tmp[:0], f)
+	if !w.resp3 {
+		w.Bulk(digits)
+		return
+	}
+	w.buf = append(w.buf, ',')
+	w.buf = append(w.buf, digits...)
+	w.end()
+}
+
+// Bool writes a truth value, in protocol 2 the integer 1 or 0.
+func (w *Writer) Bool(b bool) {
+	if b {
+		w.either(":1\r\n", "#t\r\n")
+		return
+	}
+	w.either(":0\r\n", "#f\r\n")
+}
+
+// BigNumber writes an integer of any size, given in decimal, in protocol 2 as a
+// bulk string. CR and LF in s become spaces.
+func (w *Writer) BigNumber(s string) {
+	if !w.resp3 {
+		w.BulkString(s)
+		return
+	}
+	w.buf = append(w.buf, '(')
+	w.line(s)
+}
+
+// Verbatim writes text for people, in protocol 2 as a bulk string. format has
+// three bytes, such as "txt" or "mkd"; a shorter one is filled up with spaces and
+// a longer one cut.
+func (w *Writer) Verbatim(format, s string) {
+	if !w.resp3 {
+		w.BulkString(s)
+		return
+	}
+	w.header('=', int64(len(s))+4)
+	format = (format + "   ")[:3]
+	w.buf = append(w.buf, format...)
+	w.buf = append(w.buf, ':')
+	w.buf = append(w.buf, s...)
+	w.end()
+}
+
+// Raw writes bytes that are already encoded, in the protocol in force.
+func (w *Writer) Raw(b []byte) { w.buf = append(w.buf, b...) }
+
+// aggregate begins n elements of a type that protocol 2 calls an array.
+func (w *Writer) aggregate(kind byte, n int) {
+	if !w.resp3 {
+		kind = '*'
+	}
+	w.header(kind, int64(n))
+}
+
+func (w *Writer) either(resp2, resp3 string) {
+	if w.resp3 {
+		w.buf = append(w.buf, resp3...)
+		return
+	}
+	w.buf = append(w.buf, resp2...)
+}
+
+func (w *Writer) header(kind byte, n int64) {
+	w.buf = append(w.buf, kind)
+	w.buf = strconv.AppendInt(w.buf, n, 10)
+	w.end()
+}
+
+// line writes s and the line's end. A CR or LF within s would end the line early
+// and let whoever chose s forge further replies.
+func (w *Writer) line(s string) {
+	from := len(w.buf)
+	w.buf = append(w.buf, s...)
+	for i, c := range w.buf[from:] {
+		if c == '\r' || c == '\n' {
+			w.buf[from+i] = ' '
+		}
+	}
+	w.end()
+}
+
+func (w *Writer) end() { w.buf = append(w.buf, '\r', '\n') }
