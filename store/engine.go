@@ -1,0 +1,74 @@
+package store
+
+import "context"
+
+// Engine is an MVCCStore with what a transaction layer needs besides: versions
+// with their timestamps, scans that stream, and many commits in one write.
+// Both stores of this package implement it.
+type Engine interface {
+	MVCCStore
+	RetentionController
+
+	// VersionAt returns the newest version of key at or below ts, whatever its
+	// state: a tombstone and an expired version are returned too, and the
+	// boolean reports whether there is any. The caller owns the value.
+	VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error)
+
+	// WalkAt calls fn for every key of span with its newest version at or below
+	// ts, in the given order, until fn returns false. Tombstones are left out;
+	// expired versions are not: the caller judges ExpireAt at a moment of its
+	// own. key and v.Value are valid only during the call.
+	WalkAt(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) bool) error
+
+	// Stage writes commits, in order, as one atomic batch of the engine. Each keeps
+	// its own commit timestamp. When Stage returns, reads at those timestamps
+	// see them; a crash can still take them back until Staged.Wait has returned.
+	// A commit that conflicts makes the whole call fail with a
+	// *WriteConflictError and changes nothing.
+	Stage(ctx context.Context, commits []Commit) (Staged, error)
+
+	// LastAppliedIndex returns the highest applied index that was recorded.
+	LastAppliedIndex() uint64
+}
+
+// Commit is one transaction as Stage takes it.
+type Commit struct {
+	TS        uint64            // commit timestamp of every mutation; above 0
+	Mutations []*KVPairMutation // of two of one key the later wins
+	// Check, if not nil, is verified against everything committed before,
+	// atomically with the write.
+	Check *Check
+}
+
+// Check is what an optimistic transaction has relied on: nothing it wrote or
+// read has a version newer than StartTS.
+type Check struct {
+	StartTS    uint64
+	ReadKeys   [][]byte
+	ReadRanges []Span
+}
+
+// Staged is a batch on its way to the disk.
+type Staged interface {
+	// Wait returns when the batch is durable and LastCommitTS has reached its
+	// highest timestamp. Batches become durable in the order they were staged.
+	// Wait is called exactly once. An error is final: the store can no longer promise
+	// durability and refuses writes from then on.
+	Wait() error
+}
+
+// Span is a range of keys, [Start, End). A nil End is unbounded, a nil or empty Start is
+// the first key, and an empty non-nil End covers nothing.
+type Span struct{ Start, End []byte }
+
+// PrefixSpan covers every key that begins with prefix, and no other.
+func PrefixSpan(prefix []byte) Span { return Span{Start: prefix, End: prefixEnd(prefix)} }
+
+// Order is the direction of a scan.
+type Order bool
+
+// The two directions of a scan.
+const (
+	Ascending  Order = false
+	Descending Order = true
+)

@@ -1,0 +1,182 @@
+package store
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// pebbleStore keeps versions in a folder, one row of the engine per version.
+//
+// Lock order: restoring, compaction.running, apply, publish, open snapshots.
+// Readers take none of them.
+type pebbleStore struct {
+	dir       string                // immutable, as are all fields up to gate
+	fs        vfs.FS                // where dir is
+	log       *slog.Logger          // never nil
+	cacheSize int64                 // bytes
+	fsmMode   *FSMSyncMode          // nil until the environment has been read
+	fsmSync   bool                  // Raft writes are fsynced before they return
+	tune      func(*pebble.Options) // nil but in tests
+	engine    *pebble.Options
+	lock      *pebble.Lock
+	db        *pebble.DB
+
+	gate      *gate
+	conflicts conflictCounts
+
+	lastCommitTS atomic.Uint64 // of what is durable, or applied on the Raft path
+	floor        atomic.Uint64 // durable before it shows here; no version it needs is gone
+	appliedIndex atomic.Uint64
+	failed       atomic.Pointer[error] // set once; from then on nothing is written
+
+	// apply serialises writes: a conflict check and the batch that relies on it
+	// are one step. No fsync happens under it.
+	apply struct {
+		sync.Mutex
+		stagedTS     uint64 // highest commit timestamp handed to the engine
+		stagedFloor  uint64 // highest floor handed to the engine
+		stagedIndex  uint64 // highest applied index handed to the engine
+		epoch        uint64 // number of restores; what was staged in an earlier one is replaced
+		writtenBelow uint64 // number of writes with a timestamp at or below the floor
+	}
+
+	// publish guards the move of lastCommitTS and floor against a restore.
+	publish struct {
+		sync.Mutex
+		epoch uint64
+	}
+
+	restoring  sync.Mutex // held by Restore from its first byte to its end
+	compaction compaction
+	snapshots  struct {
+		sync.Mutex
+		open map[*pebbleSnapshot]struct{}
+	}
+}
+
+var _ Engine = (*pebbleStore)(nil)
+
+// PebbleStoreOption configures the store that NewPebbleStore returns.
+type PebbleStoreOption func(*pebbleStore)
+
+// FSMSyncMode says whether a write of the Raft path is fsynced.
+type FSMSyncMode string
+
+// The modes of the Raft path.
+const (
+	FSMSync   FSMSyncMode = "sync"   // durable before the call returns
+	FSMNoSync FSMSyncMode = "nosync" // left to the caller's log, which can replay it
+)
+
+// fsmSyncModeVariable is the environment variable that NewPebbleStore reads
+// once, unless WithFSMSyncMode has been given.
+const fsmSyncModeVariable = "ELASTICKV_FSM_SYNC_MODE"
+
+// defaultCacheSize suits a small machine; a dedicated one wants a quarter of
+// its memory.
+const defaultCacheSize = 128 << 20
+
+// WithPebbleLogger sets the logger; the default discards. nil changes nothing.
+func WithPebbleLogger(l *slog.Logger) PebbleStoreOption {
+	return func(s *pebbleStore) {
+		if l != nil {
+			s.log = l
+		}
+	}
+}
+
+// WithCacheSize sets the size in bytes of the cache of decoded blocks; 0 or less
+// leaves the default of 128 MiB. Too small a cache makes every read decode a block.
+func WithCacheSize(bytes int64) PebbleStoreOption {
+	return func(s *pebbleStore) {
+		if bytes > 0 {
+			s.cacheSize = bytes
+		}
+	}
+}
+
+// WithFSMSyncMode overrides ELASTICKV_FSM_SYNC_MODE.
+func WithFSMSyncMode(mode FSMSyncMode) PebbleStoreOption {
+	return func(s *pebbleStore) { s.fsmMode = &mode }
+}
+
+// WithFS puts the folder on another file system than the machine's: one in
+// memory, or one that injects faults. nil changes nothing.
+func WithFS(fs vfs.FS) PebbleStoreOption {
+	return func(s *pebbleStore) {
+		if fs != nil {
+			s.fs = fs
+		}
+	}
+}
+
+// NewPebbleStore opens the store in dir, which is created, for its owner only, if it does
+// not exist. The result implements Engine. It fails with ErrFolderLocked,
+// ErrForeignFolder, ErrNewerFormat or ErrDamagedFolder and then has changed
+// nothing in a folder that it did not create.
+func NewPebbleStore(dir string, opts ...PebbleStoreOption) (MVCCStore, error) {
+	s := &pebbleStore{
+		dir:       dir,
+		fs:        vfs.Default,
+		log:       slog.New(slog.DiscardHandler),
+		cacheSize: defaultCacheSize,
+		gate:      newGate(),
+	}
+	s.snapshots.open = map[*pebbleSnapshot]struct{}{}
+	s.compaction.running = make(chan struct{}, 1)
+	for _, opt := range opts {
+		opt(s)
+	}
+	if s.fsmMode == nil {
+		mode := FSMSyncMode(os.Getenv(fsmSyncModeVariable))
+		s.fsmMode = &mode
+	}
+	s.fsmSync = parseFSMSyncMode(*s.fsmMode, s.log)
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// LastCommitTS implements MVCCStore.
+func (s *pebbleStore) LastCommitTS() uint64 { return s.lastCommitTS.Load() }
+
+// LastAppliedIndex implements Engine.
+func (s *pebbleStore) LastAppliedIndex() uint64 { return s.appliedIndex.Load() }
+
+// MinRetainedTS implements RetentionController.
+func (s *pebbleStore) MinRetainedTS() uint64 { return s.floor.Load() }
+
+// WriteConflictCountsByPrefix implements MVCCStore.
+func (s *pebbleStore) WriteConflictCountsByPrefix() map[string]uint64 { return s.conflicts.snapshot() }
+
+// enter lets a call in, which must then leave by s.gate.leave.
+func (s *pebbleStore) enter() error {
+	if !s.gate.enter() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Close implements MVCCStore. It ends open snapshots, waits for calls that are
+// inside and makes everything durable. Closing twice is harmless.
+func (s *pebbleStore) Close() error {
+	if !s.gate.shut() {
+		return nil
+	}
+	s.closeSnapshots()
+	err := s.db.Close()
+	if lockErr := s.lock.Close(); err == nil {
+		err = lockErr
+	}
+	if err != nil {
+		return fmt.Errorf("store: close %s: %w", s.dir, oneLine{err})
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package store_test
+
+import (
+	"flag"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/elastickv/elastickv/store"
+	"github.com/elastickv/elastickv/store/storetest"
+)
+
+func openPebbleWith(t *testing.T, opts ...store.PebbleStoreOption) store.Engine {
+	t.Helper()
+	s, err := store.NewPebbleStore("db", append(opts, store.WithFS(vfs.NewMem()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s.(store.Engine)
+}
+
+func openPebble(t *testing.T) store.Engine { return openPebbleWith(t) }
+
+func openPebbleTiny(t *testing.T) store.Engine { return openPebbleWith(t, store.WithTinyTables()) }
+
+func openPebbleRestless(t *testing.T) store.Engine {
+	return store.NewRestless(t, openPebbleWith(t, store.WithTinyTables()))
+}
+
+func TestPebble(t *testing.T) { storetest.Run(t, openPebble) }
+
+func TestPebbleTinyTables(t *testing.T) { storetest.Run(t, openPebbleTiny) }
+
+func TestPebbleModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebble)
+}
+
+func TestPebbleRestlessModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebbleRestless)
+}
+
+// limitChecks makes random tests shorter where they are slow: under the race
+// detector the engine checks itself at every step. A number of checks that was
+// asked for stands.
+func limitChecks(t *testing.T) {
+	checks := flag.Lookup("rapid.checks")
+	if !store.RaceEnabled || checks.Value.String() != checks.DefValue {
+		return
+	}
+	if err := checks.Value.Set("10"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = checks.Value.Set(checks.DefValue) })
+}
+
+// The raft path without fsync is the same store to whoever looks at it.
+func TestPebbleNoSync(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Engine {
+		return openPebbleWith(t, store.WithFSMSyncMode(store.FSMNoSync))
+	})
+}

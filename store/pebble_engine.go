@@ -1,0 +1,132 @@
+package store
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// engineFormat is pinned, not "the newest", so that a new release of the engine
+// cannot make a folder unreadable for the release before by merely opening it.
+const engineFormat = pebble.FormatValueSeparation // part of the format
+
+// engineOptions returns the options the engine is opened with.
+func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Options {
+	log := logger.log
+	o := &pebble.Options{
+		FS:                 fs,
+		Comparer:           keyComparer,
+		FormatMajorVersion: engineFormat,
+		CacheSize:          cacheSize,
+		Logger:             logger,
+
+		// Large memtables absorb rewrites of hot keys before they reach a
+		// table. The engine starts at 256 KiB and doubles, so that a small
+		// store does not pay for them.
+		MemTableSize:                64 << 20,
+		MemTableStopWritesThreshold: 4,
+
+		// Compact early, because every sublevel of L0 costs each point read
+		// one more filter probe; stop writers late, because a burst is better
+		// absorbed than refused.
+		L0CompactionThreshold: 2,
+		L0StopWritesThreshold: 1000,
+		LBaseMaxBytes:         64 << 20,
+		FlushSplitBytes:       2 << 20,
+
+		// Half of the processors may compact; the rest serves.
+		CompactionConcurrencyRange: func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
+
+		// Writes that are not fsynced one by one still reach the disk in
+		// steps, not in one long stall.
+		WALBytesPerSync: 512 << 10,
+	}
+	// Small tables at the top keep compactions short; the engine doubles per level.
+	o.TargetFileSizes[0] = 4 << 20
+	for i := range o.Levels {
+		l := &o.Levels[i]
+		// A point read decodes one block: large blocks compress better, small
+		// ones read faster.
+		l.BlockSize = 8 << 10
+		l.IndexBlockSize = 64 << 10
+		// Ten bits per bound, one false positive in a hundred. The filter holds
+		// bounds and not rows, so one probe answers for all versions.
+		l.FilterPolicy = bloom.FilterPolicy(10)
+		// Upper levels are rewritten soon and hold a tenth of the data.
+		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	}
+	o.Levels[len(o.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.BalancedCompression }
+	// A restore takes effect in one edit of the manifest, not by way of the log.
+	o.Experimental.DisableIngestAsFlushable = func() bool { return true }
+	o.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) {
+			log.Error("store engine: background work failed and is retried", slog.Any("err", oneLine{err}))
+		},
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
+			log.Warn("store engine: writes wait for background work", slog.String("reason", i.Reason))
+		},
+		WriteStallEnd: func() { log.Info("store engine: writes go on") },
+	}
+	o.EnsureDefaults()
+	return o
+}
+
+// engineLogger hands the engine's messages to a slog.Logger: its running
+// commentary at debug level only.
+type engineLogger struct {
+	log    *slog.Logger
+	opened atomic.Bool // the engine is in use
+}
+
+// Infof implements pebble.Logger.
+func (l *engineLogger) Infof(format string, args ...any) { l.log.Debug(enginef(format, args)) }
+
+// Errorf implements pebble.Logger.
+func (l *engineLogger) Errorf(format string, args ...any) { l.log.Error(enginef(format, args)) }
+
+// Fatalf implements pebble.Logger. The engine calls it where it cannot go on, for
+// example when it cannot record which tables there are, and must not get control
+// back: it would work on from a state that is not on the disk. Everything
+// acknowledged is in the write-ahead log, so the process ends. It ends by a
+// panic that nobody can recover from, because the engine's locks are lost; but
+// an engine that is being opened is given up by openDB.
+func (l *engineLogger) Fatalf(format string, args ...any) {
+	err := engineFailure(enginef(format, args))
+	l.log.Error(string(err))
+	if l.opened.Load() {
+		go panic(err)
+		select {}
+	}
+	panic(err)
+}
+
+// engineFailure is what Fatalf panics with.
+type engineFailure string
+
+// Error implements error.
+func (e engineFailure) Error() string { return string(e) }
+
+func enginef(format string, args []any) string {
+	return "store engine: " + strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+}
+
+// parseFSMSyncMode reports whether mode asks for an fsync. What it does not
+// know it takes for the safe one, with a warning.
+func parseFSMSyncMode(mode FSMSyncMode, log *slog.Logger) bool {
+	switch FSMSyncMode(strings.ToLower(strings.TrimSpace(string(mode)))) {
+	case "", FSMSync:
+		return true
+	case FSMNoSync:
+		return false
+	}
+	log.Warn("store: unknown sync mode; every write is fsynced", slog.String("variable", fsmSyncModeVariable),
+		slog.String("value", string(mode)), slog.String("known", "sync, nosync"))
+	return true
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// open prepares the folder, opens the engine and reads its own rows.
+func (s *pebbleStore) open() (err error) {
+	if s.dir == "" {
+		return errors.New("store: open: no folder given")
+	}
+	f := folder{fs: s.fs, dir: s.dir}
+	if _, err := f.inspect(); err != nil {
+		return err
+	}
+	if s.lock, err = f.lock(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = firstError(err, s.lock.Close())
+		}
+	}()
+	// Another process may have been faster between the look and the lock.
+	state, err := f.inspect()
+	if err != nil {
+		return err
+	}
+	if state == folderFinished {
+		return s.openEngine()
+	}
+	if err := f.beginCreation(); err != nil {
+		return fmt.Errorf("store: create %s: %w", s.dir, err)
+	}
+	if err := s.openEngine(); err != nil {
+		return err
+	}
+	if err := f.finishCreation(); err != nil {
+		return firstError(fmt.Errorf("store: create %s: %w", s.dir, err), s.db.Close())
+	}
+	return nil
+}
+
+func (s *pebbleStore) openEngine() error {
+	// What a restore had gathered when the process ended is of no use.
+	if err := s.fs.RemoveAll(s.fs.PathJoin(s.dir, restoreFolder)); err != nil {
+		return fmt.Errorf("store: open %s: %w", s.dir, err)
+	}
+	logger := &engineLogger{log: s.log}
+	s.engine = engineOptions(s.fs, s.cacheSize, logger)
+	s.engine.Lock = s.lock
+	if s.tune != nil {
+		s.tune(s.engine)
+	}
+	db, err := openDB(s.dir, s.engine)
+	if err != nil {
+		return folderError(s.dir, ErrDamagedFolder, err)
+	}
+	s.db = db
+	logger.opened.Store(true)
+	if err := s.readMeta(); err != nil {
+		return firstError(folderError(s.dir, ErrDamagedFolder, err), db.Close())
+	}
+	s.log.Debug("store: opened", slog.String("dir", s.dir),
+		slog.Uint64("last_commit_ts", s.LastCommitTS()), slog.Uint64("floor", s.MinRetainedTS()))
+	return nil
+}
+
+// openDB opens the engine and returns its fatal failures as errors.
+func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			failure, ok := r.(engineFailure)
+			if !ok {
+				panic(r)
+			}
+			err = failure
+		}
+	}()
+	return pebble.Open(dir, o)
+}
+
+// readMeta reads the engine's own rows. It costs the same for a store of any size.
+func (s *pebbleStore) readMeta() error {
+	for _, m := range []struct {
+		key    []byte
+		loaded func(uint64)
+	}{
+		{metaLastCommitTS, func(v uint64) { s.apply.stagedTS = v; s.lastCommitTS.Store(v) }},
+		{metaRetentionFloor, func(v uint64) { s.apply.stagedFloor = v; s.floor.Store(v) }},
+		{metaAppliedIndex, func(v uint64) { s.apply.stagedIndex = v; s.appliedIndex.Store(v) }},
+	} {
+		row, ok, err := s.metaRow(m.key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if len(row) != 8 {
+			return fmt.Errorf("%w: row %q of %d bytes", errValueDamaged, m.key, len(row))
+		}
+		m.loaded(binary.BigEndian.Uint64(row))
+	}
+	row, ok, err := s.metaRow(metaCompactionCursor)
+	if err != nil || !ok {
+		return err
+	}
+	s.compaction.pass, err = parseCompactionPass(row)
+	return err
+}
+
+// metaRow returns a copy of one of the engine's own rows.
+func (s *pebbleStore) metaRow(key []byte) ([]byte, bool, error) {
+	row, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	row = cloneBytes(row)
+	return row, true, closer.Close()
+}

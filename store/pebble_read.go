@@ -1,0 +1,170 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// pointReader looks up single keys in one consistent view of the engine.
+type pointReader struct {
+	iter *pebble.Iterator
+	key  []byte // buffer
+}
+
+// pointReaders keeps the buffers of readers, so that a read allocates nothing
+// but its result.
+var pointReaders = sync.Pool{New: func() any { return &pointReader{key: make([]byte, 0, 128)} }}
+
+// pointOptions makes look-ups use the filters of the last level too: it holds
+// nine tenths of the keys, and a key that is not there is then not looked for
+// in a block.
+var pointOptions = pebble.IterOptions{UseL6Filters: true}
+
+// openPoint returns a reader of the engine as it is now. The caller closes it.
+func (s *pebbleStore) openPoint() (*pointReader, error) {
+	iter, err := s.db.NewIter(&pointOptions)
+	if err != nil {
+		return nil, err
+	}
+	r := pointReaders.Get().(*pointReader)
+	r.iter = iter
+	return r, nil
+}
+
+// close ends the reader and what at has returned. The iterator's errors have
+// been returned by at.
+func (r *pointReader) close() {
+	_ = r.iter.Close()
+	r.iter = nil
+	if cap(r.key) <= 4<<10 {
+		pointReaders.Put(r)
+	}
+}
+
+// seek moves to the newest version of userKey at or below ts.
+func (r *pointReader) seek(userKey []byte, ts uint64) (commitTS uint64, ok bool, err error) {
+	r.key = appendVersionKey(r.key[:0], userKey, ts)
+	if !r.iter.SeekPrefixGE(r.key) {
+		return 0, false, r.iter.Error()
+	}
+	_, commitTS, err = parseVersionKey(r.iter.Key())
+	return commitTS, err == nil, err
+}
+
+// at returns the newest version of userKey at or below ts, whatever its state.
+// Its value is valid until the reader moves or is closed.
+func (r *pointReader) at(userKey []byte, ts uint64) (v VersionedValue, ok bool, err error) {
+	commitTS, ok, err := r.seek(userKey, ts)
+	if err != nil || !ok {
+		return VersionedValue{}, false, err
+	}
+	row, err := r.iter.ValueAndErr()
+	if err != nil {
+		return VersionedValue{}, false, err
+	}
+	if v, err = parseValue(row); err != nil {
+		return VersionedValue{}, false, err
+	}
+	v.TS = commitTS
+	return v, true, nil
+}
+
+// shown reports whether a read at ts that found v may return it.
+func shown(v VersionedValue, ts uint64) bool {
+	return !v.Tombstone && (v.ExpireAt == 0 || ts < v.ExpireAt)
+}
+
+// checkReadable fails if versions that a read at ts needs may be gone. It is
+// called after the reader has been opened: the floor is raised before anything
+// is deleted, so a reader that was opened at or above the floor has it all.
+func (s *pebbleStore) checkReadable(ts uint64) error {
+	if ts != 0 && ts != maxTS && ts < s.floor.Load() {
+		return ErrReadTSCompacted
+	}
+	return nil
+}
+
+// GetAt implements MVCCStore.
+func (s *pebbleStore) GetAt(ctx context.Context, key []byte, ts uint64) ([]byte, error) {
+	v, ok, err := s.read(ctx, key, ts, true)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || !shown(v, ts) {
+		return nil, ErrKeyNotFound
+	}
+	return v.Value, nil
+}
+
+// ExistsAt implements MVCCStore.
+func (s *pebbleStore) ExistsAt(ctx context.Context, key []byte, ts uint64) (bool, error) {
+	v, ok, err := s.read(ctx, key, ts, false)
+	return ok && shown(v, ts), err
+}
+
+// VersionAt implements Engine.
+func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error) {
+	return s.read(ctx, key, ts, true)
+}
+
+// read returns the newest version of key at or below ts. Its value is a copy,
+// or nil if none is wanted.
+func (s *pebbleStore) read(ctx context.Context, key []byte, ts uint64, wantValue bool) (VersionedValue, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return VersionedValue{}, false, err
+	}
+	if err := s.enter(); err != nil {
+		return VersionedValue{}, false, err
+	}
+	defer s.gate.leave()
+	r, err := s.openPoint()
+	if err != nil {
+		return VersionedValue{}, false, err
+	}
+	defer r.close()
+	if err := s.checkReadable(ts); err != nil {
+		return VersionedValue{}, false, err
+	}
+	v, ok, err := r.at(key, ts)
+	switch {
+	case err != nil || !ok:
+		return VersionedValue{}, false, err
+	case !wantValue:
+		v.Value = nil
+	case !v.Tombstone:
+		v.Value = bytes.Clone(v.Value)
+	}
+	return v, true, nil
+}
+
+// LatestCommitTS implements MVCCStore.
+func (s *pebbleStore) LatestCommitTS(ctx context.Context, key []byte) (uint64, bool, error) {
+	return s.commitTSAt(ctx, key, maxTS)
+}
+
+// CommittedVersionAt implements MVCCStore.
+func (s *pebbleStore) CommittedVersionAt(ctx context.Context, key []byte, commitTS uint64) (bool, error) {
+	ts, ok, err := s.commitTSAt(ctx, key, commitTS)
+	return ok && ts == commitTS, err
+}
+
+// commitTSAt returns the timestamp of the newest version of key at or below
+// ts, without regard to the retention floor.
+func (s *pebbleStore) commitTSAt(ctx context.Context, key []byte, ts uint64) (uint64, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, false, err
+	}
+	if err := s.enter(); err != nil {
+		return 0, false, err
+	}
+	defer s.gate.leave()
+	r, err := s.openPoint()
+	if err != nil {
+		return 0, false, err
+	}
+	defer r.close()
+	return r.seek(key, ts)
+}

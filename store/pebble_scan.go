@@ -1,0 +1,257 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// scanStepsMost is how many versions of one key a scan passes one by one before
+// it seeks over the rest. A step costs a fraction of a seek, and most keys have
+// few versions.
+const scanStepsMost = 4
+
+// scanner walks the keys of a span, each once, in one consistent view.
+type scanner struct {
+	s    *pebbleStore
+	ctx  context.Context
+	iter *pebble.Iterator
+	ts   uint64
+	fn   func(key []byte, v VersionedValue) bool // false ends the walk
+
+	rows  int    // passed so far
+	bound []byte // of the key at hand; a buffer
+	seek  []byte // a buffer
+	value []byte // what a descending walk has found for the key at hand; a buffer
+}
+
+// openSpan returns an iterator over the rows of span. The caller closes it.
+func (s *pebbleStore) openSpan(span Span) (*pebble.Iterator, error) {
+	lower, upper := appendKeyBound(nil, span.Start), appendDataEnd(nil)
+	if span.End != nil {
+		upper = appendKeyBound(nil, span.End)
+	}
+	if bytes.Compare(lower, upper) > 0 {
+		lower = upper // a span that ends before it starts is empty
+	}
+	return s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+}
+
+// firstError returns the first error that is not nil.
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// ScanAt implements MVCCStore.
+func (s *pebbleStore) ScanAt(ctx context.Context, start []byte, end []byte, limit int, ts uint64) ([]*KVPair, error) {
+	return s.scan(ctx, Span{Start: start, End: end}, Ascending, limit, ts)
+}
+
+// ReverseScanAt implements MVCCStore.
+func (s *pebbleStore) ReverseScanAt(ctx context.Context, start []byte, end []byte, limit int, ts uint64) ([]*KVPair, error) {
+	return s.scan(ctx, Span{Start: start, End: end}, Descending, limit, ts)
+}
+
+func (s *pebbleStore) scan(ctx context.Context, span Span, order Order, limit int, ts uint64) ([]*KVPair, error) {
+	pairs := []*KVPair{}
+	if limit <= 0 {
+		if err := s.enter(); err != nil {
+			return nil, err
+		}
+		s.gate.leave()
+		return pairs, ctx.Err()
+	}
+	err := s.WalkAt(ctx, span, order, ts, func(key []byte, v VersionedValue) bool {
+		if shown(v, ts) {
+			pairs = append(pairs, &KVPair{Key: cloneBytes(key), Value: cloneBytes(v.Value)})
+		}
+		return len(pairs) < limit
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pairs, nil
+}
+
+// WalkAt implements Engine.
+func (s *pebbleStore) WalkAt(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	iter, err := s.openSpan(span)
+	if err != nil {
+		return err
+	}
+	err = s.checkReadable(ts)
+	if err == nil {
+		err = s.walk(ctx, iter, order, ts, fn)
+	}
+	return firstError(err, iter.Close())
+}
+
+// walk calls fn for what iter covers, for a caller that is inside the gate and
+// has looked at the retention floor.
+func (s *pebbleStore) walk(ctx context.Context, iter *pebble.Iterator, order Order, ts uint64, fn func(key []byte, v VersionedValue) bool) error {
+	w := &scanner{s: s, ctx: ctx, iter: iter, ts: ts, fn: fn}
+	if order == Descending {
+		return w.descend()
+	}
+	return w.ascend()
+}
+
+// pass counts a row and, now and then, looks whether the walk is still wanted.
+func (w *scanner) pass() error {
+	w.rows++
+	if w.rows%ctxCheckEvery != 0 {
+		return nil
+	}
+	if w.s.gate.closing() {
+		return ErrClosed
+	}
+	return w.ctx.Err()
+}
+
+// ascend meets the newest version of each key first.
+func (w *scanner) ascend() error {
+	steps := 0
+	for ok := w.iter.First(); ok; {
+		if err := w.pass(); err != nil {
+			return err
+		}
+		key, commitTS, err := parseVersionKey(w.iter.Key())
+		if err != nil {
+			return err
+		}
+		if commitTS > w.ts {
+			ok, steps = w.older(steps)
+			continue
+		}
+		row, err := w.iter.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		v, err := parseValue(row)
+		if err != nil {
+			return err
+		}
+		v.TS = commitTS
+		if !v.Tombstone && !w.fn(key, v) {
+			return nil
+		}
+		ok = w.iter.NextPrefix()
+	}
+	return w.iter.Error()
+}
+
+// older leaves a version that is too new: to the next row, which may be the one
+// wanted, or, after some steps within one key, to the one wanted by a seek. It
+// returns the number of steps made within the key.
+func (w *scanner) older(steps int) (ok bool, _ int) {
+	bound := boundOf(w.iter.Key())
+	if steps == 0 || !bytes.Equal(bound, w.bound) {
+		w.bound = append(w.bound[:0], bound...)
+		steps = 0
+	}
+	if steps < scanStepsMost {
+		return w.iter.Next(), steps + 1
+	}
+	w.seek = appendKeySuffix(append(w.seek[:0], w.bound...), w.ts)
+	return w.iter.NextPrefix(), 0
+}
+
+// descend meets the oldest version of each key first.
+func (w *scanner) descend() error {
+	for ok := w.iter.Last(); ok; {
+		if err := w.pass(); err != nil {
+			return err
+		}
+		_, commitTS, err := parseVersionKey(w.iter.Key())
+		if err != nil {
+			return err
+		}
+		w.bound = append(w.bound[:0], boundOf(w.iter.Key())...)
+		if commitTS > w.ts {
+			ok = w.iter.SeekLT(w.bound)
+			continue
+		}
+		if ok, commitTS, err = w.newest(commitTS); err != nil {
+			return err
+		}
+		v, err := parseValue(w.value)
+		if err != nil {
+			return err
+		}
+		v.TS = commitTS
+		if !v.Tombstone && !w.fn(w.bound[keyHeadSize:len(w.bound)-1], v) {
+			return nil
+		}
+	}
+	return w.iter.Error()
+}
+
+// newest begins at the oldest version of the key at hand, which is not too new,
+// keeps the value of the newest one that is not, and leaves the key. It returns
+// that version's timestamp and whether there is another key below.
+func (w *scanner) newest(commitTS uint64) (ok bool, _ uint64, err error) {
+	for steps := 0; ; steps++ {
+		if err := w.keepValue(); err != nil {
+			return false, 0, err
+		}
+		if !w.iter.Prev() {
+			return false, commitTS, w.iter.Error()
+		}
+		if !bytes.Equal(boundOf(w.iter.Key()), w.bound) {
+			return true, commitTS, nil
+		}
+		_, newer, err := parseVersionKey(w.iter.Key())
+		if err != nil {
+			return false, 0, err
+		}
+		if newer > w.ts {
+			break
+		}
+		commitTS = newer
+		if steps == scanStepsMost {
+			if commitTS, err = w.jumpToNewest(); err != nil {
+				return false, 0, err
+			}
+			break
+		}
+	}
+	ok = w.iter.SeekLT(w.bound)
+	return ok, commitTS, w.iter.Error()
+}
+
+// jumpToNewest seeks the version wanted of the key at hand, of which one exists.
+func (w *scanner) jumpToNewest() (uint64, error) {
+	w.seek = appendKeySuffix(append(w.seek[:0], w.bound...), w.ts)
+	if !w.iter.SeekGE(w.seek) {
+		return 0, errors.Join(errRowLost, w.iter.Error())
+	}
+	_, commitTS, err := parseVersionKey(w.iter.Key())
+	if err != nil {
+		return 0, err
+	}
+	return commitTS, w.keepValue()
+}
+
+// errRowLost says that a row is not found again in the view it was found in.
+var errRowLost = errors.New("store: row lost within one view of the engine")
+
+func (w *scanner) keepValue() error {
+	row, err := w.iter.ValueAndErr()
+	w.value = append(w.value[:0], row...)
+	return err
+}
+
+// boundOf returns the bound that a row's key begins with.
+func boundOf(key []byte) []byte { return key[:splitKey(key)] }

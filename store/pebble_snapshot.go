@@ -1,0 +1,172 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Snapshot implements MVCCStore. It waits until everything in the image is
+// durable, so that a copy elsewhere never holds more than this store after a
+// crash.
+func (s *pebbleStore) Snapshot() (Snapshot, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	// An empty write marks the moment; under its lock nothing else is written.
+	var iter *pebble.Iterator
+	staged, err := s.stage(write{batch: s.db.NewBatch(), locked: func() (err error) {
+		iter, err = s.db.NewIter(&pebble.IterOptions{UpperBound: appendDataEnd(nil)})
+		return err
+	}})
+	if err != nil {
+		if iter != nil {
+			err = firstError(err, iter.Close())
+		}
+		return nil, err
+	}
+	if err := staged.Wait(); err != nil {
+		return nil, firstError(err, iter.Close())
+	}
+	image := &pebbleSnapshot{s: s}
+	image.mu.iter = iter
+	s.snapshots.Lock()
+	defer s.snapshots.Unlock()
+	s.snapshots.open[image] = struct{}{}
+	return image, nil
+}
+
+// closeSnapshots closes what callers have left open. The gate is shut, so no
+// new ones come and none is being written.
+func (s *pebbleStore) closeSnapshots() {
+	s.snapshots.Lock()
+	var open []*pebbleSnapshot
+	for image := range s.snapshots.open {
+		open = append(open, image)
+	}
+	s.snapshots.Unlock()
+	for _, image := range open {
+		_ = image.Close()
+	}
+}
+
+// pebbleSnapshot is the image of one moment. It holds an iterator and not one of
+// the engine's snapshots: an iterator keeps its files, so that a restore, which
+// replaces files, does not reach into it.
+type pebbleSnapshot struct {
+	s *pebbleStore
+
+	mu struct {
+		sync.Mutex
+		iter *pebble.Iterator // nil when closed; only ever cloned
+	}
+}
+
+// WriteTo implements io.WriterTo. It may be called more than once, and at the
+// same time.
+func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
+	if err := i.s.enter(); err != nil {
+		return 0, err
+	}
+	defer i.s.gate.leave()
+	iter, err := i.clone()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = firstError(err, iter.Close()) }()
+	header, err := readSnapshotHeader(iter)
+	if err != nil {
+		return 0, err
+	}
+	out := &countingWriter{w: w}
+	sw := newSnapshotWriter(out, header)
+	rows := 0
+	for ok := iter.SeekGE(appendKeyBound(nil, nil)); ok; ok = iter.Next() {
+		if rows++; rows%ctxCheckEvery == 0 && i.s.gate.closing() {
+			return out.n, ErrClosed
+		}
+		key, v, err := currentVersion(iter)
+		if err != nil {
+			return out.n, err
+		}
+		if err := sw.add(key, v); err != nil {
+			return out.n, err
+		}
+	}
+	if err := iter.Error(); err != nil {
+		return out.n, err
+	}
+	err = sw.close()
+	return out.n, err
+}
+
+func (i *pebbleSnapshot) clone() (*pebble.Iterator, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.mu.iter == nil {
+		return nil, fmt.Errorf("store: snapshot: %w", ErrClosed)
+	}
+	return i.mu.iter.Clone(pebble.CloneOptions{})
+}
+
+// Close implements io.Closer. Closing twice is harmless.
+func (i *pebbleSnapshot) Close() error {
+	i.s.snapshots.Lock()
+	delete(i.s.snapshots.open, i)
+	i.s.snapshots.Unlock()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.mu.iter == nil {
+		return nil
+	}
+	err := i.mu.iter.Close()
+	i.mu.iter = nil
+	return err
+}
+
+// currentVersion decodes the row that iter is at. Both results alias it.
+func currentVersion(iter *pebble.Iterator) ([]byte, VersionedValue, error) {
+	key, ts, err := parseVersionKey(iter.Key())
+	if err != nil {
+		return nil, VersionedValue{}, err
+	}
+	row, err := iter.ValueAndErr()
+	if err != nil {
+		return nil, VersionedValue{}, err
+	}
+	v, err := parseValue(row)
+	v.TS = ts
+	return key, v, err
+}
+
+// readSnapshotHeader reads the engine's own rows in iter's view.
+func readSnapshotHeader(iter *pebble.Iterator) (h snapshotHeader, err error) {
+	for _, m := range []struct {
+		key  []byte
+		into *uint64
+	}{
+		{metaLastCommitTS, &h.LastCommitTS},
+		{metaRetentionFloor, &h.Floor},
+		{metaAppliedIndex, &h.AppliedIndex},
+	} {
+		if !iter.SeekPrefixGE(m.key) {
+			if err := iter.Error(); err != nil {
+				return h, err
+			}
+			continue
+		}
+		row, err := iter.ValueAndErr()
+		if err != nil {
+			return h, err
+		}
+		if len(row) != 8 {
+			return h, fmt.Errorf("%w: row %q of %d bytes", errValueDamaged, m.key, len(row))
+		}
+		*m.into = binary.BigEndian.Uint64(row)
+	}
+	return h, nil
+}

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// PutAt implements MVCCStore.
+func (s *pebbleStore) PutAt(ctx context.Context, key []byte, value []byte, commitTS uint64, expireAt uint64) error {
+	return s.writeOne(ctx, KVPairMutation{Op: OpTypePut, Key: key, Value: value, ExpireAt: expireAt}, commitTS)
+}
+
+// PutWithTTLAt implements MVCCStore.
+func (s *pebbleStore) PutWithTTLAt(ctx context.Context, key []byte, value []byte, commitTS uint64, expireAt uint64) error {
+	return s.PutAt(ctx, key, value, commitTS, expireAt)
+}
+
+// DeleteAt implements MVCCStore.
+func (s *pebbleStore) DeleteAt(ctx context.Context, key []byte, commitTS uint64) error {
+	return s.writeOne(ctx, KVPairMutation{Op: OpTypeDelete, Key: key}, commitTS)
+}
+
+// writeOne commits one mutation without any check for conflicts.
+func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := checkSize(&m); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	b := s.db.NewBatch()
+	putMutation(b, &m, commitTS)
+	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS})
+}
+
+// ExpireAt implements MVCCStore. It reads and writes under the apply lock, so
+// that no write gets in between.
+func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64, commitTS uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	b := s.db.NewBatch()
+	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, locked: func() error {
+		r, err := s.openPoint()
+		if err != nil {
+			return err
+		}
+		defer r.close()
+		if err := s.checkReadable(commitTS); err != nil {
+			return err
+		}
+		v, ok, err := r.at(key, commitTS)
+		if err != nil {
+			return err
+		}
+		if !ok || !shown(v, commitTS) {
+			return ErrKeyNotFound
+		}
+		putMutation(b, &KVPairMutation{Op: OpTypePut, Key: key, Value: v.Value, ExpireAt: expireAt}, commitTS)
+		return nil
+	}})
+}
+
+// putMutation adds the row of m, whose size has been checked, to b.
+func putMutation(b *pebble.Batch, m *KVPairMutation, commitTS uint64) {
+	v := VersionedValue{Tombstone: true}
+	if m.Op == OpTypePut {
+		v = VersionedValue{Value: m.Value, ExpireAt: m.ExpireAt}
+	}
+	op := b.SetDeferred(len(m.Key)+keyOverheadSize, valueHeaderSize(v)+len(v.Value))
+	_ = appendVersionKey(op.Key[:0], m.Key, commitTS)
+	_ = append(appendValueHeader(op.Value[:0], v), v.Value...)
+	_ = op.Finish()
+}
+
+// checkSize fails if m breaks a limit or is of no known kind.
+func checkSize(m *KVPairMutation) error {
+	switch {
+	case m == nil:
+		return fmt.Errorf("store: mutation is nil")
+	case m.Op != OpTypePut && m.Op != OpTypeDelete:
+		return fmt.Errorf("store: %w %d", ErrUnknownOp, m.Op)
+	case len(m.Key) > maxKeySize:
+		return fmt.Errorf("store: %w: %d bytes, at most %d", ErrSnapshotKeyTooLarge, len(m.Key), maxKeySize)
+	case m.Op == OpTypePut && len(m.Value) > maxValueSize:
+		return fmt.Errorf("store: %w: %d bytes, at most %d", ErrValueTooLarge, len(m.Value), maxValueSize)
+	}
+	return nil
+}
+
+// DeletePrefixAt implements MVCCStore.
+func (s *pebbleStore) DeletePrefixAt(ctx context.Context, prefix []byte, excludePrefix []byte, commitTS uint64) error {
+	return s.deletePrefix(ctx, prefixDelete{prefix, excludePrefix, commitTS}, directPath, 0)
+}
+
+// DeletePrefixAtRaft implements MVCCStore.
+func (s *pebbleStore) DeletePrefixAtRaft(ctx context.Context, prefix []byte, excludePrefix []byte, commitTS uint64) error {
+	return s.deletePrefix(ctx, prefixDelete{prefix, excludePrefix, commitTS}, raftPath, 0)
+}
+
+// DeletePrefixAtRaftAt implements MVCCStore.
+func (s *pebbleStore) DeletePrefixAtRaftAt(ctx context.Context, prefix []byte, excludePrefix []byte, commitTS, appliedIndex uint64) error {
+	return s.deletePrefix(ctx, prefixDelete{prefix, excludePrefix, commitTS}, raftPath, appliedIndex)
+}
+
+// prefixDelete is what DeletePrefixAt is asked to do.
+type prefixDelete struct {
+	prefix   []byte
+	exclude  []byte // empty excludes nothing
+	commitTS uint64
+}
+
+func (s *pebbleStore) deletePrefix(ctx context.Context, d prefixDelete, path writePath, appliedIndex uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	b := s.db.NewBatch()
+	return s.commit(write{
+		batch: b, path: path, highTS: d.commitTS, lowTS: d.commitTS, appliedIndex: appliedIndex,
+		locked: func() error { return s.putTombstones(ctx, b, d) },
+	})
+}
+
+// putTombstones adds a tombstone for every key that d deletes. It costs one
+// row for each, in one batch.
+func (s *pebbleStore) putTombstones(ctx context.Context, b *pebble.Batch, d prefixDelete) error {
+	var tooLarge bool
+	mark := func(key []byte, v VersionedValue) bool {
+		if shown(v, d.commitTS) {
+			putMutation(b, &KVPairMutation{Op: OpTypeDelete, Key: key}, d.commitTS)
+			tooLarge = b.Len() > batchSizeMost
+		}
+		return !tooLarge
+	}
+	for _, span := range d.spans() {
+		iter, err := s.openSpan(span)
+		if err != nil {
+			return err
+		}
+		err = s.walk(ctx, iter, Ascending, d.commitTS, mark)
+		if err := firstError(err, iter.Close()); err != nil {
+			return err
+		}
+	}
+	if tooLarge {
+		return ErrBatchTooLarge
+	}
+	return nil
+}
+
+// spans returns what has the prefix and not the excluded one: what is below the
+// excluded keys and what is above them.
+func (d prefixDelete) spans() []Span {
+	all := Span{Start: d.prefix, End: prefixEnd(d.prefix)}
+	switch {
+	case len(d.exclude) == 0:
+		return []Span{all}
+	case bytes.HasPrefix(d.prefix, d.exclude):
+		return nil
+	case !bytes.HasPrefix(d.exclude, d.prefix):
+		return []Span{all}
+	}
+	spans := []Span{{Start: d.prefix, End: d.exclude}}
+	if end := prefixEnd(d.exclude); end != nil {
+		spans = append(spans, Span{Start: end, End: all.End})
+	}
+	return spans
+}

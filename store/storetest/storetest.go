@@ -1,0 +1,72 @@
+// Package storetest answers one question: does a store keep the contract of
+// store.Engine?
+//
+// Run is the conformance suite. Behaviour stands in the script files of
+// testdata, which every implementation runs; what a script cannot say
+// (ownership of slices, limits, concurrency, damaged snapshots) stands beside
+// them in Go. RunModel drives random histories against a naive model.
+//
+// It may import package store and test libraries. It never looks inside an
+// implementation, and no program imports it.
+package storetest
+
+import (
+	"embed"
+	"io/fs"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+//go:embed testdata
+var scripts embed.FS
+
+// Open returns an empty store and arranges with t.Cleanup for whatever has to
+// be done in the end. The suite closes some stores itself, so the cleanup must
+// bear a store that is closed already.
+type Open = func(t *testing.T) store.Engine
+
+// Run runs the whole suite, each case on a store of its own.
+func Run(t *testing.T, open func(t *testing.T) store.Engine) {
+	t.Run("scripts", func(t *testing.T) { runEmbeddedScripts(t, open) })
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, Open)
+	}{
+		{"ownership", testOwnership},
+		{"limits", testLimits},
+		{"canceled scan", testCanceledScan},
+		{"reentrant walk", testReentrantWalk},
+		{"closed", testClosed},
+		{"conflict errors", testConflictErrors},
+		{"stage", testStage},
+		{"snapshot image", testSnapshotImage},
+		{"snapshot exchange", testSnapshotExchange},
+		{"damaged snapshots", testDamagedSnapshots},
+		{"large snapshot", testLargeSnapshot},
+		{"lost update", testLostUpdate},
+		{"everything at once", testEverythingAtOnce},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
+	}
+}
+
+// runEmbeddedScripts runs every script of testdata from the copies in the
+// binary, so that it works from any folder.
+func runEmbeddedScripts(t *testing.T, open Open) {
+	files, err := fs.Glob(scripts, "testdata/*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, name := range files {
+		text, err := scripts.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name[len("testdata/"):], func(t *testing.T) {
+			datadriven.RunTestFromString(t, string(text), newScript(t, open).run)
+		})
+	}
+}
