@@ -1,0 +1,66 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+// DB runs transactions. All methods are safe for concurrent use.
+type DB interface {
+	// View calls fn with a read-only transaction at the newest durable moment.
+	// It waits for no writer and no disk sync.
+	View(ctx context.Context, fn func(*Tx) error) error
+
+	// ViewAt calls fn with a read-only transaction at the moment ts in the past.
+	// A ts below the retention floor fails with store.ErrReadTSCompacted.
+	ViewAt(ctx context.Context, ts uint64, fn func(*Tx) error) error
+
+	// Update calls fn once, inside the sequencer, and commits what it wrote
+	// unless it returns an error. When Update returns, the outcome is durable.
+	// fn must not wait for anything: every other update waits behind it.
+	Update(ctx context.Context, fn func(*Tx) error) error
+
+	// Sequence calls fn once, inside the sequencer, where it may run several
+	// transactions back to back. When Sequence returns nil, all that those saw and
+	// wrote is durable. What holds for Update's fn holds for this one.
+	Sequence(ctx context.Context, fn func(*Seq)) error
+
+	// Begin starts an optimistic transaction at the newest durable moment. It
+	// ends with Commit, or by being dropped.
+	Begin(ctx context.Context) (*Tx, error)
+
+	// Commit commits an optimistic transaction if everything it has read is
+	// still as it was, and fails with a *store.WriteConflictError otherwise.
+	// When it returns nil, the writes are durable.
+	Commit(ctx context.Context, tx *Tx) error
+
+	// Close waits for the transactions under way and ends the sequencer. The
+	// engine stays open.
+	Close() error
+}
+
+// Retry runs fn in optimistic transactions until one commits, at most attempts times.
+// It is for work that has to wait, or takes too long, to run inside the sequencer.
+// fn must have no effects but through its Tx.
+func Retry(ctx context.Context, db DB, attempts int, fn func(*Tx) error) error {
+	var err error
+	for range attempts {
+		var tx *Tx
+		if tx, err = db.Begin(ctx); err != nil {
+			return err
+		}
+		if err = fn(tx); err != nil {
+			return err
+		}
+		if err = db.Commit(ctx, tx); !errors.Is(err, store.ErrWriteConflict) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return fmt.Errorf("txn: no success in %d attempts: %w", attempts, err)
+}

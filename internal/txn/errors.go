@@ -1,0 +1,34 @@
+package txn
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+var (
+	// ErrReadOnly says that a transaction that only reads was asked to write.
+	ErrReadOnly = errors.New("txn: write in a read-only transaction")
+
+	// ErrClosed says that the DB has been closed.
+	ErrClosed = errors.New("txn: database is closed")
+
+	// ErrFinished says that a transaction was used after its end.
+	ErrFinished = errors.New("txn: transaction has ended")
+)
+
+// PanicError is what a transaction function that panicked is reported as. Its
+// writes are dropped; the transactions around it are not affected.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("txn: transaction panicked: %v", e.Value) }
+
+// Limits of one write, as the store reports them.
+var (
+	ErrKeyTooLarge   = store.ErrSnapshotKeyTooLarge // a row's key, 1 MiB
+	ErrValueTooLarge = store.ErrValueTooLarge       // a row's value, 256 MiB
+)

@@ -1,0 +1,188 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/elastickv/elastickv/hlc"
+	"github.com/elastickv/elastickv/store"
+)
+
+// Options are the settings of a Local. The zero value works.
+type Options struct {
+	// RunBytes is the size, in bytes of keys and values, at which a run is
+	// handed to the engine although more transactions wait. 0 means 4 MiB.
+	RunBytes int
+}
+
+func (o Options) withDefaults() Options {
+	if o.RunBytes <= 0 {
+		o.RunBytes = 4 << 20
+	}
+	return o
+}
+
+// Local is the DB of a single machine, straight on an engine.
+//
+// One goroutine, the sequencer, takes all updates that wait, runs them back to
+// back and stages their writes as one batch; a second waits for the batches to
+// become durable, in order, and wakes the callers. While one batch is being
+// synced the next is made, so batches grow with the load by themselves.
+type Local struct {
+	engine store.Engine
+	clock  *hlc.Clock
+	opts   Options
+
+	queue queue
+	runs  chan run // from the sequencer to the syncer; bounded so that batches form
+	done  sync.WaitGroup
+}
+
+// task is one call of Sequence or Commit on its way through the sequencer.
+type task struct {
+	fn   func(*Seq) error
+	err  error
+	done chan struct{}
+}
+
+// run is what the sequencer did in one turn.
+type run struct {
+	tasks  []*task
+	staged []store.Staged
+}
+
+// NewLocal returns a DB over engine. The clock is moved past everything that
+// the engine holds, so no commit timestamp is issued twice, even if the wall
+// clock was set back. The Local does not own the engine, but no one else may
+// write to it.
+func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
+	clock.Observe(engine.LastCommitTS())
+	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
+	l.queue.init()
+	l.done.Add(2)
+	go l.sequence()
+	go l.sync()
+	return l
+}
+
+// View implements DB.
+func (l *Local) View(ctx context.Context, fn func(*Tx) error) error {
+	return l.view(ctx, l.engine.LastCommitTS(), l.clock.Now(), fn)
+}
+
+// ViewAt implements DB.
+func (l *Local) ViewAt(ctx context.Context, ts uint64, fn func(*Tx) error) error {
+	return l.view(ctx, min(ts, l.engine.LastCommitTS()), ts, fn)
+}
+
+func (l *Local) view(ctx context.Context, ts, now uint64, fn func(*Tx) error) error {
+	tx := &Tx{now: now, startTS: ts, readOnly: true}
+	tx.view.base = &snapshot{ctx: ctx, engine: l.engine, ts: ts}
+	return Protect(func() error { return fn(tx) })
+}
+
+// Update implements DB.
+func (l *Local) Update(ctx context.Context, fn func(*Tx) error) error {
+	return l.submit(ctx, func(s *Seq) error { return s.Do(fn) })
+}
+
+// Sequence implements DB.
+func (l *Local) Sequence(ctx context.Context, fn func(*Seq)) error {
+	return l.submit(ctx, func(s *Seq) error { fn(s); return nil })
+}
+
+// Begin implements DB.
+func (l *Local) Begin(ctx context.Context) (*Tx, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ts := l.engine.LastCommitTS()
+	tx := &Tx{now: l.clock.Now(), startTS: ts, reads: &readSet{}}
+	tx.view.base = &snapshot{ctx: ctx, engine: l.engine, ts: ts}
+	return tx, nil
+}
+
+// Commit implements DB.
+func (l *Local) Commit(ctx context.Context, tx *Tx) error {
+	if tx.ended {
+		return ErrFinished
+	}
+	tx.ended = true
+	if tx.view.empty() {
+		return nil // one snapshot is serialisable by itself
+	}
+	return l.submit(ctx, func(s *Seq) error { return s.commitChecked(tx) })
+}
+
+// Close implements DB.
+func (l *Local) Close() error {
+	l.queue.close()
+	l.done.Wait()
+	return nil
+}
+
+// submit queues fn and waits until all that it did is durable. Once queued it
+// is waited for whatever happens to ctx: its outcome must not stay unknown.
+func (l *Local) submit(ctx context.Context, fn func(*Seq) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t := &task{fn: fn, done: make(chan struct{})}
+	if !l.queue.put(t) {
+		return ErrClosed
+	}
+	<-t.done
+	return t.err
+}
+
+// sequence is the sequencer's loop.
+func (l *Local) sequence() {
+	defer l.done.Done()
+	defer close(l.runs)
+	seq := newSeq(l)
+	for {
+		tasks := l.queue.takeAll()
+		if tasks == nil {
+			return
+		}
+		for _, t := range tasks {
+			t.err = Protect(func() error { return t.fn(seq) })
+		}
+		staged, err := seq.endRun()
+		if err != nil {
+			failAll(tasks, err)
+		}
+		l.runs <- run{tasks: tasks, staged: staged}
+	}
+}
+
+// sync is the syncer's loop: it answers tasks once their runs are durable. A run
+// without writes passes through too, since it may have read what is not durable
+// yet. An error is final: what came after may have read what is lost.
+func (l *Local) sync() {
+	defer l.done.Done()
+	var broken error
+	for r := range l.runs {
+		for _, st := range r.staged {
+			if err := st.Wait(); err != nil && broken == nil {
+				broken = fmt.Errorf("txn: commit is not durable: %w", err)
+			}
+		}
+		if broken != nil {
+			failAll(r.tasks, broken)
+		}
+		for _, t := range r.tasks {
+			close(t.done)
+		}
+	}
+}
+
+// failAll reports err to every task of a run. A task that has failed by itself keeps its error.
+func failAll(tasks []*task, err error) {
+	for _, t := range tasks {
+		if t.err == nil {
+			t.err = err
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package txn
+
+import (
+	"bytes"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+// Tx is a transaction: one unchanging view of the keys, with its own writes on
+// top. It belongs to one goroutine at a time, and to the function it was handed
+// to: it is not to be used after that returns.
+//
+// Keys and values given to Put and Delete are kept, not copied: the caller
+// leaves them alone until the transaction has ended.
+type Tx struct {
+	view     overlay
+	now      uint64
+	readOnly bool
+	ended    bool
+	walking  int      // calls of Walk in progress; no write may happen while one is
+	reads    *readSet // what was read, if somebody will verify it
+	startTS  uint64   // timestamp of the snapshot
+}
+
+// Now is the hybrid-logical timestamp at which the transaction takes place:
+// expiry is judged at it, and in an update it is the commit timestamp.
+func (tx *Tx) Now() uint64 { return tx.now }
+
+// ReadOnly reports whether the transaction refuses writes.
+func (tx *Tx) ReadOnly() bool { return tx.readOnly }
+
+// Get returns the row of key, if there is one that has not expired.
+func (tx *Tx) Get(key []byte) (Row, bool, error) {
+	r, ok, err := tx.Peek(key)
+	return r, ok && !tx.Expired(r), err
+}
+
+// Peek is Get, but returns a row that has expired, too.
+func (tx *Tx) Peek(key []byte) (Row, bool, error) {
+	if tx.reads != nil {
+		tx.reads.addKey(key)
+	}
+	return tx.view.row(key)
+}
+
+// Expired reports whether r has expired at Now.
+func (tx *Tx) Expired(r Row) bool { return r.ExpireAt != 0 && r.ExpireAt <= tx.now }
+
+// Put writes a value with an expiry, 0 for none. It fails, and writes nothing,
+// if the transaction is read-only or the key or value is over the limits of the store.
+func (tx *Tx) Put(key, value []byte, expireAt uint64) error {
+	if err := tx.mayWrite(); err != nil {
+		return err
+	}
+	if err := store.CheckSize(key, value); err != nil {
+		return err
+	}
+	tx.view.add(write{key: key, value: value, expireAt: expireAt})
+	return nil
+}
+
+// Delete removes a key; that it was not there is no error.
+func (tx *Tx) Delete(key []byte) error {
+	if err := tx.mayWrite(); err != nil {
+		return err
+	}
+	tx.view.add(write{key: key, deleted: true})
+	return nil
+}
+
+// DeletePrefix removes every key that begins with prefix.
+func (tx *Tx) DeletePrefix(prefix []byte) error {
+	if err := tx.mayWrite(); err != nil {
+		return err
+	}
+	var keys [][]byte
+	err := tx.WalkAll(store.PrefixSpan(prefix), store.Ascending, func(key []byte, _ Row) bool {
+		keys = append(keys, bytes.Clone(key))
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		tx.view.add(write{key: key, deleted: true})
+	}
+	return nil
+}
+
+func (tx *Tx) mayWrite() error {
+	if tx.readOnly {
+		return ErrReadOnly
+	}
+	if tx.ended {
+		return ErrFinished
+	}
+	if tx.walking > 0 {
+		panic("txn: write inside Walk: collect the keys first")
+	}
+	return nil
+}
+
+// Walk calls fn for every row of span that has not expired, in the given order,
+// until fn returns false. It sees the transaction's own writes. fn must not
+// write. key and r.Value are valid only during the call.
+func (tx *Tx) Walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+	return tx.WalkAll(span, order, func(key []byte, r Row) bool { return tx.Expired(r) || fn(key, r) })
+}
+
+// WalkAll is Walk over rows that have expired, too.
+func (tx *Tx) WalkAll(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+	tx.walking++
+	defer func() { tx.walking-- }()
+	var stop []byte // where fn said it had seen enough
+	err := tx.view.walk(span, order, func(key []byte, r Row) bool {
+		if fn(key, r) {
+			return true
+		}
+		if tx.reads != nil {
+			stop = append([]byte{}, key...)
+		}
+		return false
+	})
+	if tx.reads != nil {
+		tx.reads.addSpan(walked(span, order, stop))
+	}
+	return err
+}
+
+// walked is the part of span that a walk has seen if it ended at stop; nil
+// means that it went to the end.
+func walked(span store.Span, order store.Order, stop []byte) store.Span {
+	switch {
+	case stop == nil:
+		return span
+	case order == store.Ascending:
+		return store.Span{Start: span.Start, End: append(stop, 0)}
+	default:
+		return store.Span{Start: stop, End: span.End}
+	}
+}
+
+// Savepoint is a place in a transaction to which its writes can be rolled back.
+type Savepoint int
+
+// Savepoint marks the present state of the writes.
+func (tx *Tx) Savepoint() Savepoint {
+	tx.view.mark = len(tx.view.log)
+	return Savepoint(tx.view.mark)
+}
+
+// RollbackTo takes back every write since the savepoint.
+func (tx *Tx) RollbackTo(s Savepoint) { tx.view.truncate(int(s)) }
+
+// Changed reports whether the transaction has written anything since the savepoint.
+func (tx *Tx) Changed(s Savepoint) bool { return len(tx.view.log) > int(s) }
+
+// readSet is what an optimistic transaction relies on.
+type readSet struct {
+	keys  [][]byte
+	spans []store.Span
+}
+
+func (r *readSet) addKey(key []byte) { r.keys = append(r.keys, bytes.Clone(key)) }
+
+func (r *readSet) addSpan(s store.Span) {
+	c := store.Span{Start: bytes.Clone(s.Start)}
+	if s.End != nil {
+		c.End = append([]byte{}, s.End...)
+	}
+	r.spans = append(r.spans, c)
+}

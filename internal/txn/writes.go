@@ -1,0 +1,220 @@
+package txn
+
+import (
+	"bytes"
+
+	"github.com/tidwall/btree"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+// linearMax is the number of writes up to which a look-up compares keys one by
+// one; most transactions never need the map.
+const linearMax = 8
+
+// write is one buffered write of one key.
+type write struct {
+	key      []byte
+	value    []byte
+	expireAt uint64
+	deleted  bool
+	prev     int // index in the log of the key's write before this one, or -1
+}
+
+// writes buffers writes over a snapshot: the newest write of a key wins, and
+// every write since a mark can be taken back.
+type writes struct {
+	log   []write
+	index map[string]int // key -> newest index in log; nil while len(log) <= linearMax
+	// tree orders the indices of the newest writes by key. It is built by the
+	// first scan and kept from then on: buffers that are never scanned do not
+	// pay for order.
+	tree *btree.BTreeG[*ordered]
+	size int // bytes of keys and values in log
+	mark int // the last savepoint: writes from here on may be replaced in place
+}
+
+// ordered is a tree entry: a key and where its newest write stands.
+type ordered struct {
+	key []byte
+	at  int
+}
+
+func (w *writes) empty() bool { return len(w.log) == 0 }
+
+// reset empties the buffer and keeps its memory, unless it has grown large.
+func (w *writes) reset() {
+	const keep = 1 << 12
+	if cap(w.log) > keep {
+		*w = writes{}
+		return
+	}
+	clear(w.log)
+	*w = writes{log: w.log[:0]}
+}
+
+// find returns the index of the newest write of key, or -1.
+func (w *writes) find(key []byte) int {
+	if w.index != nil {
+		if i, ok := w.index[string(key)]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := len(w.log) - 1; i >= 0; i-- {
+		if bytes.Equal(w.log[i].key, key) {
+			return i
+		}
+	}
+	return -1
+}
+
+// add buffers a write. It keeps the slices of wr.
+func (w *writes) add(wr write) {
+	wr.prev = w.find(wr.key)
+	if wr.prev >= 0 && wr.prev >= w.mark {
+		old := &w.log[wr.prev]
+		w.size += len(wr.value) - len(old.value)
+		wr.key, wr.prev = old.key, old.prev
+		*old = wr
+		return
+	}
+	w.log = append(w.log, wr)
+	w.size += len(wr.key) + len(wr.value)
+	at := len(w.log) - 1
+	switch {
+	case w.index != nil:
+		w.index[string(wr.key)] = at
+	case len(w.log) > linearMax:
+		w.buildIndex()
+	}
+	if w.tree != nil {
+		w.tree.Set(&ordered{wr.key, at})
+	}
+}
+
+func (w *writes) buildIndex() {
+	w.index = make(map[string]int, 4*linearMax)
+	for i := range w.log {
+		w.index[string(w.log[i].key)] = i
+	}
+}
+
+// truncate takes back every write from index mark on.
+func (w *writes) truncate(mark int) {
+	for i := len(w.log) - 1; i >= mark; i-- {
+		wr := &w.log[i]
+		w.size -= len(wr.key) + len(wr.value)
+		w.restore(wr)
+		*wr = write{}
+	}
+	w.log = w.log[:mark]
+	w.mark = min(w.mark, mark)
+}
+
+// restore makes the write before wr the newest of its key again.
+func (w *writes) restore(wr *write) {
+	if w.index != nil {
+		if wr.prev >= 0 {
+			w.index[string(wr.key)] = wr.prev
+		} else {
+			delete(w.index, string(wr.key))
+		}
+	}
+	if w.tree != nil {
+		if wr.prev >= 0 {
+			w.tree.Set(&ordered{wr.key, wr.prev})
+		} else {
+			w.tree.Delete(&ordered{key: wr.key})
+		}
+	}
+}
+
+// mutations returns the newest write of every key, in order of writing. They
+// alias the buffer's keys and values.
+func (w *writes) mutations() []*store.KVPairMutation {
+	block := make([]store.KVPairMutation, 0, len(w.log))
+	for i := range w.log {
+		wr := &w.log[i]
+		if len(w.log) > 1 && w.find(wr.key) != i {
+			continue
+		}
+		m := store.KVPairMutation{Key: wr.key, Value: wr.value, ExpireAt: wr.expireAt}
+		if wr.deleted {
+			m = store.KVPairMutation{Op: store.OpTypeDelete, Key: wr.key}
+		}
+		block = append(block, m)
+	}
+	out := make([]*store.KVPairMutation, len(block))
+	for i := range block {
+		out[i] = &block[i]
+	}
+	return out
+}
+
+// cursor walks the newest writes inside a span, in one direction.
+type cursor struct {
+	w     *writes
+	iter  btree.IterG[*ordered]
+	span  store.Span
+	order store.Order
+	valid bool
+}
+
+func (w *writes) cursor(span store.Span, order store.Order) cursor {
+	if w.tree == nil {
+		w.tree = btree.NewBTreeGOptions(func(a, b *ordered) bool { return bytes.Compare(a.key, b.key) < 0 },
+			btree.Options{NoLocks: true})
+		for i := range w.log {
+			w.tree.Set(&ordered{w.log[i].key, i})
+		}
+	}
+	c := cursor{w: w, iter: w.tree.Iter(), span: span, order: order}
+	c.seekFirst()
+	return c
+}
+
+func (c *cursor) seekFirst() {
+	if c.order == store.Ascending {
+		c.valid = c.iter.Seek(&ordered{key: c.span.Start})
+	} else if c.span.End == nil {
+		c.valid = c.iter.Last()
+	} else if c.valid = c.iter.Seek(&ordered{key: c.span.End}); c.valid {
+		c.valid = c.iter.Prev() // Seek found the first key at or after the end
+	} else {
+		c.valid = c.iter.Last()
+	}
+	c.checkBound()
+}
+
+func (c *cursor) next() {
+	if c.order == store.Ascending {
+		c.valid = c.iter.Next()
+	} else {
+		c.valid = c.iter.Prev()
+	}
+	c.checkBound()
+}
+
+func (c *cursor) checkBound() {
+	if !c.valid {
+		return
+	}
+	key := c.iter.Item().key
+	if c.order == store.Ascending {
+		c.valid = c.span.End == nil || bytes.Compare(key, c.span.End) < 0
+	} else {
+		c.valid = bytes.Compare(key, c.span.Start) >= 0
+	}
+}
+
+func (c *cursor) write() *write { return &c.w.log[c.iter.Item().at] }
+
+// before reports whether the cursor's key comes before key in its direction.
+func (c *cursor) before(key []byte) bool {
+	cmp := bytes.Compare(c.iter.Item().key, key)
+	if c.order == store.Descending {
+		cmp = -cmp
+	}
+	return cmp < 0
+}
