@@ -1,0 +1,113 @@
+package keyspace
+
+import (
+	"fmt"
+
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
+)
+
+// collection is what hashes, sets and sorted sets have in common: a directory
+// entry, a row with the length, and a row for each element. Lists differ only
+// in what that row says. A collection is created by its first element and gone
+// with its last. It remembers what it has read: while one is being changed, no
+// other is open on the same key.
+type collection struct {
+	s     *Space
+	key   []byte
+	entry entry // the zero entry if the key is not there
+
+	length  int64 // what the row of the length says, if counted
+	counted bool
+}
+
+// openCollection returns the collection at key, which is empty if the key is
+// not there.
+func (s *Space) openCollection(key []byte, kind Kind) (collection, error) {
+	e, _, err := s.findKind(key, kind)
+	return collection{s: s, key: key, entry: e}, err
+}
+
+// Exists reports whether the key is there.
+func (c *collection) Exists() bool { return c.entry.kind != KindNone }
+
+// ensure creates the directory entry, or moves it to a larger encoding.
+func (c *collection) ensure(kind Kind, enc encoding) error {
+	if c.Exists() && enc <= c.entry.enc {
+		c.s.changed(c.key)
+		return nil
+	}
+	e := c.entry
+	e.kind, e.enc = kind, max(enc, c.entry.enc)
+	err := c.s.write(c.key, c.entry, e)
+	if err == nil {
+		c.entry = e
+	}
+	return err
+}
+
+// dropEntry removes the directory entry of a collection that has become empty
+// and whose rows are gone.
+func (c *collection) dropEntry() error {
+	e := c.entry
+	c.entry, c.counted = entry{}, false
+	if err := c.s.tx.Delete(c.s.entryName(c.key)); err != nil {
+		return err
+	}
+	c.s.changed(c.key)
+	return c.s.reindex(c.key, e.expireAt, 0, -1)
+}
+
+// removeAll removes the key with all its rows.
+func (c *collection) removeAll() error {
+	e := c.entry
+	c.entry, c.length, c.counted = entry{}, 0, false
+	return c.s.remove(c.key, e)
+}
+
+// metaLen reads the length kept under the row name, 0 if there is none.
+func (c *collection) metaLen(name []byte) (int64, error) {
+	if !c.Exists() {
+		return 0, nil
+	}
+	if c.counted {
+		return c.length, nil
+	}
+	row, ok, err := c.s.tx.Get(c.s.withPrefix(name))
+	if err != nil || !ok {
+		return 0, err
+	}
+	m, err := store.UnmarshalHashMeta(row.Value) // the same 8 bytes for hashes, sets and sorted sets
+	if err != nil {
+		return 0, fmt.Errorf("keyspace: length of a %v: %w", c.entry.kind, err)
+	}
+	c.length, c.counted = m.Len, true
+	return m.Len, nil
+}
+
+// setMetaLen writes the length, or removes row and entry when it is 0.
+func (c *collection) setMetaLen(name []byte, n int64) error {
+	name = c.s.withPrefix(name)
+	c.length, c.counted = n, true
+	if n > 0 {
+		return c.s.tx.Put(name, store.MarshalHashMeta(store.HashMeta{Len: n}), 0)
+	}
+	if err := c.s.tx.Delete(name); err != nil {
+		return err
+	}
+	return c.dropEntry()
+}
+
+// walkElements calls fn with the part of each row's name behind prefix, from
+// the element start on, if it is not nil.
+func (c *collection) walkElements(prefix, start []byte, order store.Order, fn func(name []byte, r txn.Row) bool) error {
+	if !c.Exists() {
+		return nil
+	}
+	prefix = c.s.withPrefix(prefix)
+	span := store.PrefixSpan(prefix)
+	if start != nil {
+		span.Start = append(append([]byte{}, prefix...), start...)
+	}
+	return c.s.tx.Walk(span, order, func(name []byte, r txn.Row) bool { return fn(name[len(prefix):], r) })
+}

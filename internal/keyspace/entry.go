@@ -1,0 +1,131 @@
+package keyspace
+
+import (
+	"fmt"
+
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// Kind is the type of a key. Its numbers are part of the format; never change.
+type Kind byte
+
+// The types of keys.
+const (
+	KindNone   Kind = 0
+	KindString Kind = 1
+	KindList   Kind = 2
+	KindSet    Kind = 3
+	KindZSet   Kind = 4
+	KindHash   Kind = 5
+	KindStream Kind = 6
+)
+
+var kindNames = [...]string{"none", "string", "list", "set", "zset", "hash", "stream"}
+
+// String returns the name that TYPE answers.
+func (k Kind) String() string { return kindNames[k] }
+
+// entry is what the directory says of a key.
+//
+//	| encoding (4 bits) kind (4 bits) | a string's bytes; nothing for a collection |
+//
+// The expiry is that of the row.
+type entry struct {
+	kind     Kind
+	enc      encoding
+	expireAt uint64 // hybrid-logical timestamp; 0 means never
+	body     []byte
+	ts       uint64 // when it was committed; 0 if it is not yet
+}
+
+func (e entry) encode() []byte {
+	b := make([]byte, 0, 1+len(e.body))
+	return append(append(b, byte(e.enc)<<4|byte(e.kind)), e.body...)
+}
+
+func parseEntry(r txn.Row) (entry, error) {
+	if len(r.Value) == 0 {
+		return entry{}, fmt.Errorf("keyspace: directory entry is empty")
+	}
+	e := entry{Kind(r.Value[0] & 15), encoding(r.Value[0] >> 4), r.ExpireAt, r.Value[1:], r.TS}
+	if e.kind == KindNone || int(e.kind) >= len(kindNames) {
+		return entry{}, fmt.Errorf("keyspace: directory entry has unknown type %d: written by a newer version?", e.kind)
+	}
+	return e, nil
+}
+
+// find returns the entry of a key that is there and has not expired. An expired
+// key that is met in an update is removed, so that nothing of it can come back
+// with a new key of the same name.
+func (s *Space) find(key []byte) (entry, bool, error) {
+	row, ok, err := s.tx.Peek(s.lookupName(key))
+	if err != nil || !ok {
+		return entry{}, false, err
+	}
+	e, err := parseEntry(row)
+	if err != nil {
+		return entry{}, false, err
+	}
+	if !s.tx.Expired(row) {
+		return e, true, nil
+	}
+	if s.tx.ReadOnly() {
+		return entry{}, false, nil
+	}
+	return entry{}, false, s.remove(key, e)
+}
+
+// findKind is find for a key that has to be of one kind if it is there at all.
+func (s *Space) findKind(key []byte, kind Kind) (entry, bool, error) {
+	e, ok, err := s.find(key)
+	if err == nil && ok && e.kind != kind {
+		return entry{}, false, ErrWrongType
+	}
+	return e, ok, err
+}
+
+// write puts the entry of a key in place of old, which is the zero entry if
+// the key was not there, and keeps the expiry index and the size in step.
+func (s *Space) write(key []byte, old, e entry) error {
+	if err := s.tx.Put(s.entryName(key), e.encode(), e.expireAt); err != nil {
+		return err
+	}
+	s.changed(key)
+	var keys int64
+	if old.kind == KindNone {
+		keys = 1
+	}
+	return s.reindex(key, old.expireAt, e.expireAt, keys)
+}
+
+// reindex moves a key in the expiry index and adds keys to the size.
+func (s *Space) reindex(key []byte, from, to uint64, keys int64) error {
+	var expires int64
+	if from != to && from != 0 {
+		expires--
+		if err := s.tx.Delete(s.ttlName(from, key)); err != nil {
+			return err
+		}
+	}
+	if from != to && to != 0 {
+		expires++
+		if err := s.tx.Put(s.ttlName(to, key), nil, 0); err != nil {
+			return err
+		}
+	}
+	return s.resize(keys, expires)
+}
+
+// remove deletes a key whose entry is e, with all its rows.
+func (s *Space) remove(key []byte, e entry) error {
+	for _, p := range s.collectionPrefixes(e.kind, key) {
+		if err := s.tx.DeletePrefix(p); err != nil {
+			return err
+		}
+	}
+	if err := s.tx.Delete(s.entryName(key)); err != nil {
+		return err
+	}
+	s.changed(key)
+	return s.reindex(key, e.expireAt, 0, -1)
+}

@@ -1,0 +1,92 @@
+package keyspace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
+)
+
+// Moments are kept as hybrid-logical timestamps: Unix milliseconds in the upper
+// 48 bits. maxMillis is the last moment that can be kept, in the year 10889.
+const maxMillis = 1<<48 - 1
+
+// ErrExpiryRange says that a moment cannot be kept as an expiry.
+var ErrExpiryRange = errors.New("keyspace: expiry out of range")
+
+func millis(ts uint64) int64 { return int64(ts >> 16) }
+
+// timestamp turns a moment in Unix milliseconds into the timestamp at which a
+// key expires. Moments before 1970 are as good as the first.
+func timestamp(ms int64) (uint64, error) {
+	if ms > maxMillis {
+		return 0, ErrExpiryRange
+	}
+	return uint64(max(ms, 1)) << 16, nil
+}
+
+// Expiry returns the moment at which a key expires, in Unix milliseconds, 0 if
+// it never does, and whether the key is there.
+func (s *Space) Expiry(key []byte) (at int64, ok bool, err error) {
+	e, ok, err := s.find(key)
+	return millis(e.expireAt), ok, err
+}
+
+// SetExpiry makes a key expire at a moment in Unix milliseconds; if that is not
+// in the future, the key is removed at once. It reports whether the key was there.
+func (s *Space) SetExpiry(key []byte, at int64) (bool, error) {
+	e, ok, err := s.find(key)
+	if err != nil || !ok {
+		return false, err
+	}
+	if at <= s.Now() {
+		return true, s.remove(key, e)
+	}
+	ts, err := timestamp(at)
+	if err != nil {
+		return false, err
+	}
+	return true, s.setExpiry(key, e, ts)
+}
+
+// Persist removes the expiry of a key and reports whether it had one.
+func (s *Space) Persist(key []byte) (bool, error) {
+	e, ok, err := s.find(key)
+	if err != nil || !ok || e.expireAt == 0 {
+		return false, err
+	}
+	return true, s.setExpiry(key, e, 0)
+}
+
+func (s *Space) setExpiry(key []byte, old entry, ts uint64) error {
+	e := old
+	e.expireAt = ts
+	return s.write(key, old, e)
+}
+
+// RemoveExpired removes up to limit keys that have expired, those first whose
+// time came first, and returns how many it has removed.
+func (s *Space) RemoveExpired(limit int) (int, error) {
+	prefix := append(s.row(len(ttlPrefix)), ttlPrefix...)
+	end := binary.BigEndian.AppendUint64(bytes.Clone(prefix), s.tx.Now()+1)
+	var due [][]byte
+	err := s.tx.Walk(store.Span{Start: prefix, End: end}, store.Ascending, func(name []byte, _ txn.Row) bool {
+		due = append(due, bytes.Clone(name[len(prefix):]))
+		return len(due) < limit
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range due {
+		if len(d) < 8 {
+			return 0, fmt.Errorf("keyspace: expiry index of database %d has a row of %d bytes", s.db, len(d))
+		}
+		if _, _, err := s.find(d[8:]); err != nil { // an update removes what it finds expired
+			return 0, err
+		}
+	}
+	return len(due), nil
+}

@@ -1,0 +1,179 @@
+package keyspace
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
+)
+
+// ErrNoSuchKey says that a key has to be there and is not.
+var ErrNoSuchKey = errors.New("keyspace: no such key")
+
+// Kind returns the type of a key, KindNone if it is not there.
+func (s *Space) Kind(key []byte) (Kind, error) {
+	e, _, err := s.find(key)
+	return e.kind, err
+}
+
+// Remove deletes a key of any type and reports whether it was there.
+func (s *Space) Remove(key []byte) (bool, error) {
+	e, ok, err := s.find(key)
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, s.remove(key, e)
+}
+
+// Walk calls fn for every key that begins with prefix and is at or after start, in
+// ascending order, until fn returns false. fn must not write; key is valid only
+// during the call.
+func (s *Space) Walk(prefix, start []byte, fn func(key []byte, kind Kind) bool) error {
+	n := len(dbPrefix(s.db)) + len(entryPrefix)
+	span := store.PrefixSpan(s.entryName(prefix))
+	if bytes.Compare(start, prefix) > 0 {
+		span.Start = s.entryName(start)
+	}
+	var bad error
+	err := s.tx.Walk(span, store.Ascending, func(name []byte, r txn.Row) bool {
+		var e entry
+		if e, bad = parseEntry(r); bad != nil {
+			return false
+		}
+		return fn(name[n:], e.kind)
+	})
+	return errors.Join(err, bad)
+}
+
+// Copy makes dst, in the database to, a copy of src with the same expiry. What
+// dst held before is gone. ErrNoSuchKey if src is not there. src and dst must differ.
+func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
+	e, ok, err := s.find(src)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrNoSuchKey
+	}
+	old, err := to.clear(dst)
+	if err != nil {
+		return err
+	}
+	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
+	for i := range from {
+		if err := s.copyRows(from[i], into[i]); err != nil {
+			return err
+		}
+	}
+	e.body = bytes.Clone(e.body)
+	return to.write(dst, old, e)
+}
+
+// copyRows copies every row that begins with from to a name that begins with into.
+func (s *Space) copyRows(from, into []byte) error {
+	type pair struct{ name, value []byte }
+	var rows []pair
+	err := s.tx.Walk(store.PrefixSpan(from), store.Ascending, func(name []byte, r txn.Row) bool {
+		rows = append(rows, pair{append(bytes.Clone(into), name[len(from):]...), bytes.Clone(r.Value)})
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := s.tx.Put(r.name, r.value, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rename moves src to dst, with its expiry, in place of whatever dst held.
+// ErrNoSuchKey if src is not there.
+func (s *Space) Rename(src, dst []byte) error {
+	if bytes.Equal(src, dst) {
+		if _, ok, err := s.find(src); err != nil || ok {
+			return err
+		}
+		return ErrNoSuchKey
+	}
+	if err := s.Copy(src, s, dst); err != nil {
+		return err
+	}
+	_, err := s.Remove(src)
+	return err
+}
+
+// Flush removes every key of the database.
+func (s *Space) Flush() error {
+	s.changed(nil)
+	prefixes := familyPrefixes
+	if s.db != 0 {
+		prefixes = []string{dbPrefix(s.db)}
+	}
+	for _, p := range prefixes {
+		if err := s.tx.DeletePrefix([]byte(p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Usage returns how many bytes the names and values of a key's rows have, and
+// whether the key is there. Of a collection with more than samples elements the
+// mean of the first samples stands for the rest; 0 counts all.
+func (s *Space) Usage(key []byte, samples int) (int64, bool, error) {
+	e, ok, err := s.find(key)
+	if err != nil || !ok {
+		return 0, false, err
+	}
+	total := int64(len(s.lookupName(key)) + 1 + len(e.body))
+	for _, p := range s.collectionPrefixes(e.kind, key) {
+		n, err := s.usageOf(p, samples)
+		if err != nil {
+			return 0, false, err
+		}
+		total += n
+	}
+	return total, true, nil
+}
+
+// usageOf returns the bytes of the rows that begin with prefix. If there are
+// more than samples, the rest is estimated from their number.
+func (s *Space) usageOf(prefix []byte, samples int) (int64, error) {
+	var rows, sampled, bytes int64
+	err := s.tx.Walk(store.PrefixSpan(prefix), store.Ascending, func(name []byte, r txn.Row) bool {
+		rows++
+		if samples == 0 || rows <= int64(samples) {
+			sampled++
+			bytes += int64(len(name) + len(r.Value))
+		}
+		return true
+	})
+	if sampled == 0 {
+		return 0, err
+	}
+	return bytes * rows / sampled, err
+}
+
+// Written returns the moment, in Unix milliseconds, at which a key's directory
+// entry or length was written last, and whether the key is there.
+func (s *Space) Written(key []byte) (int64, bool, error) {
+	e, ok, err := s.find(key)
+	if err != nil || !ok {
+		return 0, false, err
+	}
+	last := e.ts
+	if p := s.collectionPrefixes(e.kind, key); len(p) > 0 {
+		row, _, err := s.tx.Get(p[0]) // the row of the length
+		if err != nil {
+			return 0, false, err
+		}
+		last = max(last, row.TS)
+	}
+	if last == 0 {
+		last = s.tx.Now()
+	}
+	return millis(last), true, nil
+}

@@ -1,0 +1,94 @@
+package keyspace
+
+import (
+	"encoding/binary"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+// Rows of the directory. Those of database 0 stand as written here; those of
+// database n begin with "!db|", two digits and "|".
+//
+//	!redis|key|<key>                    what the key is: see entry
+//	!redis|ttl|<expireAt 8><key>        empty; one for every key that expires, the soonest first
+//	!redis|size                         <keys 8><keys that expire 8>
+//
+// The rows of collections follow the layouts of package store. All of it is
+// part of the format; never change.
+const (
+	entryPrefix = "!redis|key|"
+	ttlPrefix   = "!redis|ttl|"
+	sizeName    = "!redis|size"
+)
+
+// familyPrefixes cover every row that database 0 can have. Other databases have a prefix of their own.
+var familyPrefixes = []string{"!redis|", "!hs|", "!st|", "!zs|", "!lst|", "!stream|"}
+
+// dbPrefix begins every row of a database.
+func dbPrefix(db int) string {
+	if db == 0 {
+		return ""
+	}
+	return "!db|" + string([]byte{'0' + byte(db/10), '0' + byte(db%10)}) + "|"
+}
+
+// row starts the name of a row: the database's prefix in a slice with room for n bytes more.
+func (s *Space) row(n int) []byte {
+	p := dbPrefix(s.db)
+	return append(make([]byte, 0, len(p)+n), p...)
+}
+
+// scratch is row in a buffer that the next call reuses: for look-ups only.
+func (s *Space) scratch() []byte { return append(s.buf[:0], dbPrefix(s.db)...) }
+
+func (s *Space) entryName(key []byte) []byte {
+	return append(append(s.row(len(entryPrefix)+len(key)), entryPrefix...), key...)
+}
+
+// lookupName is entryName in the scratch buffer.
+func (s *Space) lookupName(key []byte) []byte {
+	s.buf = append(append(s.scratch(), entryPrefix...), key...)
+	return s.buf
+}
+
+func (s *Space) ttlName(expireAt uint64, key []byte) []byte {
+	b := append(s.row(len(ttlPrefix)+8+len(key)), ttlPrefix...)
+	return append(binary.BigEndian.AppendUint64(b, expireAt), key...)
+}
+
+// withPrefix turns a name or prefix of package store into one of this database.
+func (s *Space) withPrefix(name []byte) []byte {
+	if s.db == 0 {
+		return name
+	}
+	return append(s.row(len(name)), name...)
+}
+
+// listName is the name under which a list's rows stand: list rows do not carry
+// the length of their key, so it is put in front, and no list's rows lie
+// between another's.
+func listName(key []byte) []byte {
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(key)), uint32(len(key)))
+	return append(b, key...)
+}
+
+// collectionPrefixes returns the prefixes of all rows that a key of the given
+// kind has besides its directory entry.
+func (s *Space) collectionPrefixes(kind Kind, key []byte) [][]byte {
+	var names [][]byte
+	switch kind {
+	case KindHash:
+		names = [][]byte{store.HashMetaKey(key), store.HashFieldScanPrefix(key)}
+	case KindSet:
+		names = [][]byte{store.SetMetaKey(key), store.SetMemberScanPrefix(key)}
+	case KindZSet:
+		names = [][]byte{store.ZSetMetaKey(key), store.ZSetMemberScanPrefix(key), store.ZSetScoreScanPrefix(key)}
+	case KindList:
+		name := listName(key)
+		names = [][]byte{store.ListMetaKey(name), append([]byte(store.ListItemPrefix), name...)}
+	}
+	for i := range names {
+		names[i] = s.withPrefix(names[i])
+	}
+	return names
+}

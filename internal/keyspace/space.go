@@ -1,0 +1,101 @@
+package keyspace
+
+import (
+	"errors"
+
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// Databases is the number of logical databases.
+const Databases = 16
+
+// ErrWrongType says that a key holds another type than was asked for.
+var ErrWrongType = errors.New("keyspace: key holds another type")
+
+// Space is one logical database in one transaction. It belongs to the goroutine
+// of the transaction. Keys and values handed to it are kept until the transaction
+// ends and are not to be modified until then; what it returns is not to be modified.
+type Space struct {
+	tx     *txn.Tx
+	db     int
+	shared *shared
+	buf    []byte // names of rows that are only looked up
+}
+
+// shared is what the spaces of one transaction have in common.
+type shared struct {
+	limits  *Limits
+	changes []Change
+}
+
+// Change says that a key has been modified, in whatever way. A nil Key stands
+// for every key of the database.
+type Change struct {
+	DB  int
+	Key []byte
+}
+
+// Limits are the sizes up to which a collection is called compact by OBJECT
+// ENCODING. They change no layout.
+type Limits struct {
+	HashMaxListpackEntries int
+	HashMaxListpackValue   int // bytes
+	ListMaxListpackSize    int // entries, or below 0 a size class, as in redis.conf
+	SetMaxIntsetEntries    int
+	SetMaxListpackEntries  int
+	SetMaxListpackValue    int // bytes
+	ZSetMaxListpackEntries int
+	ZSetMaxListpackValue   int // bytes
+}
+
+// DefaultLimits are Redis' own.
+func DefaultLimits() Limits {
+	return Limits{
+		HashMaxListpackEntries: 512,
+		HashMaxListpackValue:   64,
+		ListMaxListpackSize:    -2,
+		SetMaxIntsetEntries:    512,
+		SetMaxListpackEntries:  128,
+		SetMaxListpackValue:    64,
+		ZSetMaxListpackEntries: 128,
+		ZSetMaxListpackValue:   64,
+	}
+}
+
+// Open returns the logical database db, from 0 to Databases-1, in tx.
+func Open(tx *txn.Tx, db int, limits *Limits) *Space {
+	return &Space{tx: tx, db: db, shared: &shared{limits: limits}}
+}
+
+// DB returns another logical database in the same transaction.
+func (s *Space) DB(db int) *Space {
+	if db == s.db {
+		return s
+	}
+	return &Space{tx: s.tx, db: db, shared: s.shared}
+}
+
+// Number returns which logical database this is.
+func (s *Space) Number() int { return s.db }
+
+// Now is the moment of the transaction in Unix milliseconds. Expiry is judged at it.
+func (s *Space) Now() int64 { return millis(s.tx.Now()) }
+
+// Changes returns every modification made through the spaces of the transaction.
+func (s *Space) Changes() []Change { return s.shared.changes }
+
+func (s *Space) changed(key []byte) {
+	s.shared.changes = append(s.shared.changes, Change{s.db, key})
+}
+
+// Atomically calls fn and, if it fails, takes back what it wrote, leaving what
+// the transaction had written before.
+func (s *Space) Atomically(fn func() error) error {
+	at, n := s.tx.Savepoint(), len(s.shared.changes)
+	err := fn()
+	if err != nil {
+		s.tx.RollbackTo(at)
+		s.shared.changes = s.shared.changes[:n]
+	}
+	return err
+}

@@ -1,0 +1,172 @@
+package keyspace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
+)
+
+// scoreSize is the width of the score that the tail of an index row begins with.
+const scoreSize = 8
+
+// ScoreRange is an interval of scores. An end that is open is not part of it.
+type ScoreRange struct {
+	Min, Max         float64
+	MinOpen, MaxOpen bool
+}
+
+// ZRange is a stretch of the order of a sorted set. The zero value is all of it.
+type ZRange struct {
+	start, end []byte // tails of index rows, [start, end); nil: no bound
+	// lex, if not nil, has to be applied to each member. It picks one run of
+	// members, though not every member within its bounds: see ByLex.
+	lex *LexRange
+}
+
+// emptyRange holds nothing.
+func emptyRange() ZRange { return ZRange{end: []byte{}} }
+
+// ByScore is the range of the members whose scores lie in r.
+func ByScore(r ScoreRange) ZRange {
+	if r.Min > r.Max || r.Min == r.Max && (r.MinOpen || r.MaxOpen) {
+		return emptyRange()
+	}
+	var out ZRange
+	if r.MinOpen || !math.IsInf(r.Min, -1) {
+		out.start = scoreTail(r.Min, r.MinOpen)
+	}
+	if r.MaxOpen || !math.IsInf(r.Max, 1) {
+		out.end = scoreTail(r.Max, !r.MaxOpen)
+	}
+	return out
+}
+
+// scoreTail is a bound at or, if so asked, right behind all members of one score.
+func scoreTail(score float64, behind bool) []byte {
+	b := store.EncodeSortableFloat64(score)
+	n := binary.BigEndian.Uint64(b[:])
+	if behind {
+		n++ // never overflows: the bytes of a score are at most those of +Inf
+	}
+	return binary.BigEndian.AppendUint64(nil, n)
+}
+
+// Window says which members of a range are wanted, and how.
+type Window struct {
+	Reverse bool  // from the highest to the lowest
+	Skip    int64 // members left out at the beginning; below 0, nothing is wanted
+	Limit   int64 // members at most; below 0 there is no limit
+	Scores  bool  // the sign of a zero matters
+}
+
+func (w Window) order() store.Order { return store.Order(w.Reverse) }
+
+// Slice returns the members of a range that lie in a window.
+func (z *ZSet) Slice(r ZRange, w Window) ([]ScoredMember, error) {
+	if w.Skip < 0 || w.Limit == 0 {
+		return nil, nil
+	}
+	var out []ScoredMember
+	skip := w.Skip
+	err := z.walk(r, w.order(), func(member []byte, score float64) bool {
+		if skip > 0 {
+			skip--
+			return true
+		}
+		out = append(out, ScoredMember{bytes.Clone(member), score})
+		return w.Limit < 0 || int64(len(out)) < w.Limit
+	})
+	if err == nil && w.Scores {
+		err = z.signZeros(out)
+	}
+	return out, err
+}
+
+// signZeros gives scores of zero, as the index has them, the sign that the
+// members' own rows know.
+func (z *ZSet) signZeros(members []ScoredMember) error {
+	if z.entry.enc == encCompact {
+		return nil
+	}
+	for i := range members {
+		m := &members[i]
+		if m.Score != 0 {
+			continue
+		}
+		var err error
+		if m.Score, _, err = z.Score(m.Member); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk calls fn for the members of a range until it returns false. A score of
+// zero comes without its sign; member is valid only during the call.
+func (z *ZSet) walk(r ZRange, order store.Order, fn func(member []byte, score float64) bool) error {
+	var bad error
+	inRun := false
+	err := z.walkTails(r.start, r.end, order, func(tail []byte) bool {
+		if len(tail) < scoreSize {
+			bad = errIndexRow(tail)
+			return false
+		}
+		member := tail[scoreSize:]
+		if r.lex != nil {
+			if !inRun && !r.lex.reached(member, order) {
+				return true
+			}
+			inRun = true
+			if r.lex.passed(member, order) {
+				return false
+			}
+		}
+		return fn(member, store.DecodeSortableFloat64([scoreSize]byte(tail)))
+	})
+	return errors.Join(err, bad)
+}
+
+func errIndexRow(tail []byte) error {
+	return fmt.Errorf("keyspace: index row of a sorted set has %d bytes behind its key", len(tail))
+}
+
+// walkTails calls fn with what the index rows have behind the set's key.
+func (z *ZSet) walkTails(start, end []byte, order store.Order, fn func(tail []byte) bool) error {
+	if !z.Exists() || end != nil && bytes.Compare(start, end) >= 0 {
+		return nil
+	}
+	prefix := z.s.withPrefix(store.ZSetScoreScanPrefix(z.key))
+	span := store.PrefixSpan(prefix)
+	if start != nil {
+		span.Start = slices.Concat(prefix, start)
+	}
+	if end != nil {
+		span.End = slices.Concat(prefix, end)
+	}
+	return z.s.tx.Walk(span, order, func(name []byte, _ txn.Row) bool { return fn(name[len(prefix):]) })
+}
+
+// Count returns the number of members in a range.
+func (z *ZSet) Count(r ZRange) (int64, error) {
+	if r.start == nil && r.end == nil && r.lex == nil {
+		return z.Len()
+	}
+	var n int64
+	err := z.walk(r, store.Ascending, func([]byte, float64) bool { n++; return true })
+	return n, err
+}
+
+// RemoveRange removes the members of a range that lie in a window and returns them.
+func (z *ZSet) RemoveRange(r ZRange, w Window) ([]ScoredMember, error) {
+	out, err := z.Slice(r, w)
+	if err != nil {
+		return nil, err
+	}
+	return out, z.deleteAll(out)
+}
