@@ -1,0 +1,173 @@
+package command
+
+// Handler carries out one command: it writes exactly one reply to c.Out, or
+// returns an error and has no effect.
+type Handler func(c *Ctx) error
+
+// Command is one row of the table.
+type Command struct {
+	Name  string // lower case; of a subcommand, without its container's name
+	Arity int    // number of arguments, the name (and the container's) included; negative: at least
+	Flags Flags
+	Group Group
+	Cats  Category // ACL categories besides those that Flags and Group imply
+	Keys  []KeySpec
+	Run   Handler    // nil for a container that does nothing by itself
+	Sub   []*Command // subcommands of a container
+
+	Since      string // version of Redis that introduced it
+	Summary    string // one sentence
+	Complexity string // as COMMAND DOCS shows it
+	Tips       []string
+
+	parent *Command
+}
+
+// FullName is the name that COMMAND and error texts use: "get", "config|get".
+func (c *Command) FullName() string {
+	if c.parent != nil {
+		return c.parent.Name + "|" + c.Name
+	}
+	return c.Name
+}
+
+// Accepts reports whether a call with n arguments, the name included, has the
+// right number of them.
+func (c *Command) Accepts(n int) bool {
+	return c.Arity >= 0 && n == c.Arity || c.Arity < 0 && n >= -c.Arity
+}
+
+// Has reports whether the command has any of the flags.
+func (c *Command) Has(f Flags) bool { return c.Flags&f != 0 }
+
+// Flags say how a command may be run. Their meaning and names are those of
+// Redis' COMMAND INFO.
+type Flags uint32
+
+// The flags of commands.
+const (
+	Write Flags = 1 << iota
+	ReadOnly
+	DenyOOM
+	Admin
+	PubSub
+	NoScript
+	Blocking
+	Loading
+	Stale
+	SkipMonitor
+	SkipSlowlog
+	Asking
+	Fast
+	NoAuth
+	MayReplicate
+	NoMandatoryKeys
+	NoAsyncLoading
+	NoMulti
+	MovableKeys
+	AllowBusy
+)
+
+var flagNames = []string{
+	"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
+	"skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys",
+	"no_async_loading", "no_multi", "movablekeys", "allow_busy",
+}
+
+// Names returns the flags' names, in Redis' order.
+func (f Flags) Names() []string { return bitNames(uint64(f), flagNames) }
+
+// Group is the family that COMMAND DOCS files a command under.
+type Group string
+
+// The groups of commands.
+const (
+	GroupGeneric      Group = "generic"
+	GroupString       Group = "string"
+	GroupList         Group = "list"
+	GroupSet          Group = "set"
+	GroupSortedSet    Group = "sorted-set"
+	GroupHash         Group = "hash"
+	GroupPubSub       Group = "pubsub"
+	GroupTransactions Group = "transactions"
+	GroupConnection   Group = "connection"
+	GroupServer       Group = "server"
+	GroupScripting    Group = "scripting"
+	GroupBitmap       Group = "bitmap"
+)
+
+// Category is a set of ACL categories.
+type Category uint32
+
+// The ACL categories.
+const (
+	CatKeyspace Category = 1 << iota
+	CatRead
+	CatWrite
+	CatSet
+	CatSortedSet
+	CatList
+	CatHash
+	CatString
+	CatBitmap
+	CatHyperLogLog
+	CatGeo
+	CatStream
+	CatPubSub
+	CatAdmin
+	CatFast
+	CatSlow
+	CatBlocking
+	CatDangerous
+	CatConnection
+	CatTransaction
+	CatScripting
+)
+
+var categoryNames = []string{
+	"@keyspace", "@read", "@write", "@set", "@sortedset", "@list", "@hash", "@string", "@bitmap",
+	"@hyperloglog", "@geo", "@stream", "@pubsub", "@admin", "@fast", "@slow", "@blocking", "@dangerous",
+	"@connection", "@transaction", "@scripting",
+}
+
+var groupCategories = map[Group]Category{
+	GroupGeneric: CatKeyspace, GroupString: CatString, GroupList: CatList, GroupSet: CatSet,
+	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupPubSub: CatPubSub, GroupBitmap: CatBitmap,
+	GroupTransactions: CatTransaction, GroupConnection: CatConnection, GroupScripting: CatScripting,
+}
+
+// Categories returns every ACL category of the command: those of its group,
+// those its flags imply, and its own.
+func (c *Command) Categories() Category {
+	cats := c.Cats
+	if len(c.Sub) == 0 { // a container has none of its own family
+		cats |= groupCategories[c.Group]
+	}
+	for flag, cat := range map[Flags]Category{
+		Write: CatWrite, Admin: CatAdmin | CatDangerous, PubSub: CatPubSub, Fast: CatFast, Blocking: CatBlocking,
+	} {
+		if c.Has(flag) {
+			cats |= cat
+		}
+	}
+	if c.Has(ReadOnly) && cats&CatScripting == 0 {
+		cats |= CatRead
+	}
+	if !c.Has(Fast) {
+		cats |= CatSlow
+	}
+	return cats
+}
+
+// Names returns the categories' names, in Redis' order.
+func (c Category) Names() []string { return bitNames(uint64(c), categoryNames) }
+
+func bitNames(set uint64, names []string) []string {
+	var out []string
+	for i, name := range names {
+		if set&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}

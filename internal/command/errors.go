@@ -1,0 +1,157 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// Error is an error as a client reads it, code word first. All texts stand in this file;
+// they are those of Redis 7.2.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// Errors of arguments.
+const (
+	ErrSyntax         = Error("ERR syntax error")
+	ErrNotInteger     = Error("ERR value is not an integer or out of range")
+	ErrNotFloat       = Error("ERR value is not a valid float")
+	ErrNotPositive    = Error("ERR value is out of range, must be positive")
+	ErrOutOfRange     = Error("ERR value is out of range")
+	ErrOverflow       = Error("ERR increment or decrement would overflow")
+	ErrDecrOverflow   = Error("ERR decrement would overflow")
+	ErrLCSBoth        = Error("ERR If you want both the length and indexes, please just use IDX.")
+	ErrLCSType        = Error("ERR The specified keys must contain string values")
+	ErrLCSTooLong     = Error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+	ErrIncrNaN        = Error("ERR increment would produce NaN or Infinity")
+	ErrOffset         = Error("ERR offset is out of range")
+	ErrStringTooLong  = Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+	ErrInvalidCursor  = Error("ERR invalid cursor")
+	ErrInvalidDBIndex = Error("ERR DB index is out of range")
+)
+
+// Errors of the EXPIRE family and of COMMAND.
+const (
+	ErrExpireNX       = Error("ERR NX and XX, GT or LT options at the same time are not compatible")
+	ErrExpireGTLT     = Error("ERR GT and LT options at the same time are not compatible")
+	ErrGetKeysCommand = Error("ERR Invalid command specified")
+	ErrGetKeysArgs    = Error("ERR Invalid number of arguments specified for command")
+	ErrGetKeysNone    = Error("ERR The command has no key arguments")
+	ErrGetKeysInvalid = Error("ERR Invalid arguments specified for command")
+)
+
+// Errors of lists.
+const (
+	ErrNumKeys        = Error("ERR numkeys should be greater than 0")
+	ErrCountPositive  = Error("ERR count should be greater than 0")
+	ErrCountNegative  = Error("ERR COUNT can't be negative")
+	ErrMaxLenNegative = Error("ERR MAXLEN can't be negative")
+	ErrRankZero       = Error("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list")
+	ErrRankRange      = Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+	ErrIndexRange     = Error("ERR index out of range")
+	ErrListFull       = Error("ERR list has no room for more elements at this end")
+)
+
+// Errors of sorted sets.
+const (
+	ErrScoreNaN        = Error("ERR resulting score is not a number (NaN)")
+	ErrZAddNXXX        = Error("ERR XX and NX options at the same time are not compatible")
+	ErrZAddGTLTNX      = Error("ERR GT, LT, and/or NX options at the same time are not compatible")
+	ErrZAddIncrPair    = Error("ERR INCR option supports a single increment-element pair")
+	ErrMinMaxFloat     = Error("ERR min or max is not a float")
+	ErrMinMaxLex       = Error("ERR min or max not valid string range item")
+	ErrRangeLimit      = Error("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
+	ErrRangeWithScores = Error("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
+	ErrWeightNotFloat  = Error("ERR weight value is not a float")
+	ErrLimitNegative   = Error("ERR LIMIT can't be negative")
+)
+
+// Errors of hashes and sets.
+const (
+	ErrHashNotInteger = Error("ERR hash value is not an integer")
+	ErrHashNotFloat   = Error("ERR hash value is not a float")
+	ErrInfinite       = Error("ERR value is NaN or Infinity")
+	ErrTooManyKeys    = Error("ERR Number of keys can't be greater than number of args")
+)
+
+// Errors of the state of keys.
+const (
+	ErrSameObject = Error("ERR source and destination objects are the same")
+	ErrNoLFU      = Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	ErrWrongType  = Error("WRONGTYPE Operation against a key holding the wrong kind of value")
+	ErrNoSuchKey  = Error("ERR no such key")
+)
+
+// Errors of the server's own limits.
+const (
+	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size (proto-max-bulk-len)")
+	ErrKeyTooLong   = Error("ERR key or element exceeds maximum allowed size (1 MB with its key)")
+	ErrInternal     = Error("ERR internal error: the command had no effect, see the server log")
+)
+
+// replyOf translates err into what the client reads. internal means that it is a fault of the
+// server or its disk, which the operator has to see.
+func replyOf(err error) (reply Error, internal bool) {
+	var e Error
+	switch {
+	case errors.As(err, &e):
+		return e, false
+	case errors.Is(err, keyspace.ErrWrongType):
+		return ErrWrongType, false
+	case errors.Is(err, keyspace.ErrNoSuchKey):
+		return ErrNoSuchKey, false
+	case errors.Is(err, keyspace.ErrListFull):
+		return ErrListFull, false
+	case errors.Is(err, keyspace.ErrNaN):
+		return ErrScoreNaN, false
+	case errors.Is(err, txn.ErrKeyTooLarge):
+		return ErrKeyTooLong, false
+	case errors.Is(err, txn.ErrValueTooLarge):
+		return ErrStringTooLong, false
+	}
+	return ErrInternal, true
+}
+
+// errUnknownCommand is the answer to a name that is not in the table.
+func errUnknownCommand(args [][]byte) Error {
+	const shown = 128
+	var b strings.Builder
+	for _, a := range args[1:] {
+		if b.Len() >= shown {
+			break
+		}
+		fmt.Fprintf(&b, "'%s' ", clip(a, shown-b.Len()))
+	}
+	return Error(fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", clip(args[0], shown), b.String()))
+}
+
+func errUnknownSubcommand(container *Command, sub []byte) Error {
+	return Error(fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", clip(sub, 128), strings.ToUpper(container.Name)))
+}
+
+func errArity(c *Command) Error {
+	return Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+}
+
+func errUnsupportedOption(arg []byte) Error {
+	return Error(fmt.Sprintf("ERR Unsupported option %s", clip(arg, 128)))
+}
+
+// errNoInputKey is the answer to a number of keys that is below 1.
+func errNoInputKey(c *Ctx) error {
+	return Error(fmt.Sprintf("ERR at least 1 input key is needed for '%s' command", c.Cmd.FullName()))
+}
+
+// errInvalidExpire is the answer to an expiry that is not above 0 or too far away.
+func errInvalidExpire(c *Ctx) error {
+	return Error(fmt.Sprintf("ERR invalid expire time in '%s' command", c.Cmd.FullName()))
+}
+
+func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }
+
+// clip returns at most n bytes of b.
+func clip(b []byte, n int) []byte { return b[:min(len(b), max(n, 0))] }

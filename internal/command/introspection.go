@@ -1,0 +1,273 @@
+package command
+
+import (
+	"strings"
+)
+
+var introspectionCommands = []*Command{
+	{Name: "command", Arity: -1, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandAll, Tips: []string{"nondeterministic_output_order"},
+		Since: "2.8.13", Complexity: "O(N) where N is the number of commands", Summary: "Describes every command.", Sub: []*Command{
+			{Name: "count", Arity: 2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandCount,
+				Since: "2.8.13", Complexity: "O(1)", Summary: "Returns the number of commands."},
+			{Name: "docs", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandDocs, Tips: []string{"nondeterministic_output_order"},
+				Since: "7.0.0", Complexity: "O(N) where N is the number of commands asked for", Summary: "Returns what commands do, in words."},
+			{Name: "getkeys", Arity: -4, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeys,
+				Since: "2.8.13", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call."},
+			{Name: "getkeysandflags", Arity: -4, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeysAndFlags,
+				Since: "7.0.0", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call and what happens to them."},
+			{Name: "info", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandInfo, Tips: []string{"nondeterministic_output_order"},
+				Since: "2.8.13", Complexity: "O(N) where N is the number of commands asked for", Summary: "Describes commands by name."},
+			{Name: "list", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandList, Tips: []string{"nondeterministic_output_order"},
+				Since: "7.0.0", Complexity: "O(N) where N is the number of commands", Summary: "Lists the names of commands."},
+			{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: help(
+				"(no subcommand)", "    Return details about all commands.",
+				"COUNT", "    Return the total number of commands in this server.",
+				"LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]", "    Return the names of commands.",
+				"INFO [<command-name> ...]", "    Return details about commands. Without names, about all.",
+				"DOCS [<command-name> ...]", "    Return documentation about commands. Without names, about all.",
+				"GETKEYS <full-command>", "    Return the keys from a full command.",
+				"GETKEYSANDFLAGS <full-command>", "    Return the keys and the access flags from a full command."),
+				Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
+		}},
+}
+
+func upper(s string) string { return strings.ToUpper(s) }
+
+func commandAll(c *Ctx) error {
+	all := c.Env.Table.All()
+	c.Out.Array(len(all))
+	for _, cmd := range all {
+		cmd.replyInfo(c)
+	}
+	return nil
+}
+
+func commandCount(c *Ctx) error {
+	c.Out.Int(int64(len(c.Env.Table.All())))
+	return nil
+}
+
+// byFullName finds a command by a name such as "get" or "config|get".
+func (t *Table) byFullName(name []byte) *Command {
+	first, sub, isSub := strings.Cut(string(name), "|")
+	cmd := lookupName(t.byName, []byte(first))
+	if cmd == nil || !isSub {
+		return cmd
+	}
+	return lookupName(t.subs[cmd], []byte(sub))
+}
+
+func commandInfo(c *Ctx) error {
+	if len(c.Args) == 2 {
+		return commandAll(c)
+	}
+	c.Out.Array(len(c.Args) - 2)
+	for _, name := range c.Args[2:] {
+		if cmd := c.Env.Table.byFullName(name); cmd != nil {
+			cmd.replyInfo(c)
+		} else {
+			c.Out.Null()
+		}
+	}
+	return nil
+}
+
+// replyInfo writes the ten fields of COMMAND INFO.
+func (cmd *Command) replyInfo(c *Ctx) {
+	first, last, step := cmd.legacyRange()
+	flags := cmd.Flags
+	if len(cmd.Keys) > 0 && first == 0 {
+		flags |= MovableKeys
+	}
+	c.Out.Array(10)
+	c.Out.BulkString(cmd.FullName())
+	c.Out.Int(int64(cmd.Arity))
+	c.replyStatusSet(flags.Names())
+	c.Out.Int(int64(first))
+	c.Out.Int(int64(last))
+	c.Out.Int(int64(step))
+	c.replyStatusSet(cmd.Categories().Names())
+	c.Out.Set(len(cmd.Tips))
+	for _, tip := range cmd.Tips {
+		c.Out.BulkString(tip)
+	}
+	c.Out.Set(len(cmd.Keys))
+	for _, k := range cmd.Keys {
+		k.replyInfo(c)
+	}
+	c.Out.Set(len(cmd.Sub))
+	for _, sub := range cmd.Sub {
+		sub.replyInfo(c)
+	}
+}
+
+func (c *Ctx) replyStatusSet(names []string) {
+	c.Out.Set(len(names))
+	for _, n := range names {
+		c.Out.Simple(n)
+	}
+}
+
+// replyInfo writes a key specification in the form of COMMAND INFO.
+func (k KeySpec) replyInfo(c *Ctx) {
+	c.Out.Map(3)
+	c.Out.BulkString("flags")
+	c.replyStatusSet(k.Flags.Names())
+	c.Out.BulkString("begin_search")
+	if k.Keyword != "" {
+		c.replySpec("keyword", "keyword", k.Keyword, "startfrom", k.Index)
+	} else {
+		c.replySpec("index", "index", k.Index)
+	}
+	c.Out.BulkString("find_keys")
+	if k.NumKeys {
+		c.replySpec("keynum", "keynumidx", 0, "firstkey", 1, "keystep", k.Step)
+	} else {
+		c.replySpec("range", "lastkey", k.Last, "keystep", k.Step, "limit", k.Limit)
+	}
+}
+
+// replySpec writes a part of a key specification: its type and pairs of a name
+// and a number or a word.
+func (c *Ctx) replySpec(kind string, pairs ...any) {
+	c.Out.Map(2)
+	c.Out.BulkString("type")
+	c.Out.BulkString(kind)
+	c.Out.BulkString("spec")
+	c.Out.Map(len(pairs) / 2)
+	for _, p := range pairs {
+		switch v := p.(type) {
+		case string:
+			c.Out.BulkString(v)
+		case int:
+			c.Out.Int(int64(v))
+		}
+	}
+}
+
+func commandDocs(c *Ctx) error {
+	cmds := c.Env.Table.All()
+	if len(c.Args) > 2 {
+		cmds = nil
+		for _, name := range c.Args[2:] {
+			if cmd := c.Env.Table.byFullName(name); cmd != nil {
+				cmds = append(cmds, cmd)
+			}
+		}
+	}
+	replyDocs(c, cmds)
+	return nil
+}
+
+func replyDocs(c *Ctx, cmds []*Command) {
+	c.Out.Map(len(cmds))
+	for _, cmd := range cmds {
+		c.Out.BulkString(cmd.FullName())
+		fields := [][2]string{{"summary", cmd.Summary}, {"since", cmd.Since}, {"group", string(cmd.Group)}}
+		if cmd.Complexity != "" {
+			fields = append(fields, [2]string{"complexity", cmd.Complexity})
+		}
+		c.Out.Map(len(fields) + boolInt(cmd.Sub != nil))
+		for _, f := range fields {
+			c.Out.BulkString(f[0])
+			c.Out.BulkString(f[1])
+		}
+		if cmd.Sub != nil {
+			c.Out.BulkString("subcommands")
+			replyDocs(c, cmd.Sub)
+		}
+	}
+}
+
+// calledKeys returns the command of the call in the arguments from the third
+// on, that call, and where its keys stand.
+func calledKeys(c *Ctx) (*Command, [][]byte, error) {
+	args := c.Args[2:]
+	cmd, err := c.Env.Table.Lookup(args)
+	switch {
+	case c.Env.Table.byFullName(args[0]) == nil:
+		return nil, nil, ErrGetKeysCommand
+	case err != nil:
+		return nil, nil, ErrGetKeysArgs
+	case len(cmd.Keys) == 0:
+		return nil, nil, ErrGetKeysNone
+	case len(cmd.KeyPositions(args)) == 0:
+		return nil, nil, ErrGetKeysInvalid
+	}
+	return cmd, args, nil
+}
+
+func commandGetKeys(c *Ctx) error {
+	cmd, args, err := calledKeys(c)
+	if err != nil {
+		return err
+	}
+	at := cmd.KeyPositions(args)
+	c.Out.Array(len(at))
+	for _, i := range at {
+		c.Out.Bulk(args[i])
+	}
+	return nil
+}
+
+func commandGetKeysAndFlags(c *Ctx) error {
+	cmd, args, err := calledKeys(c)
+	if err != nil {
+		return err
+	}
+	c.Out.Array(len(cmd.KeyPositions(args)))
+	for _, spec := range cmd.Keys {
+		for _, i := range spec.positions(args) {
+			c.Out.Array(2)
+			c.Out.Bulk(args[i])
+			c.replyStatusSet(spec.Flags.Names())
+		}
+	}
+	return nil
+}
+
+func commandList(c *Ctx) error {
+	keep := func(*Command) bool { return true }
+	switch {
+	case len(c.Args) == 2:
+	case len(c.Args) == 5 && c.is(2, "FILTERBY"):
+		arg := string(c.Args[4])
+		switch {
+		case c.is(3, "MODULE"):
+			keep = func(*Command) bool { return false } // there are no modules
+		case c.is(3, "ACLCAT"):
+			keep = func(cmd *Command) bool { return inCategory(cmd, arg) }
+		case c.is(3, "PATTERN"):
+			keep = func(cmd *Command) bool { return globMatch([]byte(strings.ToLower(arg)), []byte(cmd.FullName())) }
+		default:
+			return ErrSyntax
+		}
+	default:
+		return ErrSyntax
+	}
+	var names []string
+	for _, cmd := range c.Env.Table.All() {
+		if keep(cmd) {
+			names = append(names, cmd.FullName())
+		}
+		for _, sub := range cmd.Sub {
+			if len(c.Args) > 2 && keep(sub) {
+				names = append(names, sub.FullName())
+			}
+		}
+	}
+	c.Out.Array(len(names))
+	for _, n := range names {
+		c.Out.BulkString(n)
+	}
+	return nil
+}
+
+func inCategory(cmd *Command, name string) bool {
+	for _, n := range cmd.Categories().Names() {
+		if strings.EqualFold(n, "@"+name) {
+			return true
+		}
+	}
+	return false
+}

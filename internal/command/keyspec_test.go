@@ -1,0 +1,68 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestKeyPositions(t *testing.T) {
+	after := KeySpec{Keyword: "STREAMS", Index: 1, Last: -1, Step: 1, Limit: 2}
+	store := KeySpec{Keyword: "STORE", Index: -1, Step: 1}
+	for _, c := range []struct {
+		spec KeySpec
+		call string
+		want string
+	}{
+		{keyAt(1, 0), "get k", "[1]"},
+		{keyAt(1, 0), "get", "[]"},
+		{keyAt(2, 0), "object encoding k", "[2]"},
+		{allKeys(1, 0)[0], "del a b c", "[1 2 3]"},
+		{allKeys(2, 0)[0], "mset a 1 b 2", "[1 3]"},
+		{KeySpec{Index: 1, Last: 1, Step: 1}, "lcs a b LEN", "[1 2]"},
+		{numKeys(1, 0), "zunion 2 a b WITHSCORES", "[2 3]"},
+		{numKeys(2, 0), "zunionstore d 2 a b", "[3 4]"},
+		{numKeys(1, 0), "zunion 3 a b", "[]"},
+		{numKeys(1, 0), "zunion 0 a", "[]"},
+		{numKeys(1, 0), "zunion -1 a", "[]"},
+		{numKeys(1, 0), "zunion x a", "[]"},
+		{numKeys(1, 0), "zunion 9223372036854775807 a", "[]"},
+		{after, "xread count 5 streams a b 0 0", "[4 5]"},
+		{after, "xread count 5", "[]"},
+		{store, "sort k by w store d", "[5]"},
+		{store, "sort k by w", "[]"},
+	} {
+		var args [][]byte
+		for _, w := range strings.Fields(c.call) {
+			args = append(args, []byte(w))
+		}
+		if got := fmt.Sprint(c.spec.positions(args)); got != c.want {
+			t.Errorf("%s: keys at %s, want %s", c.call, got, c.want)
+		}
+	}
+}
+
+func TestTableRefusesMistakes(t *testing.T) {
+	row := func(change func(*Command)) *Command {
+		c := &Command{Name: "x", Arity: 1, Group: GroupGeneric, Since: "1.0.0", Summary: "Does.", Run: func(*Ctx) error { return nil }}
+		change(c)
+		return c
+	}
+	for name, rows := range map[string][]*Command{
+		"two rows of one name":  {row(func(*Command) {}), row(func(*Command) {})},
+		"no handler":            {row(func(c *Command) { c.Run = nil })},
+		"an upper-case name":    {row(func(c *Command) { c.Name = "X" })},
+		"no arity":              {row(func(c *Command) { c.Arity = 0 })},
+		"no summary":            {row(func(c *Command) { c.Summary = "" })},
+		"writes and only reads": {row(func(c *Command) { c.Flags = Write | ReadOnly })},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a table with %s is accepted", name)
+				}
+			}()
+			NewTable(rows)
+		}()
+	}
+}

@@ -1,0 +1,118 @@
+package command
+
+import "math"
+
+var objectCommands = []*Command{
+	{Name: "object", Arity: -2, Group: GroupGeneric, Since: "2.2.3", Summary: "Tells how a key is kept.", Sub: []*Command{
+		{Name: "encoding", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectEncoding, Tips: []string{"nondeterministic_output"},
+			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns what Redis calls the encoding of a key of this content."},
+		{Name: "freq", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectFreq, Tips: []string{"nondeterministic_output"},
+			Since: "4.0.0", Complexity: "O(1)", Summary: "Returns an access frequency, which is kept only under an LFU policy."},
+		{Name: "idletime", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectIdletime, Tips: []string{"nondeterministic_output"},
+			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns the seconds since a key or its length was written last."},
+		{Name: "refcount", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectRefcount, Tips: []string{"nondeterministic_output"},
+			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value: always one."},
+		{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupGeneric, Run: help(
+			"ENCODING <key>", "    Return the kind of internal representation used for the value of <key>.",
+			"FREQ <key>", "    Return the access frequency of <key>; not kept.",
+			"IDLETIME <key>", "    Return the seconds since <key> or its length was written last.",
+			"REFCOUNT <key>", "    Return 1 for every key that is there."),
+			Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
+	}},
+	{Name: "memory", Arity: -2, Group: GroupServer, Since: "4.0.0", Summary: "Tells how much room keys take.", Sub: []*Command{
+		{Name: "usage", Arity: -3, Flags: ReadOnly, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
+			Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have."},
+		{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupServer, Run: help(
+			"USAGE <key> [SAMPLES <count>]", "    Return the bytes of the rows of <key>, estimated from <count> elements (default 5; 0: all)."),
+			Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
+	}},
+}
+
+// help makes the handler of a HELP subcommand, whose container is the call's first argument.
+func help(lines ...string) Handler {
+	return func(c *Ctx) error {
+		name := upper(c.Cmd.parent.Name)
+		c.Out.Array(len(lines) + 3)
+		c.Out.Simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+		for _, l := range lines {
+			c.Out.Simple(l)
+		}
+		c.Out.Simple("HELP")
+		c.Out.Simple("    Print this help.")
+		return nil
+	}
+}
+
+func objectEncoding(c *Ctx) error {
+	enc, ok, err := c.Keys.Encoding(c.Args[2])
+	if err != nil {
+		return err
+	}
+	c.bulkOrNull([]byte(enc), ok)
+	return nil
+}
+
+func objectFreq(c *Ctx) error {
+	ok, err := c.exists(c.Args[2])
+	if err != nil {
+		return err
+	}
+	if ok {
+		return ErrNoLFU
+	}
+	c.Out.Null()
+	return nil
+}
+
+func objectIdletime(c *Ctx) error {
+	at, ok, err := c.Keys.Written(c.Args[2])
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		c.Out.Null()
+	default:
+		c.Out.Int(max(c.Keys.Now()-at, 0) / 1000)
+	}
+	return nil
+}
+
+func objectRefcount(c *Ctx) error {
+	ok, err := c.exists(c.Args[2])
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		c.Out.Null()
+	default:
+		c.Out.Int(1)
+	}
+	return nil
+}
+
+func memoryUsage(c *Ctx) error {
+	samples := int64(5)
+	for i := 3; i < len(c.Args); i++ {
+		if !c.is(i, "SAMPLES") || i+1 == len(c.Args) {
+			return ErrSyntax
+		}
+		i++
+		var err error
+		if samples, err = c.int(i); err != nil {
+			return err
+		}
+		if samples < 0 {
+			return ErrSyntax
+		}
+	}
+	n, ok, err := c.Keys.Usage(c.Args[2], int(min(samples, math.MaxInt32)))
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		c.Out.Null()
+	default:
+		c.Out.Int(n)
+	}
+	return nil
+}

@@ -1,0 +1,23 @@
+package command
+
+import "math"
+
+// randomCount reads the number of elements that SRANDMEMBER and its kin are asked for at
+// argument 2. If it is below 0, elements may repeat.
+func randomCount(c *Ctx) (int64, error) {
+	n, err := c.int(2)
+	if err == nil && n == math.MinInt64 {
+		return 0, ErrRankRange
+	}
+	return n, err
+}
+
+// checkReply fails when the reply that began at mark has become larger than
+// anything a command may make: a few bytes of arguments can ask for any number of
+// random elements.
+func (c *Ctx) checkReply(mark int) error {
+	if int64(c.Out.Len()-mark) > c.Env.MaxBulk {
+		return ErrReplyTooLong
+	}
+	return nil
+}

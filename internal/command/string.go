@@ -1,0 +1,419 @@
+package command
+
+import "math"
+
+var stringCommands = []*Command{
+	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: get,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the value of a string key."},
+	{Name: "set", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value, whatever it held before, on conditions and with an expiry if asked."},
+	{Name: "setnx", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyOW | KeyInsert), Run: setnx,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value only if the key is not there."},
+	{Name: "setex", Arity: 4, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyOW | KeyUpdate), Run: setFor(inSeconds),
+		Since: "2.0.0", Complexity: "O(1)", Summary: "Gives a key a string value that expires after some seconds."},
+	{Name: "psetex", Arity: 4, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyOW | KeyUpdate), Run: setFor(inMillis),
+		Since: "2.6.0", Complexity: "O(1)", Summary: "Gives a key a string value that expires after some milliseconds."},
+	{Name: "getset", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: getset,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value and returns the one it had."},
+	{Name: "getdel", Arity: 2, Flags: Write | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyDelete), Run: getdel,
+		Since: "6.2.0", Complexity: "O(1)", Summary: "Returns the value of a string key and deletes the key."},
+	{Name: "getex", Arity: -2, Flags: Write | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: getex,
+		Since: "6.2.0", Complexity: "O(1)", Summary: "Returns the value of a string key and sets or removes its expiry."},
+	{Name: "mget", Arity: -2, Flags: ReadOnly | Fast, Group: GroupString, Keys: allKeys(1, KeyRO|KeyAccess), Run: mget, Tips: []string{"request_policy:multi_shard"},
+		Since: "1.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Returns the values of several string keys at one moment."},
+	{Name: "mset", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: allKeys(2, KeyOW|KeyUpdate), Run: mset, Tips: []string{"request_policy:multi_shard", "response_policy:all_succeeded"},
+		Since: "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values at once."},
+	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: allKeys(2, KeyOW|KeyInsert), Run: msetnx, Tips: []string{"request_policy:multi_shard", "response_policy:agg_min"},
+		Since: "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values if none of the keys is there."},
+	{Name: "append", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyInsert), Run: appendTo,
+		Since: "2.0.0", Complexity: "O(N) where N is the length of the result", Summary: "Appends to the value of a string key, which is made if it is not there."},
+	{Name: "strlen", Arity: 2, Flags: ReadOnly | Fast, Group: GroupString, Keys: oneKey(KeyRO), Run: strlen,
+		Since: "2.2.0", Complexity: "O(1)", Summary: "Returns the length of the value of a string key."},
+	{Name: "getrange", Arity: 4, Flags: ReadOnly, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: getrange,
+		Since: "2.4.0", Complexity: "O(N) where N is the length of the value", Summary: "Returns a part of the value of a string key."},
+	{Name: "substr", Arity: 4, Flags: ReadOnly, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: getrange,
+		Since: "1.0.0", Complexity: "O(N) where N is the length of the value", Summary: "Returns a part of the value of a string key. The old name of GETRANGE."},
+	{Name: "setrange", Arity: 4, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyUpdate), Run: setrange,
+		Since: "2.2.0", Complexity: "O(N) where N is the length of the result", Summary: "Overwrites a part of the value of a string key, padding with zero bytes."},
+	{Name: "incr", Arity: 2, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: incr,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Adds one to the integer value of a key; a key that is not there counts as 0."},
+	{Name: "decr", Arity: 2, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: decr,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts one from the integer value of a key; a key that is not there counts as 0."},
+	{Name: "incrby", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: incrby,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Adds an integer to the integer value of a key; a key that is not there counts as 0."},
+	{Name: "decrby", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: decrby,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts an integer from the integer value of a key; a key that is not there counts as 0."},
+	{Name: "incrbyfloat", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: incrbyfloat,
+		Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a number to the numeric value of a key; a key that is not there counts as 0."},
+	{Name: "lcs", Arity: -3, Flags: ReadOnly, Group: GroupString, Keys: []KeySpec{{Flags: KeyRO | KeyAccess, Index: 1, Last: 1, Step: 1}}, Run: lcs,
+		Since: "7.0.0", Complexity: "O(N*M) where N and M are the lengths of the values", Summary: "Finds the longest common subsequence of the values of two string keys."},
+}
+
+// bulkOrNull replies with a value, or null if it is not there.
+func (c *Ctx) bulkOrNull(v []byte, ok bool) {
+	if ok {
+		c.Out.Bulk(v)
+	} else {
+		c.Out.Null()
+	}
+}
+
+// bit replies 1 or 0.
+func (c *Ctx) bit(b bool) {
+	if b {
+		c.Out.Int(1)
+	} else {
+		c.Out.Int(0)
+	}
+}
+
+func get(c *Ctx) error {
+	v, ok, err := c.Keys.String(c.Args[1])
+	if err != nil {
+		return err
+	}
+	c.bulkOrNull(v, ok)
+	return nil
+}
+
+// setOptions are what stands behind the value in SET.
+type setOptions struct {
+	ifAbsent, ifPresent, get, keepTTL bool
+	expires                           bool
+	at                                int64
+}
+
+func parseSet(c *Ctx) (o setOptions, err error) {
+	for i := 3; i < len(c.Args); i++ {
+		u, isExpiry := c.expiryOption(i)
+		switch {
+		case c.is(i, "NX") && !o.ifPresent:
+			o.ifAbsent = true
+		case c.is(i, "XX") && !o.ifAbsent:
+			o.ifPresent = true
+		case c.is(i, "GET"):
+			o.get = true
+		case c.is(i, "KEEPTTL") && !o.expires:
+			o.keepTTL = true
+		case isExpiry && !o.expires && !o.keepTTL && i+1 < len(c.Args):
+			i++
+			o.expires = true
+			if o.at, err = c.futureArg(i, u); err != nil {
+				return o, err
+			}
+		default:
+			return o, ErrSyntax
+		}
+	}
+	return o, nil
+}
+
+func set(c *Ctx) error {
+	o, err := parseSet(c)
+	if err != nil {
+		return err
+	}
+	key, value := c.Args[1], c.Args[2]
+	if o.get {
+		old, ok, err := c.Keys.String(key)
+		if err != nil {
+			return err
+		}
+		c.bulkOrNull(old, ok)
+	}
+	if o.ifAbsent || o.ifPresent {
+		there, err := c.exists(key)
+		if err != nil {
+			return err
+		}
+		if there == o.ifAbsent {
+			if !o.get {
+				c.Out.Null()
+			}
+			return nil
+		}
+	}
+	if !o.get {
+		c.Out.OK()
+	}
+	if o.keepTTL {
+		return c.Keys.OverwriteString(key, value)
+	}
+	return c.Keys.SetString(key, value, o.at)
+}
+
+func setnx(c *Ctx) error {
+	there, err := c.exists(c.Args[1])
+	if err != nil {
+		return err
+	}
+	c.bit(!there)
+	if there {
+		return nil
+	}
+	return c.Keys.SetString(c.Args[1], c.Args[2], 0)
+}
+
+func setFor(u unit) Handler {
+	return func(c *Ctx) error {
+		at, err := c.futureArg(2, u)
+		if err != nil {
+			return err
+		}
+		c.Out.OK()
+		return c.Keys.SetString(c.Args[1], c.Args[3], at)
+	}
+}
+
+func getset(c *Ctx) error {
+	if err := get(c); err != nil {
+		return err
+	}
+	return c.Keys.SetString(c.Args[1], c.Args[2], 0)
+}
+
+func getdel(c *Ctx) error {
+	if err := get(c); err != nil {
+		return err
+	}
+	_, err := c.Keys.Remove(c.Args[1])
+	return err
+}
+
+func getex(c *Ctx) error {
+	key := c.Args[1]
+	var at int64
+	var persist bool
+	switch {
+	case len(c.Args) == 2:
+	case len(c.Args) == 3 && c.is(2, "PERSIST"):
+		persist = true
+	case len(c.Args) == 4:
+		u, ok := c.expiryOption(2)
+		if !ok {
+			return ErrSyntax
+		}
+		var err error
+		if at, err = c.futureArg(3, u); err != nil {
+			return err
+		}
+	default:
+		return ErrSyntax
+	}
+	if err := get(c); err != nil {
+		return err
+	}
+	var err error
+	if persist {
+		_, err = c.Keys.Persist(key)
+	} else if at != 0 {
+		_, err = c.Keys.SetExpiry(key, at)
+	}
+	return err
+}
+
+func mget(c *Ctx) error {
+	c.Out.Array(len(c.Args) - 1)
+	for _, key := range c.Args[1:] {
+		v, ok, err := c.Keys.String(key)
+		if err != nil && !isWrongType(err) {
+			return err
+		}
+		c.bulkOrNull(v, ok)
+	}
+	return nil
+}
+
+func mset(c *Ctx) error {
+	if len(c.Args)%2 == 0 {
+		return errArity(c.Cmd)
+	}
+	c.Out.OK()
+	return msetPairs(c)
+}
+
+func msetPairs(c *Ctx) error {
+	for i := 1; i < len(c.Args); i += 2 {
+		if err := c.Keys.SetString(c.Args[i], c.Args[i+1], 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func msetnx(c *Ctx) error {
+	if len(c.Args)%2 == 0 {
+		return errArity(c.Cmd)
+	}
+	for i := 1; i < len(c.Args); i += 2 {
+		there, err := c.exists(c.Args[i])
+		if err != nil {
+			return err
+		}
+		if there {
+			c.Out.Int(0)
+			return nil
+		}
+	}
+	c.Out.Int(1)
+	return msetPairs(c)
+}
+
+func appendTo(c *Ctx) error {
+	old, there, err := c.Keys.String(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if err := c.checkLength(int64(len(old)) + int64(len(c.Args[2]))); err != nil {
+		return err
+	}
+	c.Out.Int(int64(len(old) + len(c.Args[2])))
+	if !there {
+		return c.Keys.SetString(c.Args[1], c.Args[2], 0)
+	}
+	value := make([]byte, 0, len(old)+len(c.Args[2]))
+	return c.Keys.ModifyString(c.Args[1], append(append(value, old...), c.Args[2]...))
+}
+
+// checkLength reports whether a string of n bytes may be made.
+func (c *Ctx) checkLength(n int64) error {
+	if n > min(c.Env.MaxBulk, maxString) {
+		return ErrStringTooLong
+	}
+	return nil
+}
+
+// maxString is what the store takes as one value, less the type in front.
+const maxString = 256<<20 - 1
+
+func strlen(c *Ctx) error {
+	v, _, err := c.Keys.String(c.Args[1])
+	if err != nil {
+		return err
+	}
+	c.Out.Int(int64(len(v)))
+	return nil
+}
+
+func getrange(c *Ctx) error {
+	start, err := c.int(2)
+	if err != nil {
+		return err
+	}
+	end, err := c.int(3)
+	if err != nil {
+		return err
+	}
+	v, _, err := c.Keys.String(c.Args[1])
+	if err != nil {
+		return err
+	}
+	n := int64(len(v))
+	if start < 0 && end < 0 && start > end {
+		n = 0 // as Redis has it: reversed negative indexes select nothing before they are clamped
+	}
+	lo, hi := max(fromEnd(start, n), 0), min(max(fromEnd(end, n), 0), n-1)
+	if n == 0 || lo > hi {
+		c.Out.BulkString("")
+		return nil
+	}
+	c.Out.Bulk(v[lo : hi+1])
+	return nil
+}
+
+// fromEnd resolves an index that counts from the end if it is below 0.
+func fromEnd(i, n int64) int64 {
+	if i < 0 {
+		return i + n
+	}
+	return i
+}
+
+func setrange(c *Ctx) error {
+	offset, err := c.int(2)
+	if err != nil {
+		return err
+	}
+	if offset < 0 {
+		return ErrOffset
+	}
+	old, _, err := c.Keys.String(c.Args[1])
+	if err != nil {
+		return err
+	}
+	patch := c.Args[3]
+	if len(patch) == 0 {
+		c.Out.Int(int64(len(old)))
+		return nil
+	}
+	if offset > math.MaxInt64-int64(len(patch)) {
+		return ErrStringTooLong
+	}
+	if err := c.checkLength(offset + int64(len(patch))); err != nil {
+		return err
+	}
+	value := make([]byte, max(int64(len(old)), offset+int64(len(patch))))
+	copy(value, old)
+	copy(value[offset:], patch)
+	c.Out.Int(int64(len(value)))
+	return c.Keys.ModifyString(c.Args[1], value)
+}
+
+func incr(c *Ctx) error { return c.add(1) }
+
+func decr(c *Ctx) error { return c.add(-1) }
+
+func incrby(c *Ctx) error {
+	n, err := c.int(2)
+	if err != nil {
+		return err
+	}
+	return c.add(n)
+}
+
+func decrby(c *Ctx) error {
+	n, err := c.int(2)
+	if err != nil {
+		return err
+	}
+	if n == math.MinInt64 {
+		return ErrDecrOverflow
+	}
+	return c.add(-n)
+}
+
+// add adds n to the integer at the first key.
+func (c *Ctx) add(n int64) error {
+	old, ok, err := c.Keys.String(c.Args[1])
+	if err != nil {
+		return err
+	}
+	var v int64
+	if ok {
+		if v, err = parseInt(old); err != nil {
+			return err
+		}
+	}
+	if n > 0 && v > math.MaxInt64-n || n < 0 && v < math.MinInt64-n {
+		return ErrOverflow
+	}
+	v += n
+	c.Out.Int(v)
+	return c.Keys.OverwriteString(c.Args[1], formatInt(v))
+}
+
+func incrbyfloat(c *Ctx) error {
+	old, ok, err := c.Keys.String(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		old = []byte("0")
+	}
+	sum, err := addLongDouble(old, c.Args[2])
+	if err != nil {
+		return err
+	}
+	c.Out.Bulk(sum)
+	return c.Keys.OverwriteString(c.Args[1], sum)
+}
