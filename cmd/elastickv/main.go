@@ -1,0 +1,66 @@
+// Command elastickv is a database that speaks the Redis protocol and keeps every
+// version. It reads flags, the environment and the clock, puts the packages together
+// and holds no logic of its own.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.LookupEnv, stdio{os.Stdout, os.Stderr}))
+}
+
+// stdio is where a command writes to.
+type stdio struct {
+	out io.Writer // what was asked for
+	err io.Writer // logs, and the one line that says why it did not work
+}
+
+// lookupEnv reads a variable of the environment.
+type lookupEnv func(name string) (string, bool)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitFault = 1
+	exitUsage = 2
+)
+
+const usage = `elastickv is a durable, multi-version database that speaks the Redis protocol.
+
+Usage:
+
+  elastickv serve [flags]    serve clients
+  elastickv version          print the version
+  elastickv help             print this text
+
+"elastickv serve --help" lists the flags.
+`
+
+// run carries out the subcommand that args name and returns the exit code.
+func run(args []string, env lookupEnv, io stdio) int {
+	if len(args) == 0 {
+		fmt.Fprint(io.err, usage)
+		return exitUsage
+	}
+	switch args[0] {
+	case "serve":
+		return serve(args[1:], env, io)
+	case "version", "--version", "-version":
+		return printVersion(args[1:], io)
+	case "help", "--help", "-help", "-h":
+		fmt.Fprint(io.out, usage)
+		return exitOK
+	}
+	return complain(io, exitUsage, fmt.Errorf("unknown command %q; see elastickv --help", args[0]))
+}
+
+// complain says in one line what is wrong.
+func complain(io stdio, code int, err error) int {
+	fmt.Fprintln(io.err, "elastickv: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+	return code
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/elastickv/elastickv/hlc"
+	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
+)
+
+// serve is the subcommand that runs a server until it is asked to end.
+func serve(args []string, env lookupEnv, io stdio) int {
+	cfg, err := parseServe(args, env)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(io.out, serveUsage)
+		return exitOK
+	}
+	if err != nil {
+		return complain(io, exitUsage, err)
+	}
+	ctx, stop := onSignal()
+	defer stop()
+	if err := runServer(ctx, cfg, io); err != nil {
+		return complain(io, exitFault, err)
+	}
+	return exitOK
+}
+
+// onSignal returns a context that ends with the first SIGINT or SIGTERM. The second
+// ends the process: all that was acknowledged is on disk.
+func onSignal() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; ok {
+			cancel()
+		}
+		if _, ok := <-signals; ok {
+			os.Exit(exitFault)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel()
+	}
+}
+
+// runServer listens, opens the store and serves until ctx ends. It listens
+// first, so that a port in use is found before any file is touched.
+func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
+	began := time.Now()
+	level := new(slog.LevelVar)
+	log := newLogger(cfg, level, io)
+	listeners, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer closeAll(listeners)
+	engine, err := openStore(cfg, log)
+	if err != nil {
+		return err
+	}
+	clock := hlc.New(time.Now)
+	if ahead := clock.Ahead(engine.LastCommitTS()); ahead > time.Second {
+		log.Warn("the clock of this machine is behind the newest data", "by", ahead.String())
+	}
+	db := txn.NewLocal(engine, clock, txn.Options{})
+	srv := server.New(server.Options{
+		DB: db, Config: cfg, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
+		LogLevel:   level.Set,
+		Compact:    engine.Compact,
+		EngineInfo: func() []server.Figure { return engineInfo(engine) },
+	})
+	log.Info("ready", "addr", listeners[0].Addr().String(), "dir", cfg.Dir(), "version", version(),
+		"took", time.Since(began).Round(time.Millisecond).String())
+	if err := srv.Serve(ctx, listeners...); err != nil {
+		return err // what is on disk is whole; to close could wait for ever
+	}
+	if err := errors.Join(db.Close(), engine.Close()); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+func newLogger(cfg *server.Config, level *slog.LevelVar, io stdio) *slog.Logger {
+	level.Set(cfg.LogLevel())
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.JSONLog() {
+		return slog.New(slog.NewJSONHandler(io.err, opts))
+	}
+	return slog.New(slog.NewTextHandler(io.err, opts))
+}
+
+// listen opens every address of the configuration, or none.
+func listen(ctx context.Context, cfg *server.Config) ([]net.Listener, error) {
+	var out []net.Listener
+	for _, a := range cfg.Addresses() {
+		network := "tcp"
+		if ip := net.ParseIP(a.Host); ip != nil && ip.To4() == nil {
+			network = "tcp6" // "::" must not take the IPv4 port, too
+		}
+		var lc net.ListenConfig
+		ln, err := lc.Listen(ctx, network, net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+		if err != nil && !(a.Optional && len(out) > 0) {
+			closeAll(out)
+			return nil, err
+		}
+		if err == nil {
+			out = append(out, ln)
+		}
+	}
+	return out, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+}
+
+// engineInfo are the figures of the store that INFO shows.
+func engineInfo(engine store.Engine) []server.Figure {
+	return []server.Figure{
+		{Name: "elastickv_last_commit_ms", Value: strconv.FormatUint(hlc.Millis(engine.LastCommitTS()), 10)},
+		{Name: "elastickv_history_from_ms", Value: strconv.FormatUint(hlc.Millis(engine.MinRetainedTS()), 10)},
+	}
+}

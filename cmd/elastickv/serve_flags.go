@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+
+	"github.com/elastickv/elastickv/internal/server"
+)
+
+// passwordVariable holds the password, so that it need not stand in the list of processes.
+const passwordVariable = "ELASTICKV_REQUIREPASS"
+
+const serveUsage = `Usage: elastickv serve [flags]
+
+Serves Redis clients. Every write is on disk before it is answered.
+
+Flags:
+  --listen HOST:PORT       where clients connect            (127.0.0.1:6379)
+  --dir DIR                the data folder                  (./data)
+  --config FILE            settings, lines of "name value"; flags take precedence
+  --maxclients N           connections at the same time     (10000)
+  --cache-size SIZE        memory for the store's blocks    (128mb)
+  --retention SECONDS      how long old versions are kept   (3600)
+  --protected-mode yes|no  without a password, let in clients of this machine only (yes)
+  --log-level LEVEL        debug, verbose, notice, warning  (notice)
+  --log-format FORMAT      text, json                       (text)
+  --help                   print this text
+
+Environment:
+  ELASTICKV_REQUIREPASS    the password that clients have to give (AUTH)
+
+A first SIGINT or SIGTERM lets clients have their answers; a second ends at once.
+`
+
+// settingFlags are the flags that give a setting a value, and the settings' names.
+var settingFlags = map[string]string{
+	"dir": "dir", "maxclients": "maxclients", "cache-size": "cache-size", "retention": "retention",
+	"protected-mode": "protected-mode", "log-level": "loglevel", "log-format": "log-format",
+}
+
+// parseServe turns flags, the file that they name and the environment into a
+// configuration. The flags win, then the environment. flag.ErrHelp if help was asked for.
+func parseServe(args []string, env lookupEnv) (*server.Config, error) {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	file, listen := fs.String("config", "", ""), fs.String("listen", "", "")
+	for name := range settingFlags {
+		fs.String(name, "", "")
+	}
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	cfg := server.NewConfig()
+	if *file != "" {
+		if err := cfg.ReadFile(*file); err != nil {
+			return nil, err
+		}
+	}
+	if password, ok := env(passwordVariable); ok {
+		if err := cfg.Set("requirepass", password); err != nil {
+			return nil, fmt.Errorf("%s: %w", passwordVariable, err)
+		}
+	}
+	var faults []error
+	fs.Visit(func(f *flag.Flag) {
+		var err error
+		switch {
+		case f.Name == "listen":
+			err = setListen(cfg, *listen)
+		case settingFlags[f.Name] != "":
+			err = cfg.Set(settingFlags[f.Name], f.Value.String())
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("--%s %s: %w", f.Name, f.Value, err))
+		}
+	})
+	return cfg, errors.Join(faults...)
+}
+
+// setListen takes an address apart. Without a host it is all of the machine's.
+func setListen(cfg *server.Config, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("the address has to be HOST:PORT")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("the port has to be a number from 0 to 65535")
+	}
+	if host == "" {
+		host = "* -::*"
+	}
+	return errors.Join(cfg.Set("bind", host), cfg.Set("port", port))
+}

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
+)
+
+// describe is the line of a session in CLIENT LIST. What only exists in Redis'
+// own event loop is left out.
+func (c *session) describe(now time.Time) string {
+	f := &c.facts
+	pieces, waiting := c.output.waiting()
+	cmd := "NULL"
+	if last := f.lastCall.Load(); last != nil {
+		cmd = last.FullName()
+	}
+	f.mu.Lock()
+	name, libName, libVersion := f.mu.name, f.mu.libName, f.mu.libVersion
+	f.mu.Unlock()
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=%d "+
+		"oll=%d omem=%d events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		c.id, c.remote, c.local, name, int64(now.Sub(c.began).Seconds()),
+		max(0, int64(now.Sub(time.Unix(0, f.lastTime.Load())).Seconds())), f.flags(), f.db.Load(), f.queued.Load(), f.watching.Load(),
+		pieces, waiting, cmd, defaultUser, f.proto.Load(), libName, libVersion)
+}
+
+// flags are the letters of CLIENT LIST.
+func (f *sessionFacts) flags() string {
+	var out string
+	if f.queued.Load() >= 0 {
+		out += "x"
+	}
+	if f.noEvict.Load() {
+		out += "e"
+	}
+	if f.noTouch.Load() {
+		out += "T"
+	}
+	if out == "" {
+		return "N"
+	}
+	return out
+}
+
+func clientInfo(ctx *command.Ctx) error {
+	c := callerOf(ctx)
+	c.facts.lastCall.Store(ctx.Cmd)
+	ctx.Out.Verbatim("txt", c.describe(c.srv.opts.Now())+"\n")
+	return nil
+}
+
+func clientList(ctx *command.Ctx) error {
+	c := callerOf(ctx)
+	want := func(*session) bool { return true }
+	switch args := ctx.Args[2:]; {
+	case len(args) == 0:
+	case len(args) == 2 && strings.EqualFold(string(args[0]), "type"):
+		normal, err := isNormal(args[1])
+		if err != nil {
+			return err
+		}
+		want = func(*session) bool { return normal }
+	case len(args) >= 2 && strings.EqualFold(string(args[0]), "id"):
+		ids := make(map[int64]bool)
+		for _, a := range args[1:] {
+			id, err := parseInt(a)
+			if err != nil {
+				return errInvalidID
+			}
+			ids[id] = true
+		}
+		want = func(o *session) bool { return ids[o.id] }
+	default:
+		return command.ErrSyntax
+	}
+	c.facts.lastCall.Store(ctx.Cmd)
+	now := c.srv.opts.Now()
+	var b strings.Builder
+	for _, o := range c.srv.sessions.all() {
+		if want(o) {
+			b.WriteString(o.describe(now))
+			b.WriteByte('\n')
+		}
+	}
+	ctx.Out.Verbatim("txt", b.String())
+	return nil
+}
+
+// isNormal reports whether a type of connections is that of all there are.
+func isNormal(kind []byte) (bool, error) {
+	switch strings.ToLower(string(kind)) {
+	case "normal":
+		return true, nil
+	case "master", "replica", "slave", "pubsub":
+		return false, nil
+	}
+	return false, errUnknownClientType(kind)
+}
+
+// clientKill closes the connections that match all of the given conditions.
+func clientKill(ctx *command.Ctx) error {
+	c := callerOf(ctx)
+	if len(ctx.Args) == 3 {
+		addr := string(ctx.Args[2])
+		if c.kill(func(o *session) bool { return o.remote == addr }) == 0 {
+			return errNoSuchClient
+		}
+		ctx.Out.OK()
+		return nil
+	}
+	match, err := parseKill(c, ctx.Args[2:])
+	if err != nil {
+		return err
+	}
+	ctx.Out.Int(int64(c.kill(match)))
+	return nil
+}
+
+// parseKill reads pairs of a condition and its value.
+func parseKill(c *session, args [][]byte) (func(*session) bool, error) {
+	skipMe := true
+	var tests []func(*session) bool
+	for i := 0; i < len(args); i += 2 {
+		if i+1 == len(args) {
+			return nil, command.ErrSyntax
+		}
+		value := string(args[i+1])
+		switch strings.ToLower(string(args[i])) {
+		case "id":
+			id, err := parseInt(args[i+1])
+			if err != nil || id < 1 {
+				return nil, errClientID
+			}
+			tests = append(tests, func(o *session) bool { return o.id == id })
+		case "type":
+			normal, err := isNormal(args[i+1])
+			if err != nil {
+				return nil, err
+			}
+			tests = append(tests, func(*session) bool { return normal })
+		case "addr":
+			tests = append(tests, func(o *session) bool { return o.remote == value })
+		case "laddr":
+			tests = append(tests, func(o *session) bool { return o.local == value })
+		case "user":
+			if value != defaultUser {
+				return nil, errUnknownUser(args[i+1])
+			}
+		case "skipme":
+			switch strings.ToLower(value) {
+			case "yes":
+				skipMe = true
+			case "no":
+				skipMe = false
+			default:
+				return nil, command.ErrSyntax
+			}
+		default:
+			return nil, command.ErrSyntax
+		}
+	}
+	return func(o *session) bool {
+		for _, ok := range tests {
+			if !ok(o) {
+				return false
+			}
+		}
+		return !skipMe || o != c
+	}, nil
+}
+
+// kill closes the sessions that match, its own only after this reply, and
+// returns their number.
+func (c *session) kill(match func(*session) bool) int {
+	n := 0
+	for _, o := range c.srv.sessions.all() {
+		if !match(o) {
+			continue
+		}
+		n++
+		if o == c {
+			c.ending = true
+			continue
+		}
+		o.close()
+	}
+	return n
+}

@@ -1,0 +1,238 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+)
+
+// Config is the value of every setting. A Server never changes one: CONFIG SET
+// puts a changed copy in its place.
+type Config struct {
+	bind           string // addresses, separated by spaces; one that begins with - may fail
+	port           int64
+	protected      bool
+	maxClients     int64
+	timeout        int64 // seconds without a command until a connection is closed; 0: never
+	keepalive      int64 // seconds
+	password       string
+	queryLimit     int64 // bytes of a MULTI that is being queued
+	bulkMax        int64 // bytes of one argument or string
+	output         map[string]outputLimit
+	enableDebug    string
+	dir            string
+	cacheSize      int64 // bytes
+	logLevel       string
+	logFormat      string
+	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
+	slowlogLen     int64
+	shutdownWait   int64 // seconds
+	hz             int64 // rounds a second of the search for expired keys
+	retention      int64 // seconds that old versions are kept
+	retentionEvery int64 // seconds
+	tracking       bool  // of latencies
+	limits         keyspace.Limits
+
+	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
+	file  string          // that CONFIG REWRITE rewrites
+}
+
+// NewConfig returns the default of every setting.
+func NewConfig() *Config {
+	c := &Config{given: make(map[string]bool), limits: keyspace.DefaultLimits()}
+	for _, s := range settings {
+		if s.initial == "" {
+			continue
+		}
+		if err := s.set(c, s.initial); err != nil {
+			panic(fmt.Sprintf("server: the default of %s: %v", s.name, err))
+		}
+	}
+	return c
+}
+
+// Set gives a setting a value. The error does not name the setting.
+func (c *Config) Set(name, value string) error {
+	s := settingNamed(name)
+	if s == nil {
+		return fmt.Errorf("unknown setting")
+	}
+	if err := s.set(c, value); err != nil {
+		return err
+	}
+	c.given[s.name] = true
+	return nil
+}
+
+// Get returns the value of a setting, in the words that Set takes. It panics if
+// there is no such setting.
+func (c *Config) Get(name string) string { return settingNamed(name).get(c) }
+
+// LogLevel is the level below which nothing is logged.
+func (c *Config) LogLevel() slog.Level {
+	return map[string]slog.Level{
+		"debug": slog.LevelDebug, "verbose": slog.LevelInfo, "notice": slog.LevelInfo, "warning": slog.LevelWarn,
+	}[c.logLevel]
+}
+
+// JSONLog reports whether log lines are JSON objects.
+func (c *Config) JSONLog() bool { return c.logFormat == "json" }
+
+// CacheSize is the memory for blocks of the store, in bytes.
+func (c *Config) CacheSize() int64 { return c.cacheSize }
+
+// Dir is the data folder.
+func (c *Config) Dir() string { return c.dir }
+
+// Addresses returns the addresses to listen on. Those that are optional may fail.
+func (c *Config) Addresses() []Address {
+	var out []Address
+	for _, host := range strings.Fields(c.bind) {
+		host, optional := strings.CutPrefix(host, "-")
+		if host == "*" {
+			host = "0.0.0.0"
+		}
+		out = append(out, Address{Host: host, Port: int(c.port), Optional: optional})
+	}
+	return out
+}
+
+// Address is one place to listen on.
+type Address struct {
+	Host     string
+	Port     int
+	Optional bool // it is no fault if this host has no such address
+}
+
+func (c *Config) clone() *Config {
+	d := *c
+	d.given = make(map[string]bool, len(c.given))
+	for name := range c.given {
+		d.given[name] = true
+	}
+	d.output = make(map[string]outputLimit, len(c.output))
+	for class, l := range c.output {
+		d.output[class] = l
+	}
+	return &d
+}
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+
+// milliseconds is a duration; one that is too long is the longest.
+func milliseconds(n int64) time.Duration {
+	return time.Duration(min(n, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
+
+var configRow = &command.Command{
+	Name: "config", Arity: -2, Group: command.GroupServer, Since: "2.0.0",
+	Summary: "A container for commands about settings.", Complexity: "Depends on subcommand.",
+	Sub: []*command.Command{
+		{Name: "get", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: configGet, Since: "2.0.0",
+			Summary: "Returns settings whose names match patterns.", Complexity: "O(N) when N is the number of settings asked for"},
+		{Name: "set", Arity: -4, Flags: adminFlags, Group: command.GroupServer, Run: configSet, Since: "2.0.0",
+			Summary: "Changes settings of the running server, all or none.", Complexity: "O(N) when N is the number of settings given",
+			Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
+		{Name: "resetstat", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configResetStat, Since: "2.0.0",
+			Summary: "Sets the counters that INFO shows back to zero.", Complexity: "O(1)"},
+		{Name: "rewrite", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configRewrite, Since: "2.8.0",
+			Summary: "Writes the settings in force to the configuration file.", Complexity: "O(1)"},
+		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: command.GroupServer, Run: configHelp, Since: "5.0.0",
+			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
+	},
+}
+
+func configGet(c *command.Ctx) error {
+	cfg := serverOf(c).cfg.Load()
+	found := make(map[string]string)
+	var order []string
+	add := func(name, value string) {
+		if _, ok := found[name]; !ok {
+			order = append(order, name)
+		}
+		found[name] = value
+	}
+	for _, s := range settings {
+		for _, pattern := range c.Args[2:] {
+			for _, name := range []string{s.name, s.alias} {
+				if name != "" && command.MatchGlob([]byte(strings.ToLower(string(pattern))), []byte(name)) {
+					add(name, s.get(cfg))
+				}
+			}
+		}
+	}
+	c.Out.Map(len(order))
+	for _, name := range order {
+		c.Out.BulkString(name)
+		c.Out.BulkString(found[name])
+	}
+	return nil
+}
+
+func configSet(c *command.Ctx) error {
+	pairs := c.Args[2:]
+	if len(pairs)%2 != 0 {
+		return command.ErrSyntax
+	}
+	srv := serverOf(c)
+	srv.configMu.Lock()
+	defer srv.configMu.Unlock()
+	next := srv.cfg.Load().clone()
+	seen := make(map[*setting]bool)
+	for i := 0; i < len(pairs); i += 2 {
+		s := settingNamed(string(pairs[i]))
+		if s == nil {
+			return errConfigUnknown(pairs[i])
+		}
+		name := strings.ToLower(string(pairs[i]))
+		if seen[s] {
+			return errConfigSet(name, errDuplicateSetting)
+		}
+		seen[s] = true
+		if s.atStart {
+			return errConfigSet(name, errImmutableSetting)
+		}
+		if err := s.set(next, string(pairs[i+1])); err != nil {
+			return errConfigSet(name, err)
+		}
+		next.given[s.name] = true
+	}
+	srv.applyConfig(next)
+	c.Out.OK()
+	return nil
+}
+
+func configResetStat(c *command.Ctx) error {
+	srv := serverOf(c)
+	srv.stats.reset(srv.routes)
+	c.Out.OK()
+	return nil
+}
+
+func configRewrite(c *command.Ctx) error {
+	srv := serverOf(c)
+	srv.configMu.Lock()
+	defer srv.configMu.Unlock()
+	cfg := srv.cfg.Load()
+	if cfg.file == "" {
+		return errConfigNoFile
+	}
+	if err := cfg.rewriteFile(); err != nil {
+		return errConfigRewrite(err)
+	}
+	c.Out.OK()
+	return nil
+}
+
+func configHelp(c *command.Ctx) error {
+	return help(c, "CONFIG",
+		"GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
+		"SET <directive> <value>", "    Set the configuration <directive> to <value>.",
+		"RESETSTAT", "    Reset statistics reported by the INFO command.",
+		"REWRITE", "    Rewrite the configuration file.")
+}

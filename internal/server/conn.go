@@ -1,0 +1,125 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/resp"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// pipelineMost is how many commands are taken off the wire at once.
+const pipelineMost = 4096
+
+// lastWords is how long a client whose connection ends may take for the replies
+// that it has coming.
+const lastWords = 5 * time.Second
+
+// serve is the life of a connection.
+func (c *session) serve() {
+	defer c.end()
+	for !c.ending {
+		most := pipelineMost
+		if !c.authed {
+			most = 1 // AUTH changes the limits for what follows it
+		}
+		if err := c.awaitMore(); err != nil {
+			return
+		}
+		if err := c.in.Next(&c.batch, most); err != nil {
+			c.readFailed(err)
+			return
+		}
+		c.srv.stats.reads.Add(1)
+		c.carryOut(c.batch.Commands)
+		c.facts.lastTime.Store(c.clock.UnixNano())
+		c.flush()
+	}
+}
+
+// awaitMore sets the time until which the next command has to arrive.
+func (c *session) awaitMore() error {
+	idle := c.srv.cfg.Load().timeout
+	c.facts.mu.Lock()
+	defer c.facts.mu.Unlock()
+	if c.facts.mu.interrupted {
+		return net.ErrClosed
+	}
+	switch {
+	case idle > 0:
+		c.timed = true
+		return c.conn.SetReadDeadline(c.srv.opts.Now().Add(seconds(idle)))
+	case c.timed:
+		c.timed = false
+		return c.conn.SetReadDeadline(time.Time{})
+	}
+	return nil
+}
+
+// interrupt ends the session once it has answered what it is doing.
+func (c *session) interrupt() {
+	c.facts.mu.Lock()
+	defer c.facts.mu.Unlock()
+	c.facts.mu.interrupted = true
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// close ends the connection from any goroutine.
+func (c *session) close() { _ = c.conn.Close() }
+
+// readFailed answers what can be answered: only bytes that are no commands.
+func (c *session) readFailed(err error) {
+	var bad resp.ProtocolError
+	switch {
+	case errors.As(err, &bad):
+		c.srv.stats.errorReply("ERR")
+		c.out.Error("ERR " + bad.Error())
+		c.flush()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, os.ErrDeadlineExceeded):
+	default:
+		c.srv.log.Debug("connection lost", "client", c.id, "err", err)
+	}
+}
+
+// end takes the session out of everything it was part of, and closes the
+// connection when the client has had the time to take its last replies.
+func (c *session) end() {
+	c.unwatch()
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	last := time.AfterFunc(lastWords, c.close)
+	_ = c.output.wait()
+	last.Stop()
+	c.close()
+}
+
+// storeFailed judges an error of the DB. What was asked for may or may not have
+// happened, so nobody is answered. If the store can keep no more promises, the
+// server ends.
+func (s *Server) storeFailed(err error) {
+	var p *txn.PanicError
+	switch {
+	case errors.Is(err, txn.ErrClosed), s.ctx.Err() != nil:
+	case errors.As(err, &p):
+		s.log.Error("a command panicked, its connection is closed", "panic", p.Value, "stack", string(p.Stack))
+	default:
+		s.fail(err)
+	}
+}
+
+// counted counts the bytes that are read from a connection.
+type counted struct {
+	net.Conn
+	total, own *atomic.Int64
+}
+
+func (r *counted) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	r.total.Add(int64(n))
+	r.own.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"strconv"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+)
+
+var connectionRows = []*command.Command{
+	{Name: "ping", Arity: -1, Flags: command.Fast, Group: command.GroupConnection, Run: ping, Since: "1.0.0",
+		Summary: "Answers PONG, or the given message.", Complexity: "O(1)",
+		Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}},
+	{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: command.GroupConnection, Run: echo,
+		Since: "1.0.0", Summary: "Returns the given message.", Complexity: "O(1)"},
+	{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: command.GroupConnection, Run: selectDB,
+		Since: "1.0.0", Summary: "Chooses the logical database of this connection.", Complexity: "O(1)"},
+	{Name: "quit", Arity: -1, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection, Run: quit,
+		Since: "1.0.0", Summary: "Closes the connection.", Complexity: "O(1)"},
+	{Name: "reset", Arity: 1, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection, Run: reset,
+		Since: "6.2.0", Summary: "Makes the connection as it was when it was new.", Complexity: "O(1)"},
+}
+
+func ping(c *command.Ctx) error {
+	switch len(c.Args) {
+	case 1:
+		c.Out.Simple("PONG")
+	case 2:
+		c.Out.Bulk(c.Args[1])
+	default:
+		return errArity(c.Cmd)
+	}
+	return nil
+}
+
+func echo(c *command.Ctx) error {
+	c.Out.Bulk(c.Args[1])
+	return nil
+}
+
+func selectDB(ctx *command.Ctx) error {
+	db, err := parseInt(ctx.Args[1])
+	if err != nil {
+		return errSelectIndex
+	}
+	if db < 0 || db >= keyspace.Databases {
+		return command.ErrInvalidDBIndex
+	}
+	callerOf(ctx).setDB(int(db))
+	ctx.Out.OK()
+	return nil
+}
+
+func (c *session) setDB(db int) {
+	c.db = db
+	c.facts.db.Store(int64(db))
+}
+
+func quit(ctx *command.Ctx) error {
+	callerOf(ctx).ending = true
+	ctx.Out.OK()
+	return nil
+}
+
+func reset(ctx *command.Ctx) error {
+	c := callerOf(ctx)
+	c.multi.reset(c)
+	c.unwatch()
+	c.setDB(0)
+	c.setProto(2)
+	c.setName("")
+	c.mute, c.skip, c.skipOne = false, false, false
+	c.facts.noEvict.Store(false)
+	c.facts.noTouch.Store(false)
+	c.setAuthed(c.srv.cfg.Load().password == "")
+	ctx.Out.Simple("RESET")
+	return nil
+}
+
+// parseInt reads an integer as Redis does: no plus sign, no leading zero.
+func parseInt(b []byte) (int64, error) {
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != string(b) {
+		return 0, command.ErrNotInteger
+	}
+	return n, nil
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/elastickv/elastickv/internal/command"
+)
+
+// Errors of the state of a connection, as a client reads them.
+const (
+	errMaxClients     = command.Error("ERR max number of clients reached")
+	errProtected      = command.Error("DENIED elastickv runs in protected mode: there is no password, so only clients on the same machine may connect. Set requirepass, or switch protected-mode off if the network is trusted.")
+	errNoAuth         = command.Error("NOAUTH Authentication required.")
+	errNoAuthHello    = command.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
+	errWrongPass      = command.Error("WRONGPASS invalid username-password pair or user is disabled.")
+	errNoPassword     = command.Error("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
+	errNoProto        = command.Error("NOPROTO unsupported protocol version")
+	errProtoInteger   = command.Error("ERR Protocol version is not an integer or out of range")
+	errClientName     = command.Error("ERR Client names cannot contain spaces, newlines or special characters.")
+	errLibraryName    = command.Error("ERR lib-name cannot contain spaces, newlines or special characters.")
+	errLibraryVersion = command.Error("ERR lib-ver cannot contain spaces, newlines or special characters.")
+)
+
+// Errors of transactions.
+const (
+	errNestedMulti    = command.Error("ERR MULTI calls can not be nested")
+	errWatchInMulti   = command.Error("ERR WATCH inside MULTI is not allowed")
+	errExecNoMulti    = command.Error("ERR EXEC without MULTI")
+	errDiscardNoMulti = command.Error("ERR DISCARD without MULTI")
+	errExecAbort      = command.Error("EXECABORT Transaction discarded because of previous errors.")
+	errNotInMulti     = command.Error("ERR Command not allowed inside a transaction")
+)
+
+// Errors of arguments.
+const (
+	errNoSuchClient   = command.Error("ERR No such client")
+	errClientID       = command.Error("ERR client-id should be greater than 0")
+	errInvalidID      = command.Error("ERR Invalid client ID")
+	errSelectIndex    = command.Error("ERR value is not an integer or out of range")
+	errPauseMode      = command.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
+	errPauseTimeout   = command.Error("ERR timeout is not an integer or out of range")
+	errPauseNegative  = command.Error("ERR timeout is negative")
+	errConfigNoFile   = command.Error("ERR The server is running without a config file")
+	errSlowlogCount   = command.Error("ERR count should be greater than or equal to -1")
+	errNoShutdown     = command.Error("ERR No shutdown in progress.")
+	errDebugForbidden = command.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.")
+)
+
+func errUnknownClientType(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Unknown client type '%s'", name))
+}
+
+// errExecAbortedBy is the answer to an EXEC that is itself refused.
+func errExecAbortedBy(cause error) error {
+	return command.Error("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(cause.Error(), "ERR "))
+}
+
+func errUnknownUser(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR No such user '%s'", name))
+}
+
+func errHelloOption(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", name))
+}
+
+func errConfigUnknown(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name))
+}
+
+func errConfigSet(name string, cause error) error {
+	return command.Error(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %v", name, cause))
+}
+
+func errConfigRewrite(cause error) error {
+	return command.Error(fmt.Sprintf("ERR Rewriting config file: %v", cause))
+}
+
+func errNoSubcommand(container string, sub []byte) error {
+	return command.Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", sub, container))
+}
+
+// errShutdown ends Serve without a fault.
+var errShutdown = errors.New("server: shutdown asked for")
+
+func errClientAttribute(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Unrecognized option '%s'", name))
+}
+
+func errArity(c *command.Command) error {
+	return command.Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+}

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// Bounds of one round of the search for expired keys.
+const (
+	expireBatch   = 64 // keys removed in one transaction, so that others wait little
+	expireBatches = 64 // transactions of one round and database
+)
+
+// expiry removes keys that have expired and that nobody asks for.
+type expiry struct {
+	on atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+}
+
+// expiryLoop goes round as often as the setting hz says.
+func (s *Server) expiryLoop(ctx context.Context) {
+	for {
+		t := time.NewTimer(time.Second / time.Duration(s.cfg.Load().hz))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+		if !s.expiry.on.Load() || s.pauses.active.Load() {
+			continue
+		}
+		if err := s.removeExpired(ctx); err != nil && ctx.Err() == nil {
+			s.storeFailed(err)
+		}
+	}
+}
+
+// removeExpired is one round: it removes what has expired, in small
+// transactions. What is left over waits for the next.
+func (s *Server) removeExpired(ctx context.Context) error {
+	due, err := s.databasesDue()
+	if err != nil {
+		return err
+	}
+	for _, db := range due {
+		for range expireBatches {
+			n, err := s.removeBatch(ctx, db)
+			if err != nil {
+				return err
+			}
+			if n < expireBatch {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// databasesDue returns the databases that have expired keys. It only reads, so
+// a server without them does no writes.
+func (s *Server) databasesDue() (due []int, err error) {
+	err = s.view(func(root *keyspace.Space) error {
+		for db := range keyspace.Databases {
+			// A read-only transaction counts and leaves the keys alone.
+			n, err := root.DB(db).RemoveExpired(1)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				due = append(due, db)
+			}
+		}
+		return nil
+	})
+	return due, err
+}
+
+func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
+	var failed error
+	err = s.db.Sequence(ctx, func(seq *txn.Seq) {
+		failed = s.update(seq, func(root *keyspace.Space) (err error) {
+			n, err = root.DB(db).RemoveExpired(expireBatch)
+			return err
+		})
+	})
+	if err == nil {
+		err = failed
+	}
+	if err == nil {
+		s.stats.expired.Add(int64(n))
+	}
+	return n, err
+}

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"strings"
+
+	"github.com/elastickv/elastickv/internal/command"
+)
+
+// compatVersion is the release of Redis whose behaviour clients may expect.
+const compatVersion = "7.2.0"
+
+// defaultUser is the one user there is.
+const defaultUser = "default"
+
+var helloRow = &command.Command{
+	Name: "hello", Arity: -1, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection,
+	Run: hello, Since: "6.0.0", Summary: "Chooses the protocol, and tells about the server.", Complexity: "O(1)",
+}
+
+var authRow = &command.Command{
+	Name: "auth", Arity: -2, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection,
+	Run: auth, Since: "1.0.0", Summary: "Logs in.", Complexity: "O(N) where N is the number of passwords defined for the user",
+}
+
+// helloOptions are the arguments of HELLO.
+type helloOptions struct {
+	proto          int // 0: as it is
+	user, password []byte
+	auth           bool
+	name           []byte
+	setName        bool
+}
+
+func parseHello(args [][]byte) (o helloOptions, err error) {
+	if len(args) > 1 {
+		n, err := parseInt(args[1])
+		if err != nil {
+			return o, errProtoInteger
+		}
+		if n != 2 && n != 3 {
+			return o, errNoProto
+		}
+		o.proto = int(n)
+	}
+	for i := 2; i < len(args); {
+		left := len(args) - i - 1
+		switch word := strings.ToLower(string(args[i])); {
+		case word == "auth" && left >= 2:
+			o.auth, o.user, o.password = true, args[i+1], args[i+2]
+			i += 3
+		case word == "setname" && left >= 1:
+			if !validName(args[i+1]) {
+				return o, errClientName
+			}
+			o.setName, o.name = true, args[i+1]
+			i += 2
+		default:
+			return o, errHelloOption(args[i])
+		}
+	}
+	return o, nil
+}
+
+func hello(ctx *command.Ctx) error {
+	c := callerOf(ctx)
+	o, err := parseHello(ctx.Args)
+	if err != nil {
+		return err
+	}
+	if o.auth {
+		if err := c.logIn(o.user, o.password); err != nil {
+			return err
+		}
+	}
+	if !c.authed {
+		return errNoAuthHello
+	}
+	if o.setName {
+		c.setName(string(o.name))
+	}
+	if o.proto != 0 {
+		c.setProto(o.proto)
+	}
+	w := ctx.Out
+	w.Map(7)
+	w.BulkString("server")
+	w.BulkString("redis")
+	w.BulkString("version")
+	w.BulkString(compatVersion)
+	w.BulkString("proto")
+	w.Int(int64(w.Proto()))
+	w.BulkString("id")
+	w.Int(c.id)
+	w.BulkString("mode")
+	w.BulkString("standalone")
+	w.BulkString("role")
+	w.BulkString("master")
+	w.BulkString("modules")
+	w.Array(0)
+	return nil
+}
+
+func auth(ctx *command.Ctx) error {
+	c := callerOf(ctx)
+	user, password := []byte(defaultUser), ctx.Args[1]
+	switch len(ctx.Args) {
+	case 2:
+		if c.srv.cfg.Load().password == "" {
+			return errNoPassword
+		}
+	case 3:
+		user, password = ctx.Args[1], ctx.Args[2]
+	default:
+		return command.ErrSyntax
+	}
+	if err := c.logIn(user, password); err != nil {
+		return err
+	}
+	ctx.Out.OK()
+	return nil
+}
+
+// logIn checks a name and password. Without a password set, the default user
+// gets in with any.
+func (c *session) logIn(user, password []byte) error {
+	want := c.srv.cfg.Load().password
+	if string(user) != defaultUser || want != "" && !samePassword(password, []byte(want)) {
+		c.srv.stats.denied.Add(1)
+		return errWrongPass
+	}
+	c.setAuthed(true)
+	return nil
+}
+
+// samePassword takes the same time whatever the two have in common.
+func samePassword(a, b []byte) bool {
+	x, y := sha256.Sum256(a), sha256.Sum256(b)
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+func (c *session) setAuthed(ok bool) {
+	c.authed = ok
+	c.in.SetLimits(c.srv.readLimits(ok))
+}
+
+func (c *session) setProto(v int) {
+	c.out.SetProto(v)
+	c.facts.proto.Store(int64(v))
+}

@@ -1,0 +1,293 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+)
+
+var infoRow = &command.Command{
+	Name: "info", Arity: -1, Flags: command.Loading | command.Stale, Cats: command.CatDangerous, Group: command.GroupServer,
+	Run: info, Since: "1.0.0", Summary: "Returns figures about the server.", Complexity: "O(1)",
+	Tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
+}
+
+// section is one part of INFO.
+type section struct {
+	name    string
+	title   string
+	special bool // shown only when it is asked for, or all are
+	write   func(s *Server, r *report) error
+}
+
+var sections = []section{
+	{name: "server", title: "Server", write: (*Server).infoServer},
+	{name: "clients", title: "Clients", write: (*Server).infoClients},
+	{name: "memory", title: "Memory", write: (*Server).infoMemory},
+	{name: "persistence", title: "Persistence", write: (*Server).infoPersistence},
+	{name: "stats", title: "Stats", write: (*Server).infoStats},
+	{name: "replication", title: "Replication", write: (*Server).infoReplication},
+	{name: "cpu", title: "CPU", write: (*Server).infoCPU},
+	{name: "modules", title: "Modules", write: func(*Server, *report) error { return nil }},
+	{name: "commandstats", title: "Commandstats", special: true, write: (*Server).infoCommands},
+	{name: "errorstats", title: "Errorstats", write: (*Server).infoErrors},
+	{name: "latencystats", title: "Latencystats", special: true, write: (*Server).infoLatency},
+	{name: "cluster", title: "Cluster", write: func(_ *Server, r *report) error { r.add("cluster_enabled", 0); return nil }},
+	{name: "keyspace", title: "Keyspace", write: (*Server).infoKeyspace},
+}
+
+// report is the text of INFO while it is written.
+type report struct{ strings.Builder }
+
+func (r *report) add(name string, value any) {
+	switch v := value.(type) {
+	case bool:
+		value = 0
+		if v {
+			value = 1
+		}
+	case float64:
+		value = strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	fmt.Fprintf(r, "%s:%v\r\n", name, value)
+}
+
+// memory adds an amount of memory, for programs and for people.
+func (r *report) memory(name string, n uint64) {
+	r.add(name, n)
+	r.add(name+"_human", humanBytes(n))
+}
+
+func humanBytes(n uint64) string {
+	const units = "BKMGTP"
+	f, i := float64(n), 0
+	for f >= 1024 && i < len(units)-1 {
+		f /= 1024
+		i++
+	}
+	if i == 0 {
+		return fmt.Sprintf("%dB", n)
+	}
+	return fmt.Sprintf("%.2f%c", f, units[i])
+}
+
+func info(c *command.Ctx) error {
+	wanted := make(map[string]bool)
+	for _, a := range c.Args[1:] {
+		wanted[strings.ToLower(string(a))] = true
+	}
+	all := wanted["all"] || wanted["everything"]
+	standard := len(wanted) == 0 || wanted["default"]
+	var r report
+	for _, s := range sections {
+		if !all && !wanted[s.name] && (!standard || s.special) {
+			continue
+		}
+		if r.Len() > 0 {
+			r.WriteString("\r\n")
+		}
+		r.WriteString("# " + s.title + "\r\n")
+		if err := s.write(serverOf(c), &r); err != nil {
+			return err
+		}
+	}
+	c.Out.Verbatim("txt", r.String())
+	return nil
+}
+
+func (s *Server) infoServer(r *report) error {
+	now := s.opts.Now()
+	up := now.Sub(s.began)
+	exe, _ := os.Executable()
+	r.add("redis_version", compatVersion)
+	r.add("elastickv_version", s.opts.Version)
+	r.add("redis_mode", "standalone")
+	r.add("os", runtime.GOOS+" "+runtime.GOARCH)
+	r.add("arch_bits", strconv.IntSize)
+	r.add("go_version", runtime.Version())
+	r.add("process_id", os.Getpid())
+	r.add("run_id", s.runID)
+	r.add("tcp_port", s.port.Load())
+	r.add("server_time_usec", now.UnixMicro())
+	r.add("uptime_in_seconds", int64(up.Seconds()))
+	r.add("uptime_in_days", int64(up.Hours()/24))
+	r.add("hz", s.cfg.Load().hz)
+	r.add("configured_hz", s.cfg.Load().hz)
+	r.add("executable", exe)
+	r.add("config_file", s.cfg.Load().file)
+	return nil
+}
+
+func (s *Server) infoClients(r *report) error {
+	var output int64
+	var watching int
+	all := s.sessions.all()
+	for _, c := range all {
+		_, n := c.output.waiting()
+		output = max(output, n)
+		if c.facts.watching.Load() > 0 {
+			watching++
+		}
+	}
+	r.add("connected_clients", len(all))
+	r.add("cluster_connections", 0)
+	r.add("maxclients", s.cfg.Load().maxClients)
+	r.add("client_recent_max_output_buffer", output)
+	r.add("blocked_clients", 0)
+	r.add("tracking_clients", 0)
+	r.add("watching_clients", watching)
+	r.add("total_watched_keys", s.watches.active.Load())
+	return nil
+}
+
+func (s *Server) infoMemory(r *report) error {
+	used, rss := memoryUsed(), memoryResident()
+	peak := s.stats.peakMemory(used)
+	r.memory("used_memory", used)
+	if rss > 0 {
+		r.memory("used_memory_rss", rss)
+	}
+	r.memory("used_memory_peak", peak)
+	r.add("used_memory_peak_perc", fmt.Sprintf("%.2f%%", 100*float64(used)/float64(max(peak, 1))))
+	if total := memoryTotal(); total > 0 {
+		r.memory("total_system_memory", total)
+	}
+	r.memory("maxmemory", 0)
+	r.add("maxmemory_policy", "noeviction")
+	if rss > 0 {
+		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(used, 1)))
+	}
+	r.add("mem_allocator", "go")
+	return nil
+}
+
+// infoPersistence tells that every acknowledged write is on disk. It says so in
+// the words that tools look for.
+func (s *Server) infoPersistence(r *report) error {
+	r.add("loading", 0)
+	r.add("async_loading", 0)
+	r.add("rdb_changes_since_last_save", 0)
+	r.add("rdb_bgsave_in_progress", 0)
+	r.add("rdb_last_save_time", s.opts.Now().Unix())
+	r.add("rdb_last_bgsave_status", "ok")
+	r.add("aof_enabled", 1)
+	r.add("aof_rewrite_in_progress", 0)
+	r.add("aof_rewrite_scheduled", 0)
+	r.add("aof_last_bgrewrite_status", "ok")
+	r.add("aof_last_write_status", "ok")
+	if s.opts.EngineInfo != nil {
+		for _, f := range s.opts.EngineInfo() {
+			r.add(f.Name, f.Value)
+		}
+	}
+	return nil
+}
+
+func (s *Server) infoStats(r *report) error {
+	st := &s.stats
+	commands, in, out := st.rates(s.opts.Now())
+	r.add("total_connections_received", st.connections.Load())
+	r.add("total_commands_processed", st.commands.Load())
+	r.add("instantaneous_ops_per_sec", int64(commands))
+	r.add("total_net_input_bytes", st.received.Load())
+	r.add("total_net_output_bytes", st.sent.Load())
+	r.add("instantaneous_input_kbps", in/1024)
+	r.add("instantaneous_output_kbps", out/1024)
+	r.add("rejected_connections", st.refused.Load())
+	r.add("client_output_buffer_limit_disconnections", st.overLimit.Load())
+	r.add("expired_keys", st.expired.Load())
+	r.add("evicted_keys", 0)
+	r.add("pubsub_channels", 0)
+	r.add("pubsub_patterns", 0)
+	r.add("total_changes", st.changes.Load())
+	r.add("acl_access_denied_auth", st.denied.Load())
+	r.add("total_error_replies", st.errors.Load())
+	r.add("total_reads_processed", st.reads.Load())
+	r.add("total_writes_processed", st.writes.Load())
+	return nil
+}
+
+func (s *Server) infoReplication(r *report) error {
+	r.add("role", "master")
+	r.add("connected_slaves", 0)
+	r.add("master_failover_state", "no-failover")
+	r.add("master_replid", s.runID)
+	r.add("master_repl_offset", 0)
+	return nil
+}
+
+func (s *Server) infoCPU(r *report) error {
+	user, sys, ok := cpuUsed()
+	if ok {
+		r.add("used_cpu_sys", fmt.Sprintf("%.6f", sys.Seconds()))
+		r.add("used_cpu_user", fmt.Sprintf("%.6f", user.Seconds()))
+	}
+	return nil
+}
+
+// busyRoutes returns the routes that have something to show, in order of names.
+func (s *Server) busyRoutes() []*route {
+	var out []*route
+	for _, r := range s.routes {
+		if r.stats.calls.Load() > 0 || r.stats.rejected.Load() > 0 {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b *route) int { return strings.Compare(a.cmd.FullName(), b.cmd.FullName()) })
+	return out
+}
+
+func (s *Server) infoCommands(r *report) error {
+	for _, rt := range s.busyRoutes() {
+		calls, micros := rt.stats.calls.Load(), rt.stats.micros.Load()
+		r.add("cmdstat_"+rt.cmd.FullName(), fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+			calls, micros, float64(micros)/float64(max(calls, 1)), rt.stats.rejected.Load(), rt.stats.failed.Load()))
+	}
+	return nil
+}
+
+func (s *Server) infoErrors(r *report) error {
+	codes, counts := s.stats.errorCounts()
+	for i := range codes {
+		r.add("errorstat_"+codes[i], fmt.Sprintf("count=%d", counts[i]))
+	}
+	return nil
+}
+
+func (s *Server) infoLatency(r *report) error {
+	if !s.cfg.Load().tracking {
+		return nil
+	}
+	micros := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+	for _, rt := range s.busyRoutes() {
+		if rt.stats.calls.Load() == 0 {
+			continue
+		}
+		p := rt.stats.latency.percentiles(50, 99, 99.9)
+		r.add("latency_percentiles_usec_"+rt.cmd.FullName(),
+			fmt.Sprintf("p50=%.3f,p99=%.3f,p99.9=%.3f", micros(p[0]), micros(p[1]), micros(p[2])))
+	}
+	return nil
+}
+
+func (s *Server) infoKeyspace(r *report) error {
+	return s.view(func(root *keyspace.Space) error {
+		for db := range keyspace.Databases {
+			n, err := root.DB(db).Size()
+			if err != nil {
+				return err
+			}
+			if n.Keys > 0 {
+				r.add(fmt.Sprintf("db%d", db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", n.Keys, n.Expires))
+			}
+		}
+		return nil
+	})
+}

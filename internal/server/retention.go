@@ -1,0 +1,34 @@
+package server
+
+import (
+	"context"
+	"time"
+)
+
+// counterBits is how far a timestamp's milliseconds are shifted: see package hlc.
+const counterBits = 16
+
+// retentionLoop drops the history that is older than the setting retention says.
+func (s *Server) retentionLoop(ctx context.Context) {
+	for {
+		t := time.NewTimer(seconds(s.cfg.Load().retentionEvery))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+		if err := s.dropHistory(ctx); err != nil && ctx.Err() == nil {
+			// Nothing is lost by history that stays longer, so this is no reason to end.
+			s.log.Error("old versions could not be dropped", "err", err)
+		}
+	}
+}
+
+func (s *Server) dropHistory(ctx context.Context) error {
+	floor := s.opts.Now().Add(-seconds(s.cfg.Load().retention)).UnixMilli()
+	if floor <= 0 {
+		return nil
+	}
+	return s.opts.Compact(ctx, uint64(floor)<<counterBits)
+}

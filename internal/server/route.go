@@ -1,0 +1,60 @@
+package server
+
+import "github.com/elastickv/elastickv/internal/command"
+
+// place is where a command may run.
+type place int
+
+const (
+	// anywhere: it is quick, and either reads a snapshot or needs no keys. It
+	// runs on the connection's goroutine, or along with the writes of its
+	// pipeline that came before it.
+	anywhere place = iota
+	// inSequencer: it writes, or has to be ordered with writes.
+	inSequencer
+	// outside: it may take long, so it never holds up the sequencer.
+	outside
+)
+
+// route is what the server knows of a command beside its row.
+type route struct {
+	cmd   *command.Command
+	place place
+	// atOnce says that the command is carried out in a MULTI, not queued.
+	atOnce bool
+	exec   bool // is EXEC, whose place depends on what is queued
+	unauth bool // may be called before AUTH
+	stats  commandStats
+}
+
+// makeRoutes returns the route of every command and subcommand.
+func makeRoutes(t *command.Table) map[*command.Command]*route {
+	routes := make(map[*command.Command]*route)
+	for _, c := range t.All() {
+		routes[c] = newRoute(c)
+		for _, sub := range c.Sub {
+			routes[sub] = newRoute(sub)
+		}
+	}
+	return routes
+}
+
+func newRoute(c *command.Command) *route {
+	r := &route{cmd: c, unauth: c.Has(command.NoAuth)}
+	switch {
+	case c.Has(command.Write):
+		r.place = inSequencer
+	case !c.Has(command.Fast):
+		r.place = outside
+	}
+	switch c.FullName() {
+	case "multi", "discard", "quit", "reset":
+		r.atOnce = true
+	case "watch":
+		r.atOnce = true
+		r.place = inSequencer
+	case "exec":
+		r.atOnce, r.exec = true, true
+	}
+	return r
+}

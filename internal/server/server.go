@@ -1,0 +1,295 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// Options are what a Server is made of. DB, Config, Log, Now and Rand have to be there.
+type Options struct {
+	DB     txn.DB
+	Config *Config // not to be changed afterwards
+	Log    *slog.Logger
+	Now    func() time.Time
+	Rand   func() uint64 // 64 random bits; safe for concurrent use
+
+	Version string // of the program, for INFO and HELLO
+
+	// LogLevel, if not nil, is called with the level to log at when CONFIG SET
+	// changes it.
+	LogLevel func(slog.Level)
+
+	// Compact, if not nil, drops versions that no read at or above ts needs. The
+	// server calls it from time to time, with the moment up to which history is kept.
+	Compact func(ctx context.Context, ts uint64) error
+
+	// EngineInfo, if not nil, returns figures of the store for INFO.
+	EngineInfo func() []Figure
+}
+
+// Figure is one line of INFO.
+type Figure struct{ Name, Value string }
+
+// Server serves clients from one DB.
+type Server struct {
+	db    txn.DB
+	log   *slog.Logger
+	opts  Options
+	table *command.Table
+	runID string
+	began time.Time
+
+	env      atomic.Pointer[command.Env] // replaced as a whole when a setting changes it
+	cfg      atomic.Pointer[Config]
+	configMu sync.Mutex // held while cfg and env are replaced
+
+	sessions sessions
+	watches  watches
+	routes   map[*command.Command]*route // never changed
+	stats    stats
+	slowlog  slowlog
+	pauses   pauses
+	expiry   expiry
+	port     atomic.Int64 // the first listener's
+
+	// ctx ends when connections must go without an answer: after a fault, or
+	// when the grace of a shutdown is over.
+	ctx  context.Context
+	kill context.CancelCauseFunc
+
+	stop     chan struct{} // closed when a shutdown begins
+	stopOnce sync.Once
+}
+
+// New returns a Server that does not listen yet.
+func New(opts Options) *Server {
+	s := &Server{
+		db: opts.DB, log: opts.Log, opts: opts, table: table(),
+		runID: runID(opts.Rand), began: opts.Now(), stop: make(chan struct{}),
+	}
+	s.ctx, s.kill = context.WithCancelCause(context.Background())
+	s.sessions.byID = make(map[int64]*session)
+	s.watches.init()
+	s.routes = makeRoutes(s.table)
+	s.stats.init(opts.Now())
+	s.expiry.on.Store(true)
+	s.env.Store(&command.Env{Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand})
+	s.applyConfig(opts.Config.clone())
+	return s
+}
+
+// table is the one table of all commands; rows are never changed.
+var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), rows()) })
+
+// applyConfig puts a configuration in force. configMu is held, or nothing runs yet.
+func (s *Server) applyConfig(cfg *Config) {
+	env := *s.env.Load()
+	limits := cfg.limits
+	env.Limits = &limits
+	env.MaxBulk = cfg.bulkMax
+	s.env.Store(&env)
+	s.cfg.Store(cfg)
+	s.slowlog.trim(int(cfg.slowlogLen))
+	s.sessions.each(func(c *session) { c.output.setLimit(cfg.output["normal"]) })
+	if s.opts.LogLevel != nil {
+		s.opts.LogLevel(cfg.LogLevel())
+	}
+}
+
+// Serve accepts connections until ctx ends or a client asks for a shutdown,
+// then lets what is under way finish and returns nil. It returns an error if
+// the store has failed, or if connections did not come to an end in time. It
+// closes the listeners.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	if len(listeners) > 0 {
+		if a, ok := listeners[0].Addr().(*net.TCPAddr); ok {
+			s.port.Store(int64(a.Port))
+		}
+	}
+	s.warnProtected(listeners)
+	background, stopBackground := context.WithCancel(s.ctx)
+	defer stopBackground()
+	var loops, acceptors sync.WaitGroup
+	loops.Go(func() { s.expiryLoop(background) })
+	loops.Go(func() { s.statsLoop(background) })
+	if s.opts.Compact != nil {
+		loops.Go(func() { s.retentionLoop(background) })
+	}
+	for _, ln := range listeners {
+		acceptors.Go(func() { s.accept(ln) })
+	}
+
+	select {
+	case <-ctx.Done():
+	case <-s.stop:
+	case <-s.ctx.Done():
+	}
+	s.beginShutdown()
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+	acceptors.Wait()
+	stopBackground()
+	err := s.drain()
+	loops.Wait()
+	return err
+}
+
+// beginShutdown makes Serve return in good order.
+func (s *Server) beginShutdown() { s.stopOnce.Do(func() { close(s.stop) }) }
+
+func (s *Server) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// fail ends the server at once: what it has told clients can no longer be kept.
+func (s *Server) fail(err error) {
+	s.log.Error("the store has failed, shutting down", "err", err)
+	s.kill(fmt.Errorf("the store has failed: %w", err))
+	s.sessions.each(func(c *session) { c.close() })
+	s.beginShutdown()
+}
+
+// drain waits until every connection has ended: each finishes and answers what
+// it is doing, but takes nothing new. After the grace they are cut off.
+func (s *Server) drain() error {
+	s.pauses.end()
+	s.sessions.each(func(c *session) { c.interrupt() })
+	done := make(chan struct{})
+	go func() {
+		s.sessions.wg.Wait()
+		close(done)
+	}()
+	grace := time.NewTimer(seconds(s.cfg.Load().shutdownWait))
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+		s.kill(errShutdown)
+		s.sessions.each(func(c *session) { c.close() })
+		last := time.NewTimer(5 * time.Second)
+		defer last.Stop()
+		select {
+		case <-done:
+		case <-last.C:
+			return errors.New("server: commands did not come to an end, giving up on them")
+		}
+	}
+	if cause := context.Cause(s.ctx); cause != nil && !errors.Is(cause, errShutdown) {
+		return cause
+	}
+	return nil
+}
+
+// warnProtected says so when nobody can get in through a listener that was
+// meant for other machines.
+func (s *Server) warnProtected(listeners []net.Listener) {
+	cfg := s.cfg.Load()
+	for _, ln := range listeners {
+		if cfg.protected && cfg.password == "" && !loopback(ln.Addr()) {
+			s.log.Warn("protected mode: clients of other machines are refused until there is a password or protected-mode is off",
+				"addr", ln.Addr().String())
+		}
+	}
+}
+
+// accept takes connections until the listener is closed.
+func (s *Server) accept(ln net.Listener) {
+	pause := time.Duration(0)
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.admit(conn)
+		case s.stopping() || errors.Is(err, net.ErrClosed):
+			return
+		default:
+			// Out of file descriptors, or a peer that has gone already: neither
+			// is a reason to stop listening.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Warn("accept failed", "err", err)
+			select {
+			case <-time.After(pause):
+			case <-s.stop:
+				return
+			}
+		}
+	}
+}
+
+// admit starts a session for a connection, or turns it away.
+func (s *Server) admit(conn net.Conn) {
+	s.stats.connections.Add(1)
+	cfg := s.cfg.Load()
+	if cfg.protected && cfg.password == "" && !loopback(conn.RemoteAddr()) {
+		s.refuse(conn, errProtected)
+		return
+	}
+	if int64(s.sessions.count()) >= cfg.maxClients {
+		s.refuse(conn, errMaxClients)
+		return
+	}
+	c := newSession(s, conn)
+	s.sessions.add(c)
+	go func() {
+		defer s.sessions.remove(c)
+		c.serve()
+	}()
+}
+
+// refuse tells a client why it is not let in. The few bytes always fit into the
+// connection's buffer.
+func (s *Server) refuse(conn net.Conn, why command.Error) {
+	s.stats.refused.Add(1)
+	_ = conn.SetWriteDeadline(s.opts.Now().Add(patience))
+	_, _ = conn.Write([]byte("-" + string(why) + "\r\n"))
+	_ = conn.Close()
+}
+
+func loopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return !ok || t.IP.IsLoopback()
+}
+
+// update runs fn as one transaction inside the sequencer and tells the watchers
+// of what it changed before any other transaction runs.
+func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error {
+	var root *keyspace.Space
+	err := seq.Do(func(tx *txn.Tx) error {
+		root = keyspace.Open(tx, 0, s.env.Load().Limits)
+		return fn(root)
+	})
+	if err == nil {
+		s.stats.changes.Add(int64(len(root.Changes())))
+		s.watches.touch(root.Changes())
+	}
+	return err
+}
+
+// view runs fn on a snapshot.
+func (s *Server) view(fn func(root *keyspace.Space) error) error {
+	return s.db.View(s.ctx, func(tx *txn.Tx) error {
+		return fn(keyspace.Open(tx, 0, s.env.Load().Limits))
+	})
+}
+
+// runID is 40 random hexadecimal digits.
+func runID(rand func() uint64) string {
+	return fmt.Sprintf("%016x%016x%08x", rand(), rand(), uint32(rand()))
+}

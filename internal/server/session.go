@@ -1,0 +1,275 @@
+package server
+
+import (
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/resp"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// session is the state of one connection. Its fields belong to the connection's
+// goroutine (and to the sequencer's while that carries out commands for it, as the
+// other waits), but for those that are marked as shared.
+type session struct {
+	srv    *Server
+	id     int64 // immutable once the session can be found
+	conn   net.Conn
+	remote string
+	local  string
+	began  time.Time
+	output *output // shared
+
+	in    *resp.Reader
+	batch resp.Pipeline
+	out   resp.Writer // replies not yet sent
+	seq   *txn.Seq    // while the sequencer carries out commands for this session
+	clock time.Time   // when the last command ended, or its turn came
+	timed bool        // a read deadline is set
+
+	db      int
+	authed  bool
+	ending  bool // no further command; close when the replies are sent
+	mute    bool // CLIENT REPLY OFF
+	skip    bool // the reply to this command is not sent
+	skipOne bool // CLIENT REPLY SKIP: that to the next is not
+	multi   multi
+	watched []watchedKey
+	dirty   atomic.Bool // shared: a watched key has changed
+
+	facts sessionFacts // shared
+}
+
+// sessionFacts are what other connections may ask of a session.
+type sessionFacts struct {
+	lastCall atomic.Pointer[command.Command]
+	lastTime atomic.Int64 // Unix nanoseconds
+	db       atomic.Int64
+	queued   atomic.Int64 // commands in a MULTI, -1 outside
+	watching atomic.Int64
+	proto    atomic.Int64
+	received atomic.Int64 // bytes
+	noEvict  atomic.Bool
+	noTouch  atomic.Bool
+
+	mu struct {
+		sync.Mutex
+		name        string
+		libName     string
+		libVersion  string
+		interrupted bool // the server is stopping: wait for no more commands
+	}
+}
+
+func newSession(srv *Server, conn net.Conn) *session {
+	cfg := srv.cfg.Load()
+	c := &session{
+		srv: srv, conn: conn, remote: conn.RemoteAddr().String(), local: conn.LocalAddr().String(),
+		began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
+		authed: cfg.password == "",
+	}
+	if t, ok := conn.(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
+	}
+	c.in = resp.NewReader(&counted{conn, &srv.stats.received, &c.facts.received}, srv.readLimits(c.authed))
+	c.multi.reset(c)
+	c.facts.proto.Store(2)
+	c.facts.lastTime.Store(c.began.UnixNano())
+	return c
+}
+
+// readLimits are what a client may send, which is little before it has logged in.
+func (s *Server) readLimits(authed bool) resp.Limits {
+	if !authed {
+		return resp.UnauthenticatedLimits
+	}
+	return resp.Limits{MaxBulk: int(s.cfg.Load().bulkMax)}
+}
+
+// call is one command as it came off the wire.
+type call struct {
+	args  [][]byte
+	route *route        // nil if err is not
+	err   command.Error // why the table does not have it
+}
+
+func (c *session) find(args [][]byte) call {
+	cmd, err := c.srv.table.Lookup(args)
+	if err != nil {
+		return call{args: args, err: err.(command.Error)}
+	}
+	return call{args: args, route: c.srv.routes[cmd]}
+}
+
+// carryOut runs the commands of a pipeline in order. Replies are in c.out, or
+// sent, when it returns.
+func (c *session) carryOut(calls [][][]byte) {
+	c.clock = c.srv.opts.Now()
+	for len(calls) > 0 && !c.ending {
+		next := c.find(calls[0])
+		c.waitForPause(next)
+		if c.place(next) == inSequencer {
+			calls = c.sequenced(next, calls)
+		} else {
+			c.step(next)
+			calls = calls[1:]
+		}
+		if c.out.Len() >= flushBytes {
+			c.flush()
+		}
+	}
+}
+
+// sequenced hands the first call, which has to run inside the sequencer, to it
+// together with all those after it that may run there, and returns the rest. What
+// has been carried out is durable when it returns.
+func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
+	done, from := 0, c.out.Len()
+	err := c.srv.db.Sequence(c.srv.ctx, func(seq *txn.Seq) {
+		c.seq = seq
+		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
+		defer func() { c.seq = nil }()
+		for next := first; ; next = c.find(calls[done]) {
+			if done > 0 && (c.place(next) == outside || c.paused(next)) {
+				return
+			}
+			c.step(next)
+			done++
+			if done == len(calls) || c.ending || c.out.Len()-from >= flushBytes {
+				return
+			}
+		}
+	})
+	if err != nil {
+		c.out.Truncate(from) // nobody may be told of what is not durable
+		c.ending = true
+		c.srv.storeFailed(err)
+		return nil
+	}
+	return calls[done:]
+}
+
+// place is where a call has to run in the session's present state.
+func (c *session) place(k call) place {
+	switch {
+	case k.route == nil || c.refusal(k) != nil || c.multi.on && !k.route.atOnce:
+		return anywhere // it is only answered, or queued
+	case k.route.exec:
+		return c.multi.place(c)
+	}
+	return k.route.place
+}
+
+// refusal is why a call cannot be carried out at all.
+func (c *session) refusal(k call) error {
+	switch {
+	case k.route == nil:
+		return k.err
+	case !c.authed && !k.route.unauth:
+		return errNoAuth
+	case c.multi.on && k.route.cmd.Has(command.NoMulti):
+		return errNotInMulti
+	}
+	return nil
+}
+
+// step answers one call: it is carried out, queued or refused.
+func (c *session) step(k call) {
+	mark, silent := c.out.Len(), c.mute || c.skip
+	switch err := c.refusal(k); {
+	case err != nil:
+		c.refuse(k, err)
+	case c.multi.on && !k.route.atOnce:
+		c.enqueue(k)
+	default:
+		c.run(k)
+	}
+	if silent && (c.mute || c.skip) { // else it was the command that ends the silence
+		c.out.Truncate(mark)
+	}
+	c.skip, c.skipOne = c.skipOne, false
+}
+
+// refuse answers a call that is not carried out. A transaction that it was to be
+// part of fails; one that it was to carry out has failed.
+func (c *session) refuse(k call, err error) {
+	c.srv.stats.rejected(k.route, err)
+	c.multi.spoil()
+	if strings.EqualFold(string(k.args[0]), "exec") {
+		c.multi.reset(c)
+		c.unwatch()
+		err = errExecAbortedBy(err)
+	}
+	c.out.Error(err.Error())
+}
+
+// run carries out a call in a transaction of its own, if it needs one.
+func (c *session) run(k call) {
+	if !k.route.cmd.Has(command.Write | command.ReadOnly) {
+		c.invoke(k, nil)
+		return
+	}
+	c.transact(func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) })
+}
+
+// transact runs fn in one transaction: inside the sequencer if the session is
+// there, else on a snapshot.
+func (c *session) transact(fn func(root *keyspace.Space)) {
+	do := func(root *keyspace.Space) error { fn(root); return nil }
+	mark := c.out.Len()
+	var err error
+	if c.seq != nil {
+		err = c.srv.update(c.seq, do)
+	} else {
+		err = c.srv.view(do)
+	}
+	if err != nil {
+		c.out.Truncate(mark)
+		c.ending = true
+		c.srv.storeFailed(err)
+	}
+}
+
+// invoke runs the handler of a call. keys is the selected database, nil if the command
+// has no use for it.
+func (c *session) invoke(k call, keys *keyspace.Space) {
+	mark := c.out.Len()
+	began := c.clock
+	ctx := &command.Ctx{Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c}
+	if err := c.srv.table.Run(ctx); err != nil {
+		c.srv.log.Error("command failed", "client", c.id, "err", err)
+	}
+	c.clock = c.srv.opts.Now()
+	took := c.clock.Sub(began)
+	reply := c.out.Bytes()[mark:]
+	c.srv.stats.ran(k.route, took, reply)
+	c.srv.logSlow(c, k, took)
+	c.facts.lastCall.Store(k.route.cmd)
+}
+
+// flush sends the replies gathered so far.
+func (c *session) flush() {
+	if c.out.Len() == 0 {
+		return
+	}
+	c.srv.stats.sent.Add(int64(c.out.Len()))
+	c.srv.stats.writes.Add(1)
+	if err := c.output.send(c.out.Bytes()); err != nil {
+		c.ending = true
+		if err == errOutputLimit {
+			c.srv.stats.overLimit.Add(1)
+			c.srv.log.Warn("client closed: it does not read its replies", "client", c.id, "addr", c.remote)
+		}
+	}
+	c.out.Reset()
+}
+
+// callerOf returns the session that a call comes from.
+func callerOf(c *command.Ctx) *session { return c.Caller.(*session) }
+
+func serverOf(c *command.Ctx) *Server { return callerOf(c).srv }

@@ -1,0 +1,239 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/elastickv/elastickv/internal/keyspace"
+)
+
+// setting is one row of the table of settings.
+type setting struct {
+	name    string
+	alias   string // an older name that Redis knows it by, too
+	initial string // in the words of a configuration file; empty: the zero Config has it
+	atStart bool   // cannot be changed while the server runs
+	secret  bool   // its value is never logged
+	get     func(*Config) string
+	set     func(*Config, string) error
+}
+
+// What can be wrong with a value, in the words of Redis.
+var (
+	errDuplicateSetting = errors.New("duplicate parameter")
+	errImmutableSetting = errors.New("can't set immutable config")
+	errSettingInteger   = errors.New("argument couldn't be parsed into an integer")
+	errSettingMemory    = errors.New("argument must be a memory value")
+	errSettingBool      = errors.New("argument must be 'yes' or 'no'")
+	errOutputLimits     = errors.New("Wrong number of arguments in buffer limit configuration.")
+	errOutputClass      = errors.New("Invalid client class specified in buffer limit configuration.")
+	errOutputNumber     = errors.New("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+	errSettingHosts     = errors.New("argument must be one or more addresses or host names, separated by spaces")
+)
+
+// settings is every setting, in the order of CONFIG GET. Those that always has
+// are Redis settings that have but one true value here.
+var settings = []setting{
+	textSetting("bind", "127.0.0.1", func(c *Config) *string { return &c.bind }).check(checkBind).onlyAtStart(),
+	intSetting("port", "6379", 0, 65535, func(c *Config) *int64 { return &c.port }).onlyAtStart(),
+	boolSetting("protected-mode", "yes", func(c *Config) *bool { return &c.protected }),
+	textSetting("requirepass", "", func(c *Config) *string { return &c.password }).isSecret(),
+	intSetting("maxclients", "10000", 1, math.MaxUint32, func(c *Config) *int64 { return &c.maxClients }),
+	intSetting("timeout", "0", 0, math.MaxInt32, func(c *Config) *int64 { return &c.timeout }),
+	intSetting("tcp-keepalive", "300", 0, math.MaxInt32, func(c *Config) *int64 { return &c.keepalive }),
+	memorySetting("client-query-buffer-limit", "1gb", 1<<20, func(c *Config) *int64 { return &c.queryLimit }),
+	{name: "client-output-buffer-limit", get: formatOutputLimits, set: parseOutputLimits,
+		initial: "normal 256mb 64mb 60 slave 256mb 64mb 60 pubsub 32mb 8mb 60"},
+	memorySetting("proto-max-bulk-len", "512mb", 1<<20, func(c *Config) *int64 { return &c.bulkMax }),
+	enumSetting("enable-debug-command", "local", func(c *Config) *string { return &c.enableDebug },
+		"no", "yes", "local").onlyAtStart(),
+
+	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
+	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
+	intSetting("retention", "3600", 0, math.MaxInt32, func(c *Config) *int64 { return &c.retention }),
+	intSetting("retention-interval", "60", 1, math.MaxInt32, func(c *Config) *int64 { return &c.retentionEvery }),
+	intSetting("hz", "10", 1, 500, func(c *Config) *int64 { return &c.hz }),
+	intSetting("shutdown-timeout", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.shutdownWait }),
+
+	enumSetting("loglevel", "notice", func(c *Config) *string { return &c.logLevel },
+		"debug", "verbose", "notice", "warning"),
+	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
+	intSetting("slowlog-log-slower-than", "10000", -1, math.MaxInt64, func(c *Config) *int64 { return &c.slowerThan }),
+	intSetting("slowlog-max-len", "128", 0, 1<<20, func(c *Config) *int64 { return &c.slowlogLen }),
+	boolSetting("latency-tracking", "yes", func(c *Config) *bool { return &c.tracking }),
+
+	limitSetting("hash-max-listpack-entries", "hash-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.HashMaxListpackEntries }),
+	limitSetting("hash-max-listpack-value", "hash-max-ziplist-value", func(l *keyspace.Limits) *int { return &l.HashMaxListpackValue }),
+	limitSetting("list-max-listpack-size", "list-max-ziplist-size", func(l *keyspace.Limits) *int { return &l.ListMaxListpackSize }),
+	limitSetting("set-max-intset-entries", "", func(l *keyspace.Limits) *int { return &l.SetMaxIntsetEntries }),
+	limitSetting("set-max-listpack-entries", "", func(l *keyspace.Limits) *int { return &l.SetMaxListpackEntries }),
+	limitSetting("set-max-listpack-value", "", func(l *keyspace.Limits) *int { return &l.SetMaxListpackValue }),
+	limitSetting("zset-max-listpack-entries", "zset-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackEntries }),
+	limitSetting("zset-max-listpack-value", "zset-max-ziplist-value", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackValue }),
+
+	always("databases", strconv.Itoa(keyspace.Databases)),
+	always("appendonly", "yes"),
+	always("appendfsync", "always"),
+	always("save", ""),
+	always("maxmemory", "0"),
+	always("maxmemory-policy", "noeviction"),
+	always("cluster-enabled", "no"),
+	always("replica-read-only", "yes"),
+	always("replicaof", ""),
+	always("daemonize", "no"),
+}
+
+// settingNamed finds a setting by either of its names, in any case.
+func settingNamed(name string) *setting {
+	name = strings.ToLower(name)
+	for i := range settings {
+		if s := &settings[i]; s.name == name || s.alias != "" && s.alias == name {
+			return s
+		}
+	}
+	return nil
+}
+
+func (s setting) onlyAtStart() setting { s.atStart = true; return s }
+
+func (s setting) isSecret() setting { s.secret = true; return s }
+
+// check makes ok look at a value before it is set.
+func (s setting) check(ok func(string) error) setting {
+	set := s.set
+	s.set = func(c *Config, v string) error {
+		if err := ok(v); err != nil {
+			return err
+		}
+		return set(c, v)
+	}
+	return s
+}
+
+func textSetting(name, initial string, at func(*Config) *string) setting {
+	return setting{name: name, initial: initial,
+		get: func(c *Config) string { return *at(c) },
+		set: func(c *Config, v string) error { *at(c) = v; return nil }}
+}
+
+func intSetting[T int | int64](name, initial string, least, most int64, at func(*Config) *T) setting {
+	return setting{name: name, initial: initial,
+		get: func(c *Config) string { return strconv.FormatInt(int64(*at(c)), 10) },
+		set: func(c *Config, v string) error {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return errSettingInteger
+			}
+			if n < least || n > most {
+				return fmt.Errorf("argument must be between %d and %d inclusive", least, most)
+			}
+			*at(c) = T(n)
+			return nil
+		}}
+}
+
+func memorySetting(name, initial string, least int64, at func(*Config) *int64) setting {
+	return setting{name: name, initial: initial,
+		get: func(c *Config) string { return strconv.FormatInt(*at(c), 10) },
+		set: func(c *Config, v string) error {
+			n, ok := parseMemory(v)
+			if !ok {
+				return errSettingMemory
+			}
+			if n < least {
+				return fmt.Errorf("argument must be between %d and %d inclusive", least, int64(math.MaxInt64))
+			}
+			*at(c) = n
+			return nil
+		}}
+}
+
+// parseMemory reads an amount of memory as Redis writes it: 1k is 1000 bytes,
+// 1kb is 1024.
+func parseMemory(v string) (int64, bool) {
+	v = strings.ToLower(v)
+	digits := strings.TrimRight(v, "bkmg")
+	unit, ok := map[string]int64{
+		"": 1, "b": 1, "k": 1e3, "kb": 1 << 10, "m": 1e6, "mb": 1 << 20, "g": 1e9, "gb": 1 << 30,
+	}[v[len(digits):]]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || n < 0 || n > math.MaxInt64/unit {
+		return 0, false
+	}
+	return n * unit, true
+}
+
+func boolSetting(name, initial string, at func(*Config) *bool) setting {
+	return setting{name: name, initial: initial,
+		get: func(c *Config) string {
+			if *at(c) {
+				return "yes"
+			}
+			return "no"
+		},
+		set: func(c *Config, v string) error {
+			v = strings.ToLower(v)
+			if v != "yes" && v != "no" {
+				return errSettingBool
+			}
+			*at(c) = v == "yes"
+			return nil
+		}}
+}
+
+func enumSetting(name, initial string, at func(*Config) *string, words ...string) setting {
+	return setting{name: name, initial: initial,
+		get: func(c *Config) string { return *at(c) },
+		set: func(c *Config, v string) error {
+			v = strings.ToLower(v)
+			for _, w := range words {
+				if v == w {
+					*at(c) = w
+					return nil
+				}
+			}
+			return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+		}}
+}
+
+// limitSetting is a size that OBJECT ENCODING goes by. Its default is the keyspace's.
+func limitSetting(name, alias string, at func(*keyspace.Limits) *int) setting {
+	least := int64(0)
+	if name == "list-max-listpack-size" {
+		least = math.MinInt32
+	}
+	s := intSetting(name, "", least, math.MaxInt32, func(c *Config) *int { return at(&c.limits) })
+	s.alias = alias
+	return s
+}
+
+// always is a setting that cannot be anything else. To set it to what it is
+// does no harm.
+func always(name, value string) setting {
+	return setting{name: name,
+		get: func(*Config) string { return value },
+		set: func(_ *Config, v string) error {
+			if strings.EqualFold(v, value) {
+				return nil
+			}
+			return fmt.Errorf("is always '%s' here", value)
+		}}
+}
+
+func checkBind(v string) error {
+	hosts := strings.Fields(v)
+	if len(hosts) == 0 {
+		return errSettingHosts
+	}
+	for _, h := range hosts {
+		h = strings.TrimPrefix(h, "-")
+		if h == "" || strings.Contains(h, ":") && net.ParseIP(strings.SplitN(h, "%", 2)[0]) == nil && h != "::*" {
+			return errSettingHosts
+		}
+	}
+	return nil
+}
