@@ -1,0 +1,118 @@
+package testkit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Elastickv starts our server on the data folder dir, with extra arguments behind its
+// own. The binary is built once for all tests of a package, whose TestMain is [Main].
+func Elastickv(t testing.TB, dir string, extra ...string) *Server {
+	t.Helper()
+	path := Binary(t)
+	addr := FreeAddr(t)
+	cmd := exec.Command(path, append([]string{"serve", "--listen", addr, "--dir", dir}, extra...)...)
+	cmd.Dir = t.TempDir()
+	s := start(t, addr, cmd)
+	t.Cleanup(func() { s.check(t) })
+	return s
+}
+
+// check ends the server and fails t if it has reported a bug of its own before that.
+func (s *Server) check(t testing.TB) {
+	t.Helper()
+	s.Kill()
+	log := s.Log()
+	for _, mark := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: ", "internal error"} {
+		if strings.Contains(log, mark) {
+			t.Errorf("the server has reported %q:\n%s", mark, log)
+			return
+		}
+	}
+}
+
+// program is what Elastickv runs.
+const program = "github.com/elastickv/elastickv/cmd/elastickv"
+
+// built is the binary of this run of tests.
+var built struct {
+	sync.Mutex
+	dir, path string
+	err       error
+}
+
+// Binary returns the path of our program, built from the tree that is under test.
+func Binary(t testing.TB) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if built.path == "" && built.err == nil {
+		built.path, built.err = build()
+	}
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.path
+}
+
+// build compiles the command into a folder that Main removes.
+func build() (string, error) {
+	if err := touchSource(); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "elastickv-test-")
+	if err != nil {
+		return "", err
+	}
+	built.dir = dir
+	path := filepath.Join(dir, "elastickv")
+	args := append([]string{"build", "-o", path}, buildFlags...)
+	out, err := exec.Command("go", append(args, program)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", program, err, out)
+	}
+	return path, nil
+}
+
+// touchSource reads the command's own files. go test keeps the result of a test until a
+// package that it imports, or a file that it has read, changes; a program cannot be
+// imported.
+func touchSource() error {
+	root, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(root) == root {
+			return errors.New("no go.mod above the tests")
+		}
+		root = filepath.Dir(root)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "cmd", "elastickv", "*.go"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no source of the command below %s (%v)", root, err)
+	}
+	for _, f := range files {
+		if _, err := os.ReadFile(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Main runs the tests of a package that calls Elastickv, then removes what was built:
+//
+//	func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
+func Main(m *testing.M) int {
+	code := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	return code
+}

@@ -1,0 +1,142 @@
+package testkit
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startWait bounds how long a server may take until it answers PING; a large log to
+// replay counts too.
+const startWait = 2 * time.Minute
+
+// Server is a process that answers at Addr.
+type Server struct {
+	Addr string
+
+	cmd    *exec.Cmd
+	log    *transcript
+	exited chan struct{} // closed once the process is gone and err is set
+	err    error
+}
+
+// start runs cmd, which is to listen on addr, waits until it answers, and kills it
+// when t ends.
+func start(t testing.TB, addr string, cmd *exec.Cmd) *Server {
+	t.Helper()
+	s := &Server{Addr: addr, cmd: cmd, log: &transcript{}, exited: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", cmd.Path, err)
+	}
+	go func() {
+		s.err = cmd.Wait()
+		close(s.exited)
+	}()
+	t.Cleanup(s.Kill)
+	if err := s.wait(); err != nil {
+		s.Kill()
+		t.Fatalf("%s: %v; its output:\n%s", cmd.Args, err, s.Log())
+	}
+	return s
+}
+
+// wait returns once the server answers PING.
+func (s *Server) wait() error {
+	deadline := time.After(startWait)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if s.answers() {
+			return nil
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("ended before it answered: %v", s.err)
+		case <-deadline:
+			return fmt.Errorf("no answer to PING within %v", startWait)
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) answers() bool {
+	c, err := Connect(s.Addr, 2)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	v, err := c.Do("PING")
+	return err == nil && v.Str == "PONG"
+}
+
+// Kill ends the process as a power cut would, with SIGKILL, and returns when it is
+// gone. It may be called again.
+func (s *Server) Kill() {
+	select {
+	case <-s.exited:
+	default:
+		s.cmd.Process.Kill()
+		<-s.exited
+	}
+}
+
+// Stop asks the process to end, with SIGTERM, and returns how it did: nil for exit
+// code 0.
+func (s *Server) Stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-s.exited:
+		return s.err
+	case <-time.After(startWait):
+		return fmt.Errorf("still running %v after SIGTERM", startWait)
+	}
+}
+
+// Log returns what the process has printed, without the middle where that is much.
+func (s *Server) Log() string { return s.log.String() }
+
+// FreeAddr returns an address on 127.0.0.1 that nobody listens on at this moment.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// transcript keeps the beginning and the end of what is written to it.
+type transcript struct {
+	mu        sync.Mutex
+	head, end bytes.Buffer
+}
+
+// transcriptKept is how much of a process' output is kept from either side, in bytes.
+const transcriptKept = 32 << 10
+
+func (w *transcript) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(p), transcriptKept-w.head.Len())
+	w.head.Write(p[:n])
+	w.end.Write(p[n:])
+	if extra := w.end.Len() - transcriptKept; extra > transcriptKept {
+		w.end.Next(extra)
+	}
+	return len(p), nil
+}
+
+func (w *transcript) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.head.String() + w.end.String()
+}
