@@ -1,0 +1,57 @@
+# What each target is for stands behind its name; `make` alone lists them.
+
+GO        ?= go
+FUZZTIME  ?= 5s
+RAPID     ?= 20000
+KEYS      ?= 1000000
+ROUNDS    ?= 50
+BENCHTIME ?= 1s
+
+# Packages whose tests run a good deal with the race detector on: all but the
+# checks of the source itself.
+RACE ?= $(shell $(GO) list ./... | grep -v -e /internal/arch$$ -e /bench$$)
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint fuzz bench-store bench-redis nightly
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/elastickv
+	$(GO) build -o bin/elastickv ./cmd/elastickv
+
+test: ## every test
+	$(GO) test -timeout 15m ./...
+
+race: ## the tests under the race detector, the server they start included
+	$(GO) test -race -short -timeout 20m $(RACE)
+
+lint: bin/staticcheck ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	bin/staticcheck ./...
+
+bin/staticcheck: tools/go.mod tools/go.sum
+	$(GO) build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+fuzz: ## every fuzz target for FUZZTIME (5s)
+	@set -e; \
+	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$($(GO) test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+			echo "fuzz $$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+bench-store: ## the store's benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./store
+
+bench-redis: ## redis-benchmark against us and against a redis-server that syncs every write
+	$(GO) run ./bench
+
+nightly: lint ## the long run: many rounds, many random histories, a million keys
+	$(GO) test -count=3 -timeout 60m ./...
+	$(GO) test -race -timeout 60m $(RACE)
+	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
+	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
+	$(MAKE) fuzz FUZZTIME=60s
