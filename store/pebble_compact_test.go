@@ -212,6 +212,47 @@ func TestCompactEndedByRestore(t *testing.T) {
 	wantValue(t, s, "new0", 150, "n14")
 }
 
+// hookContext runs a function when it is looked at for the n-th time.
+type hookContext struct {
+	context.Context
+	looks int
+	hook  func()
+}
+
+func (c *hookContext) Err() error {
+	if c.looks--; c.looks == 0 {
+		c.hook()
+	}
+	return nil
+}
+
+// A compaction that a restore overtakes must not go on to drop versions that
+// the restored store still promises.
+func TestCompactOvertakenByRestore(t *testing.T) {
+	other := openMem(t)
+	fillVersions(t, other, 1500, 4)
+	image, err := other.Snapshot()
+	must(t, err)
+	var stream bytes.Buffer
+	_, err = image.WriteTo(&stream)
+	must(t, err)
+	must(t, image.Close())
+
+	s := openMem(t)
+	fillVersions(t, s, 1500, 4)
+	ctx := &hookContext{Context: context.Background(), looks: 3, hook: func() { must(t, s.Restore(&stream)) }}
+	if err := s.Compact(ctx, 4); !errors.Is(err, errRestored) {
+		t.Errorf("got %v", err)
+	}
+	if floor, rows := s.MinRetainedTS(), countRows(t, s); floor != 0 || rows != 1500*4 {
+		t.Errorf("floor %d, %d rows", floor, rows)
+	}
+	must(t, s.Compact(context.Background(), 4))
+	if rows := countRows(t, s); rows != 1500 {
+		t.Errorf("%d rows after the next compaction", rows)
+	}
+}
+
 func TestCompactFloorNotDurable(t *testing.T) {
 	ctx := context.Background()
 	gate := newLogGate()

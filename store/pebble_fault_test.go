@@ -163,6 +163,21 @@ func TestRestoreReplacesEverything(t *testing.T) {
 	must(t, again.PutAt(context.Background(), []byte("later"), nil, 400, 0))
 }
 
+// A batch that was staged before a restore is gone; to wait for it must not
+// bring back its timestamp.
+func TestRestoreOvertakesStaged(t *testing.T) {
+	ctx := context.Background()
+	stream, want := sampleImage(t)
+	s := openMem(t)
+	staged, err := s.Stage(ctx, []Commit{{TS: 5000, Mutations: put("k", "v")}})
+	must(t, err)
+	must(t, s.Restore(bytes.NewReader(stream)))
+	must(t, staged.Wait())
+	if got := describe(t, s); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestRestoreOfDamagedStreamChangesNothing(t *testing.T) {
 	stream, _ := sampleImage(t)
 	s := openMem(t)

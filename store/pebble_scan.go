@@ -165,7 +165,7 @@ func (w *scanner) older(steps int) (ok bool, _ int) {
 		return w.iter.Next(), steps + 1
 	}
 	w.seek = appendKeySuffix(append(w.seek[:0], w.bound...), w.ts)
-	return w.iter.NextPrefix(), 0
+	return w.iter.SeekGE(w.seek), 0
 }
 
 // descend meets the oldest version of each key first.
