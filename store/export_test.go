@@ -24,6 +24,11 @@ func WithTinyTables() PebbleStoreOption {
 	}
 }
 
+// WithEagerGaps makes every dead key a gap that walks remember and leave out.
+func WithEagerGaps() PebbleStoreOption {
+	return func(s *pebbleStore) { s.gaps.rowsLeast = 1 }
+}
+
 // restless is a Pebble store whose rows are on the move: after every few writes
 // they go from the memtable into tables, and now and then down the levels.
 type restless struct {

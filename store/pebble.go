@@ -13,7 +13,7 @@ import (
 
 // pebbleStore keeps versions in a folder, one row of the engine per version.
 //
-// Lock order: restoring, compaction.running, apply, publish, open snapshots.
+// Lock order: restoring, compaction.running, apply, publish, gaps, open snapshots.
 // Readers take none of them.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate
@@ -29,6 +29,7 @@ type pebbleStore struct {
 
 	gate      *gate
 	conflicts conflictCounts
+	gaps      gaps
 
 	lastCommitTS atomic.Uint64 // of what is durable, or applied on the Raft path
 	floor        atomic.Uint64 // durable before it shows here; no version it needs is gone
@@ -128,6 +129,7 @@ func NewPebbleStore(dir string, opts ...PebbleStoreOption) (MVCCStore, error) {
 		cacheSize: defaultCacheSize,
 		gate:      newGate(),
 	}
+	s.gaps.init()
 	s.snapshots.open = map[*pebbleSnapshot]struct{}{}
 	s.compaction.running = make(chan struct{}, 1)
 	for _, opt := range opts {

@@ -17,6 +17,9 @@ const (
 	compactDeletesMost = 512
 	// compactRowsMost is how many rows it looks at before it makes its progress durable.
 	compactRowsMost = 16 << 10
+	// compactOneByOneMost is how many versions of one key are deleted one by one.
+	// The rest goes by a range: few keys have so many, and a hot one has millions.
+	compactOneByOneMost = 64
 	// compactTriesMost is how often it looks at the same keys again because of
 	// writes below the floor before it looks at them under the apply lock.
 	compactTriesMost = 3
@@ -306,14 +309,23 @@ func (g *garbage) key() (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	dropped := 0
 	for ok = g.iter.Next(); ok && bytes.Equal(boundOf(g.iter.Key()), g.bound); ok = g.iter.Next() {
+		if dropped == compactOneByOneMost {
+			ok, err = g.dropRest()
+			break
+		}
 		if g.full() {
 			return true, nil
 		}
 		g.rows++
+		dropped++
 		if err := g.drop(g.iter.Key()); err != nil {
 			return false, err
 		}
+	}
+	if err != nil {
+		return false, err
 	}
 	if !newer && !shown(v, g.floor) {
 		if err := g.drop(g.kept); err != nil {
@@ -321,6 +333,18 @@ func (g *garbage) key() (ok bool, err error) {
 		}
 	}
 	return ok, g.iter.Error()
+}
+
+// dropRest deletes the row at hand and all older ones of its key by one range,
+// however many there are, and moves to the next key.
+func (g *garbage) dropRest() (ok bool, err error) {
+	g.deletes++
+	userKey := g.bound[keyHeadSize : len(g.bound)-1]
+	next := appendKeyBound(nil, append(append(make([]byte, 0, len(userKey)+1), userKey...), 0))
+	if err := g.batch.DeleteRange(g.iter.Key(), next, nil); err != nil {
+		return false, err
+	}
+	return g.iter.SeekGE(next), g.iter.Error()
 }
 
 func (g *garbage) drop(key []byte) error {

@@ -285,3 +285,36 @@ func TestCompactionPassRow(t *testing.T) {
 		}
 	}
 }
+
+// TestCompactHotKey compacts a key with very many versions: they go in few
+// deletions, and the version that reads at the floor see stays.
+func TestCompactHotKey(t *testing.T) {
+	s := openTest(t, "db", WithFS(vfs.NewMem()))
+	ctx := context.Background()
+	const versions = 20_000
+	var commits []Commit
+	for ts := uint64(1); ts <= versions; ts++ {
+		commits = append(commits, Commit{TS: ts, Mutations: []*KVPairMutation{{Key: []byte("hot"), Value: fmt.Append(nil, ts)}}})
+	}
+	commits = append(commits, Commit{TS: versions + 1, Mutations: []*KVPairMutation{{Key: []byte("hot\x00"), Value: []byte("other")}}})
+	staged, err := s.Stage(ctx, commits)
+	must(t, err)
+	must(t, staged.Wait())
+	before := s.db.Metrics().WAL.BytesWritten
+	must(t, s.Compact(ctx, versions-10))
+	if wrote := s.db.Metrics().WAL.BytesWritten - before; wrote > 64<<10 {
+		t.Errorf("compaction wrote %d bytes to the log for one key", wrote)
+	}
+	for ts, want := range map[uint64]string{versions - 10: fmt.Sprint(versions - 10), versions: fmt.Sprint(versions), versions + 1: fmt.Sprint(versions)} {
+		got, err := s.GetAt(ctx, []byte("hot"), ts)
+		if err != nil || string(got) != want {
+			t.Errorf("at %d: %q, %v; want %q", ts, got, err, want)
+		}
+	}
+	if got, err := s.GetAt(ctx, []byte("hot\x00"), maxTS); err != nil || string(got) != "other" {
+		t.Errorf("the next key: %q, %v", got, err)
+	}
+	if rows := countRows(t, s); rows != 12 {
+		t.Errorf("%d rows are left, want 12", rows)
+	}
+}

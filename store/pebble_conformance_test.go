@@ -32,6 +32,8 @@ func openPebbleRestless(t *testing.T) store.Engine {
 	return store.NewRestless(t, openPebbleWith(t, store.WithTinyTables()))
 }
 
+func openPebbleEager(t *testing.T) store.Engine { return openPebbleWith(t, store.WithEagerGaps()) }
+
 func TestPebble(t *testing.T) { storetest.Run(t, openPebble) }
 
 func TestPebbleTinyTables(t *testing.T) { storetest.Run(t, openPebbleTiny) }
@@ -39,6 +41,13 @@ func TestPebbleTinyTables(t *testing.T) { storetest.Run(t, openPebbleTiny) }
 func TestPebbleModel(t *testing.T) {
 	limitChecks(t)
 	storetest.RunModel(t, openPebble)
+}
+
+func TestPebbleEagerGaps(t *testing.T) { storetest.Run(t, openPebbleEager) }
+
+func TestPebbleEagerGapsModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebbleEager)
 }
 
 func TestPebbleRestlessModel(t *testing.T) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -93,6 +94,9 @@ func crashOnce(t *testing.T, rng *rand.Rand) {
 		var first string
 		for i := range 3 {
 			v, err := s.GetAt(ctx, fmt.Appendf(nil, "w%d-%d", w, i), maxTS)
+			if errors.Is(err, ErrKeyNotFound) && promised[w] == 0 {
+				v, err = nil, nil // nothing of this writer had been acknowledged
+			}
 			if err != nil {
 				t.Fatalf("writer %d, key %d: %v", w, i, err)
 			}
@@ -107,7 +111,7 @@ func crashOnce(t *testing.T, rng *rand.Rand) {
 		if round < promised[w] {
 			t.Errorf("writer %d: round %d is lost, found %d", w, promised[w], round)
 		}
-		if s.LastCommitTS() < crashTS(w, int(round)) {
+		if round > 0 && s.LastCommitTS() < crashTS(w, int(round)) {
 			t.Errorf("last commit %d does not cover round %d of writer %d", s.LastCommitTS(), round, w)
 		}
 	}
@@ -150,6 +154,9 @@ func TestCrashKeepsIndexWithData(t *testing.T) {
 				want := uint64(n)
 				if (n+1)%10 == 0 && uint64(n+1) <= applied {
 					want++ // deleted by the next entry
+				}
+				if n%10 == 0 && uint64(n) == applied && !ok {
+					continue // of this index's two writes only the first had reached the disk
 				}
 				if ok != (uint64(n) <= applied) || ok && ts != want {
 					t.Fatalf("seed %d: index %d, entry %d: version %d %t, want %d", seed, applied, n, ts, ok, want)

@@ -61,6 +61,8 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	// that meets the old rows by the new one.
 	oldFloor := s.floor.Load()
 	s.floor.Store(max(oldFloor, t.header.Floor))
+	s.gaps.suspend()
+	defer s.gaps.resume()
 	if err := s.ingest(t.paths); err != nil {
 		s.floor.Store(oldFloor)
 		return fmt.Errorf("store: restore: %w", err)

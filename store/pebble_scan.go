@@ -19,12 +19,16 @@ type scanner struct {
 	ctx  context.Context
 	iter *pebble.Iterator
 	ts   uint64
-	fn   func(key []byte, v VersionedValue) bool // false ends the walk
+	// anyTS lets a walk read below the retention floor.
+	anyTS bool
+	fn    func(key []byte, v VersionedValue) bool // false ends the walk
 
-	rows  int    // passed so far
-	bound []byte // of the key at hand; a buffer
-	seek  []byte // a buffer
-	value []byte // what a descending walk has found for the key at hand; a buffer
+	dead  deadRun // keys in a row that show nothing
+	clean bool    // whether the key at hand has no version above ts, as far as a descending walk knows
+	rows  int     // passed so far
+	bound []byte  // of the key at hand; a buffer
+	seek  []byte  // a buffer
+	value []byte  // what a descending walk has found for the key at hand; a buffer
 }
 
 // openSpan returns an iterator over the rows of span. The caller closes it.
@@ -87,25 +91,29 @@ func (s *pebbleStore) WalkAt(ctx context.Context, span Span, order Order, ts uin
 		return err
 	}
 	defer s.gate.leave()
-	iter, err := s.openSpan(span)
+	w := &scanner{s: s, ctx: ctx, ts: ts, fn: fn}
+	return w.walk(span, order)
+}
+
+// walk opens a view and calls fn for what it has of span. The caller is inside the gate.
+func (w *scanner) walk(span Span, order Order) error {
+	w.dead = deadRun{gaps: &w.s.gaps, ts: w.ts, noted: w.s.gaps.noted(), durable: w.s.lastCommitTS.Load()}
+	iter, err := w.s.openSpan(span)
 	if err != nil {
 		return err
 	}
-	err = s.checkReadable(ts)
+	w.iter = iter
+	if !w.anyTS {
+		err = w.s.checkReadable(w.ts)
+	}
 	if err == nil {
-		err = s.walk(ctx, iter, order, ts, fn)
+		if order == Descending {
+			err = w.descend()
+		} else {
+			err = w.ascend(span)
+		}
 	}
 	return firstError(err, iter.Close())
-}
-
-// walk calls fn for what iter covers, for a caller that is inside the gate and
-// has looked at the retention floor.
-func (s *pebbleStore) walk(ctx context.Context, iter *pebble.Iterator, order Order, ts uint64, fn func(key []byte, v VersionedValue) bool) error {
-	w := &scanner{s: s, ctx: ctx, iter: iter, ts: ts, fn: fn}
-	if order == Descending {
-		return w.descend()
-	}
-	return w.ascend()
 }
 
 // pass counts a row and, now and then, looks whether the walk is still wanted.
@@ -121,9 +129,9 @@ func (w *scanner) pass() error {
 }
 
 // ascend meets the newest version of each key first.
-func (w *scanner) ascend() error {
+func (w *scanner) ascend(span Span) error {
 	steps := 0
-	for ok := w.iter.First(); ok; {
+	for ok := w.first(span); ok; {
 		if err := w.pass(); err != nil {
 			return err
 		}
@@ -132,6 +140,8 @@ func (w *scanner) ascend() error {
 			return err
 		}
 		if commitTS > w.ts {
+			w.dead.end(key)
+			w.dead.refuse(key)
 			ok, steps = w.older(steps)
 			continue
 		}
@@ -144,12 +154,45 @@ func (w *scanner) ascend() error {
 			return err
 		}
 		v.TS = commitTS
-		if !v.Tombstone && !w.fn(key, v) {
+		if v.Tombstone {
+			ok = w.bury(key)
+			continue
+		}
+		w.dead.end(key)
+		if !w.fn(key, v) {
 			return nil
 		}
 		ok = w.iter.NextPrefix()
 	}
+	if span.End != nil {
+		w.dead.end(span.End)
+	}
 	return w.iter.Error()
+}
+
+// first moves to the first row of span, over the gap that span may begin with.
+func (w *scanner) first(span Span) bool {
+	gap, ok := w.dead.gaps.over(span.Start, w.ts)
+	if !ok {
+		return w.iter.First()
+	}
+	w.dead.jump(span.Start)
+	w.seek = appendKeyBound(w.seek[:0], gap.End)
+	return w.iter.SeekGE(w.seek)
+}
+
+// bury counts a dead key and moves on, over the gap that it may lie in.
+func (w *scanner) bury(key []byte) bool {
+	if !w.dead.add(key) {
+		return w.iter.NextPrefix()
+	}
+	gap, ok := w.dead.gaps.over(key, w.ts)
+	if !ok {
+		return w.iter.NextPrefix()
+	}
+	w.dead.jump(key)
+	w.seek = appendKeyBound(w.seek[:0], gap.End)
+	return w.iter.SeekGE(w.seek)
 }
 
 // older leaves a version that is too new: to the next row, which may be the one
@@ -179,7 +222,9 @@ func (w *scanner) descend() error {
 			return err
 		}
 		w.bound = append(w.bound[:0], boundOf(w.iter.Key())...)
+		key := w.bound[keyHeadSize : len(w.bound)-1]
 		if commitTS > w.ts {
+			w.dead.endAbove(key)
 			ok = w.iter.SeekLT(w.bound)
 			continue
 		}
@@ -191,7 +236,15 @@ func (w *scanner) descend() error {
 			return err
 		}
 		v.TS = commitTS
-		if !v.Tombstone && !w.fn(w.bound[keyHeadSize:len(w.bound)-1], v) {
+		if v.Tombstone && w.clean {
+			if gap, jump := w.dead.addBelow(key); jump {
+				w.seek = appendKeyBound(w.seek[:0], gap.Start)
+				ok = w.iter.SeekLT(w.seek)
+			}
+			continue
+		}
+		w.dead.endAbove(key)
+		if !v.Tombstone && !w.fn(key, v) {
 			return nil
 		}
 	}
@@ -202,6 +255,7 @@ func (w *scanner) descend() error {
 // keeps the value of the newest one that is not, and leaves the key. It returns
 // that version's timestamp and whether there is another key below.
 func (w *scanner) newest(commitTS uint64) (ok bool, _ uint64, err error) {
+	w.clean = true
 	for steps := 0; ; steps++ {
 		if err := w.keepValue(); err != nil {
 			return false, 0, err
@@ -217,10 +271,12 @@ func (w *scanner) newest(commitTS uint64) (ok bool, _ uint64, err error) {
 			return false, 0, err
 		}
 		if newer > w.ts {
+			w.clean = false
 			break
 		}
 		commitTS = newer
 		if steps == scanStepsMost {
+			w.clean = false // the versions above were not looked at
 			if commitTS, err = w.jumpToNewest(); err != nil {
 				return false, 0, err
 			}

@@ -24,9 +24,10 @@ const (
 type write struct {
 	batch        *pebble.Batch
 	path         writePath
-	highTS       uint64 // highest commit timestamp in it; 0 if it commits nothing
-	lowTS        uint64 // lowest one
-	appliedIndex uint64 // 0 leaves the recorded one
+	highTS       uint64   // highest commit timestamp in it; 0 if it commits nothing
+	lowTS        uint64   // lowest one
+	appliedIndex uint64   // 0 leaves the recorded one
+	commits      []Commit // what is in it, for the gaps; nil if it puts nothing
 	// locked, if not nil, runs under the apply lock: it checks for conflicts and
 	// may add to the batch. What it sees stays true until the batch is in.
 	locked func() error
@@ -82,6 +83,7 @@ func (s *pebbleStore) stageLocked(w write) (*stagedBatch, error) {
 	if err := s.applyBatch(w.batch, b.synced); err != nil {
 		return nil, err
 	}
+	s.gaps.note(w.commits)
 	s.apply.stagedTS, s.apply.stagedIndex = highTS, index
 	s.appliedIndex.Store(index)
 	if w.highTS != 0 && w.lowTS <= s.apply.stagedFloor {

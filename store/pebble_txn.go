@@ -58,7 +58,7 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 		return nil, err
 	}
 	defer s.gate.leave()
-	w := write{batch: s.db.NewBatchWithSize(size), path: path, appliedIndex: appliedIndex}
+	w := write{batch: s.db.NewBatchWithSize(size), path: path, appliedIndex: appliedIndex, commits: commits}
 	checked := false
 	for i := range commits {
 		c := &commits[i]

@@ -37,7 +37,7 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 	defer s.gate.leave()
 	b := s.db.NewBatch()
 	putMutation(b, &m, commitTS)
-	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS})
+	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, commits: []Commit{{Mutations: []*KVPairMutation{&m}}}})
 }
 
 // ExpireAt implements MVCCStore. It reads and writes under the apply lock, so
@@ -51,7 +51,9 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 	}
 	defer s.gate.leave()
 	b := s.db.NewBatch()
-	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, locked: func() error {
+	m := KVPairMutation{Op: OpTypePut, Key: key, ExpireAt: expireAt}
+	commits := []Commit{{Mutations: []*KVPairMutation{&m}}}
+	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, commits: commits, locked: func() error {
 		r, err := s.openPoint()
 		if err != nil {
 			return err
@@ -67,7 +69,9 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		if !ok || !shown(v, commitTS) {
 			return ErrKeyNotFound
 		}
-		putMutation(b, &KVPairMutation{Op: OpTypePut, Key: key, Value: v.Value, ExpireAt: expireAt}, commitTS)
+		m.Value = v.Value
+		putMutation(b, &m, commitTS)
+		m.Value = nil // it belongs to the reader
 		return nil
 	}})
 }
@@ -148,12 +152,8 @@ func (s *pebbleStore) putTombstones(ctx context.Context, b *pebble.Batch, d pref
 		return !tooLarge
 	}
 	for _, span := range d.spans() {
-		iter, err := s.openSpan(span)
-		if err != nil {
-			return err
-		}
-		err = s.walk(ctx, iter, Ascending, d.commitTS, mark)
-		if err := firstError(err, iter.Close()); err != nil {
+		w := scanner{s: s, ctx: ctx, ts: d.commitTS, fn: mark, anyTS: true}
+		if err := w.walk(span, Ascending); err != nil {
 			return err
 		}
 	}
