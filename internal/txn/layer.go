@@ -47,7 +47,8 @@ func (s *snapshot) walk(span store.Span, order store.Order, fn func(key []byte, 
 // overlay is a layer with buffered writes on top of another.
 type overlay struct {
 	writes
-	base layer
+	base   layer
+	hidden int // deleted keys that walks have passed
 }
 
 func (o *overlay) row(key []byte) (Row, bool, error) {
@@ -72,6 +73,8 @@ func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r
 	emit := func() {
 		if wr := cur.write(); !wr.deleted {
 			more = fn(wr.key, Row{Value: wr.value, ExpireAt: wr.expireAt})
+		} else {
+			o.hidden++
 		}
 		cur.next()
 	}

@@ -42,11 +42,16 @@ func (s *Seq) Do(fn func(*Tx) error) error {
 		return nil
 	}
 	s.commit(tx)
-	if s.pending.size > s.db.opts.RunBytes {
+	if s.pending.size > s.db.opts.RunBytes || s.pending.hidden > hiddenMost {
 		return s.stage()
 	}
 	return nil
 }
+
+// hiddenMost is how many deleted keys walks may pass in one run. Transactions
+// that each take the first of many keys would pass all that were taken before;
+// the engine knows better how to leave those out.
+const hiddenMost = 256
 
 // commit moves the writes of tx into the run.
 func (s *Seq) commit(tx *Tx) {
@@ -63,6 +68,7 @@ func (s *Seq) stage() error {
 	commits := s.commits
 	s.commits = nil
 	s.pending.reset()
+	s.pending.hidden = 0
 	if s.failed == nil && len(commits) > 0 {
 		s.failed = s.stageCommits(commits)
 	}
