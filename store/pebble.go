@@ -30,11 +30,14 @@ type pebbleStore struct {
 	gate      *gate
 	conflicts conflictCounts
 	gaps      gaps
+	versions  versionCache
+	cached    int64 // bytes that versions may take
 
 	lastCommitTS atomic.Uint64 // of what is durable, or applied on the Raft path
 	floor        atomic.Uint64 // durable before it shows here; no version it needs is gone
 	appliedIndex atomic.Uint64
 	failed       atomic.Pointer[error] // set once; from then on nothing is written
+	inFlight     atomic.Uint64         // lowest timestamp of the batch that is being applied; 0 if none is
 
 	// apply serialises writes: a conflict check and the batch that relies on it
 	// are one step. No fsync happens under it.
@@ -102,6 +105,17 @@ func WithCacheSize(bytes int64) PebbleStoreOption {
 	}
 }
 
+// WithVersionCacheSize sets the size in bytes of the cache of newest versions,
+// which answers reads of keys that were used lately without the engine; below 0
+// there is none, and 0 leaves the default of 64 MiB.
+func WithVersionCacheSize(bytes int64) PebbleStoreOption {
+	return func(s *pebbleStore) {
+		if bytes != 0 {
+			s.cached = bytes
+		}
+	}
+}
+
 // WithFSMSyncMode overrides ELASTICKV_FSM_SYNC_MODE.
 func WithFSMSyncMode(mode FSMSyncMode) PebbleStoreOption {
 	return func(s *pebbleStore) { s.fsmMode = &mode }
@@ -130,11 +144,13 @@ func NewPebbleStore(dir string, opts ...PebbleStoreOption) (MVCCStore, error) {
 		gate:      newGate(),
 	}
 	s.gaps.init()
+	s.cached = defaultVersionCacheSize
 	s.snapshots.open = map[*pebbleSnapshot]struct{}{}
 	s.compaction.running = make(chan struct{}, 1)
 	for _, opt := range opts {
 		opt(s)
 	}
+	s.versions.init(s.cached)
 	if s.fsmMode == nil {
 		mode := FSMSyncMode(os.Getenv(fsmSyncModeVariable))
 		s.fsmMode = &mode
@@ -157,6 +173,17 @@ func (s *pebbleStore) MinRetainedTS() uint64 { return s.floor.Load() }
 
 // WriteConflictCountsByPrefix implements MVCCStore.
 func (s *pebbleStore) WriteConflictCountsByPrefix() map[string]uint64 { return s.conflicts.snapshot() }
+
+// VersionCacheStats returns the figures of the cache of newest versions.
+func (s *pebbleStore) VersionCacheStats() VersionCacheStats { return s.versions.stats() }
+
+// settled reports whether what gaps and versions say holds for reads at ts. While a
+// batch is being applied, the engine may show it before they do: reads that would see
+// it then ask the engine.
+func (s *pebbleStore) settled(ts uint64) bool {
+	low := s.inFlight.Load()
+	return low == 0 || ts < low
+}
 
 // enter lets a call in, which must then leave by s.gate.leave.
 func (s *pebbleStore) enter() error {

@@ -208,11 +208,13 @@ func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass) error 
 func (s *pebbleStore) tryCompactStep(p compactionPass, underLock bool) (next compactionPass, err error) {
 	b := s.db.NewBatch()
 	var seen uint64
+	var gone [][]byte // keys that lose their newest version
+	defer func() { s.versions.forget(gone) }()
 	if !underLock {
 		s.apply.Lock()
 		seen = s.apply.writtenBelow
 		s.apply.Unlock()
-		if next, err = s.collectGarbage(b, p); err != nil {
+		if next, gone, err = s.collectGarbage(b, p); err != nil {
 			return p, firstError(err, b.Close())
 		}
 	}
@@ -224,7 +226,7 @@ func (s *pebbleStore) tryCompactStep(p compactionPass, underLock bool) (next com
 			return errWrittenBelow
 		case underLock:
 			var err error
-			if next, err = s.collectGarbage(b, p); err != nil {
+			if next, gone, err = s.collectGarbage(b, p); err != nil {
 				return err
 			}
 		}
@@ -238,10 +240,11 @@ func (s *pebbleStore) tryCompactStep(p compactionPass, underLock bool) (next com
 
 // collectGarbage adds to b a deletion for each row that nobody can read any
 // more, from p on, and returns the pass as it is once b is applied.
-func (s *pebbleStore) collectGarbage(b *pebble.Batch, p compactionPass) (_ compactionPass, err error) {
+// gone are the keys of which nothing is left.
+func (s *pebbleStore) collectGarbage(b *pebble.Batch, p compactionPass) (next compactionPass, gone [][]byte, err error) {
 	iter, err := s.openSpan(p.span())
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
 	g := garbage{iter: iter, batch: b, floor: p.floor}
@@ -249,10 +252,10 @@ func (s *pebbleStore) collectGarbage(b *pebble.Batch, p compactionPass) (_ compa
 		if g.full() {
 			userKey, _, err := parseVersionKey(iter.Key())
 			p.next = cloneBytes(userKey)
-			return p, err
+			return p, g.gone, err
 		}
 		if ok, err = g.key(); err != nil {
-			return p, err
+			return p, nil, err
 		}
 	}
 	if p.wrapped {
@@ -260,7 +263,7 @@ func (s *pebbleStore) collectGarbage(b *pebble.Batch, p compactionPass) (_ compa
 	} else {
 		p.wrapped, p.next = true, []byte{}
 	}
-	return p, iter.Error()
+	return p, g.gone, iter.Error()
 }
 
 // garbage collects the rows of one batch of a compaction.
@@ -273,6 +276,7 @@ type garbage struct {
 	deletes int
 	bound   []byte // of the key at hand; a buffer
 	kept    []byte // the row that reads at the floor see; a buffer
+	gone    [][]byte
 }
 
 func (g *garbage) full() bool {
@@ -328,6 +332,7 @@ func (g *garbage) key() (ok bool, err error) {
 		return false, err
 	}
 	if !newer && !shown(v, g.floor) {
+		g.gone = append(g.gone, cloneBytes(g.bound[keyHeadSize:len(g.bound)-1]))
 		if err := g.drop(g.kept); err != nil {
 			return false, err
 		}

@@ -43,6 +43,20 @@ func TestPebbleModel(t *testing.T) {
 	storetest.RunModel(t, openPebble)
 }
 
+// openPebbleCaching has room for a version or two in each part of its cache.
+func openPebbleCaching(t *testing.T) store.Engine {
+	return openPebbleWith(t, store.WithVersionCacheSize(64<<10*8))
+}
+
+func TestPebbleWithoutCache(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Engine { return openPebbleWith(t, store.WithVersionCacheSize(-1)) })
+}
+
+func TestPebbleSmallCacheModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebbleCaching)
+}
+
 func TestPebbleEagerGaps(t *testing.T) { storetest.Run(t, openPebbleEager) }
 
 func TestPebbleEagerGapsModel(t *testing.T) {

@@ -320,7 +320,7 @@ func (d *deadRun) add(key []byte) (look bool) {
 	return d.n%overEvery == 1
 }
 
-// jump counts the gap that an ascending walk leaves out from key on.
+// jump counts the gap around key that the walk leaves out.
 func (d *deadRun) jump(key []byte) {
 	if d.n == 0 {
 		d.start = append(d.start[:0], key...)
@@ -335,21 +335,14 @@ func (d *deadRun) end(key []byte) {
 	}
 }
 
-// addBelow counts a dead key of a descending walk, and returns the gap around
-// it if it is time to look for one and there is one.
-func (d *deadRun) addBelow(key []byte) (Span, bool) {
+// addBelow counts a dead key of a descending walk, and reports whether to look
+// for a gap.
+func (d *deadRun) addBelow(key []byte) (look bool) {
 	if d.n == 0 {
 		d.stop = append(append(d.stop[:0], key...), 0)
 	}
 	d.n++
-	if d.n%overEvery != 1 {
-		return Span{}, false
-	}
-	gap, ok := d.gaps.over(key, d.ts)
-	if ok {
-		d.n += d.gaps.least()
-	}
-	return gap, ok
+	return d.n%overEvery == 1
 }
 
 // endAbove is told the first key of a descending walk behind the row.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"sync"
 
@@ -89,30 +88,24 @@ func (s *pebbleStore) checkReadable(ts uint64) error {
 
 // GetAt implements MVCCStore.
 func (s *pebbleStore) GetAt(ctx context.Context, key []byte, ts uint64) ([]byte, error) {
-	v, ok, err := s.read(ctx, key, ts, true)
+	v, ok, err := s.VersionAt(ctx, key, ts)
 	if err != nil {
 		return nil, err
 	}
 	if !ok || !shown(v, ts) {
 		return nil, ErrKeyNotFound
 	}
-	return v.Value, nil
+	return cloneBytes(v.Value), nil
 }
 
 // ExistsAt implements MVCCStore.
 func (s *pebbleStore) ExistsAt(ctx context.Context, key []byte, ts uint64) (bool, error) {
-	v, ok, err := s.read(ctx, key, ts, false)
+	v, ok, err := s.VersionAt(ctx, key, ts)
 	return ok && shown(v, ts), err
 }
 
 // VersionAt implements Engine.
 func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error) {
-	return s.read(ctx, key, ts, true)
-}
-
-// read returns the newest version of key at or below ts. Its value is a copy,
-// or nil if none is wanted.
-func (s *pebbleStore) read(ctx context.Context, key []byte, ts uint64, wantValue bool) (VersionedValue, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return VersionedValue{}, false, err
 	}
@@ -120,6 +113,19 @@ func (s *pebbleStore) read(ctx context.Context, key []byte, ts uint64, wantValue
 		return VersionedValue{}, false, err
 	}
 	defer s.gate.leave()
+	v, none, known, mark := s.versions.newest(key)
+	if known && (none || v.TS <= ts) && s.settled(ts) {
+		if err := s.checkReadable(ts); err != nil {
+			return VersionedValue{}, false, err
+		}
+		return v, !none, nil
+	}
+	return s.readEngine(key, ts, known, mark)
+}
+
+// readEngine returns the newest version of key at or below ts, and leaves what
+// it learns of the newest one of all in the cache, unless that has it already.
+func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64) (VersionedValue, bool, error) {
 	r, err := s.openPoint()
 	if err != nil {
 		return VersionedValue{}, false, err
@@ -128,16 +134,25 @@ func (s *pebbleStore) read(ctx context.Context, key []byte, ts uint64, wantValue
 	if err := s.checkReadable(ts); err != nil {
 		return VersionedValue{}, false, err
 	}
-	v, ok, err := r.at(key, ts)
-	switch {
-	case err != nil || !ok:
-		return VersionedValue{}, false, err
-	case !wantValue:
-		v.Value = nil
-	case !v.Tombstone:
-		v.Value = bytes.Clone(v.Value)
+	first := uint64(maxTS)
+	if cached {
+		first = ts
 	}
-	return v, true, nil
+	v, ok, err := r.at(key, first)
+	if err == nil && ok && v.TS > ts {
+		cached = true // what is wanted is not the newest
+		v, ok, err = r.at(key, ts)
+	}
+	if err != nil {
+		return VersionedValue{}, false, err
+	}
+	if ok && !v.Tombstone {
+		v.Value = cloneBytes(v.Value)
+	}
+	if !cached {
+		s.versions.found(key, v, !ok, mark)
+	}
+	return v, ok, nil
 }
 
 // LatestCommitTS implements MVCCStore.
@@ -161,6 +176,9 @@ func (s *pebbleStore) commitTSAt(ctx context.Context, key []byte, ts uint64) (ui
 		return 0, false, err
 	}
 	defer s.gate.leave()
+	if v, none, known, _ := s.versions.newest(key); known && (none || v.TS <= ts) && s.settled(ts) {
+		return v.TS, !none, nil
+	}
 	r, err := s.openPoint()
 	if err != nil {
 		return 0, false, err

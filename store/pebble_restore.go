@@ -63,6 +63,8 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	s.floor.Store(max(oldFloor, t.header.Floor))
 	s.gaps.suspend()
 	defer s.gaps.resume()
+	s.versions.suspend()
+	defer s.versions.resume()
 	if err := s.ingest(t.paths); err != nil {
 		s.floor.Store(oldFloor)
 		return fmt.Errorf("store: restore: %w", err)

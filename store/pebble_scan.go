@@ -172,7 +172,7 @@ func (w *scanner) ascend(span Span) error {
 
 // first moves to the first row of span, over the gap that span may begin with.
 func (w *scanner) first(span Span) bool {
-	gap, ok := w.dead.gaps.over(span.Start, w.ts)
+	gap, ok := w.over(span.Start)
 	if !ok {
 		return w.iter.First()
 	}
@@ -181,12 +181,20 @@ func (w *scanner) first(span Span) bool {
 	return w.iter.SeekGE(w.seek)
 }
 
+// over returns the gap around key that the walk may leave out.
+func (w *scanner) over(key []byte) (Span, bool) {
+	if !w.s.settled(w.ts) {
+		return Span{}, false
+	}
+	return w.s.gaps.over(key, w.ts)
+}
+
 // bury counts a dead key and moves on, over the gap that it may lie in.
 func (w *scanner) bury(key []byte) bool {
 	if !w.dead.add(key) {
 		return w.iter.NextPrefix()
 	}
-	gap, ok := w.dead.gaps.over(key, w.ts)
+	gap, ok := w.over(key)
 	if !ok {
 		return w.iter.NextPrefix()
 	}
@@ -237,7 +245,11 @@ func (w *scanner) descend() error {
 		}
 		v.TS = commitTS
 		if v.Tombstone && w.clean {
-			if gap, jump := w.dead.addBelow(key); jump {
+			if !w.dead.addBelow(key) {
+				continue
+			}
+			if gap, jump := w.over(key); jump {
+				w.dead.jump(key)
 				w.seek = appendKeyBound(w.seek[:0], gap.Start)
 				ok = w.iter.SeekLT(w.seek)
 			}

@@ -27,7 +27,7 @@ type write struct {
 	highTS       uint64   // highest commit timestamp in it; 0 if it commits nothing
 	lowTS        uint64   // lowest one
 	appliedIndex uint64   // 0 leaves the recorded one
-	commits      []Commit // what is in it, for the gaps; nil if it puts nothing
+	commits      []Commit // what is in it, for the gaps and the cache; nil if that is not listed
 	// locked, if not nil, runs under the apply lock: it checks for conflicts and
 	// may add to the batch. What it sees stays true until the batch is in.
 	locked func() error
@@ -80,10 +80,16 @@ func (s *pebbleStore) stageLocked(w write) (*stagedBatch, error) {
 	}
 	b := &stagedBatch{s: s, batch: w.batch, highTS: highTS, epoch: s.apply.epoch}
 	b.synced = w.path == directPath || w.path == raftPath && s.fsmSync
-	if err := s.applyBatch(w.batch, b.synced); err != nil {
+	s.inFlight.Store(max(w.lowTS, 1))
+	err := s.applyBatch(w.batch, b.synced)
+	if err == nil {
+		s.gaps.note(w.commits)
+		s.versions.wrote(w.commits, s.apply.stagedTS)
+	}
+	s.inFlight.Store(0)
+	if err != nil {
 		return nil, err
 	}
-	s.gaps.note(w.commits)
 	s.apply.stagedTS, s.apply.stagedIndex = highTS, index
 	s.appliedIndex.Store(index)
 	if w.highTS != 0 && w.lowTS <= s.apply.stagedFloor {

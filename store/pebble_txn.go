@@ -172,9 +172,13 @@ func (c *conflictCheck) verifyKey(kind string, key []byte, startTS uint64) error
 	if startTS == maxTS {
 		return nil
 	}
-	newest, _, err := c.point.seek(key, maxTS)
-	if err != nil {
-		return err
+	v, _, known, _ := c.s.versions.newest(key)
+	newest := v.TS
+	if !known {
+		var err error
+		if newest, _, err = c.point.seek(key, maxTS); err != nil {
+			return err
+		}
 	}
 	if max(newest, c.earlier[string(key)]) > startTS {
 		return c.conflict(kind, key)

@@ -37,7 +37,7 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 	defer s.gate.leave()
 	b := s.db.NewBatch()
 	putMutation(b, &m, commitTS)
-	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, commits: []Commit{{Mutations: []*KVPairMutation{&m}}}})
+	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, commits: []Commit{{TS: commitTS, Mutations: []*KVPairMutation{&m}}}})
 }
 
 // ExpireAt implements MVCCStore. It reads and writes under the apply lock, so
@@ -52,7 +52,7 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 	defer s.gate.leave()
 	b := s.db.NewBatch()
 	m := KVPairMutation{Op: OpTypePut, Key: key, ExpireAt: expireAt}
-	commits := []Commit{{Mutations: []*KVPairMutation{&m}}}
+	commits := []Commit{{TS: commitTS, Mutations: []*KVPairMutation{&m}}}
 	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, commits: commits, locked: func() error {
 		r, err := s.openPoint()
 		if err != nil {
@@ -69,9 +69,8 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		if !ok || !shown(v, commitTS) {
 			return ErrKeyNotFound
 		}
-		m.Value = v.Value
+		m.Value = bytes.Clone(v.Value)
 		putMutation(b, &m, commitTS)
-		m.Value = nil // it belongs to the reader
 		return nil
 	}})
 }
@@ -133,6 +132,8 @@ func (s *pebbleStore) deletePrefix(ctx context.Context, d prefixDelete, path wri
 		return err
 	}
 	defer s.gate.leave()
+	s.versions.suspend()
+	defer s.versions.resume()
 	b := s.db.NewBatch()
 	return s.commit(write{
 		batch: b, path: path, highTS: d.commitTS, lowTS: d.commitTS, appliedIndex: appliedIndex,

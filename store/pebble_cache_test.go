@@ -1,0 +1,123 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func TestVersionCacheBound(t *testing.T) {
+	const size = 1 << 20
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(size))
+	ctx := context.Background()
+	for i := range uint64(20_000) {
+		must(t, s.ApplyMutationsRaft(ctx, put(fmt.Sprintf("key%06d", i), "0123456789"), nil, maxTS, i+1))
+	}
+	st := s.VersionCacheStats()
+	if st.Bytes > size || st.Entries < 1000 {
+		t.Errorf("%d entries take %d bytes, want many in at most %d", st.Entries, st.Bytes, size)
+	}
+	before := st.Hits
+	got, err := s.GetAt(ctx, []byte("key019999"), maxTS)
+	if err != nil || string(got) != "0123456789" || s.VersionCacheStats().Hits != before+1 {
+		t.Errorf("the newest key: %q, %v, %d hits more; want one", got, err, s.VersionCacheStats().Hits-before)
+	}
+	large := bytes.Repeat([]byte("x"), size)
+	must(t, s.PutAt(ctx, []byte("key019999"), large, 30_000, 0))
+	if got, err := s.GetAt(ctx, []byte("key019999"), maxTS); err != nil || !bytes.Equal(got, large) {
+		t.Errorf("a value too large for the cache: %d bytes, %v", len(got), err)
+	}
+	if st := s.VersionCacheStats(); st.Bytes > size {
+		t.Errorf("%d bytes, want at most %d", st.Bytes, size)
+	}
+}
+
+func TestVersionCacheAnswersHotReads(t *testing.T) {
+	s := openTest(t, "db", WithFS(vfs.NewMem()))
+	ctx := context.Background()
+	must(t, s.PutAt(ctx, []byte("k"), []byte("v"), 10, 0))
+	_, err := s.GetAt(ctx, []byte("nosuch"), 20)
+	if !errors.Is(err, ErrKeyNotFound) {
+		t.Fatal(err)
+	}
+	hot := func() {
+		if _, ok, err := s.VersionAt(ctx, []byte("k"), 20); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		if _, ok, err := s.VersionAt(ctx, []byte("nosuch"), 20); err != nil || ok {
+			t.Fatal(ok, err)
+		}
+	}
+	if n := testing.AllocsPerRun(100, hot); n != 0 {
+		t.Errorf("two hot reads allocate %v times", n)
+	}
+	before := s.VersionCacheStats()
+	hot()
+	if after := s.VersionCacheStats(); after.Hits != before.Hits+2 || after.Misses != before.Misses {
+		t.Errorf("two hot reads: %+v, then %+v", before, after)
+	}
+	// The past is not in the cache.
+	if _, err := s.GetAt(ctx, []byte("k"), 9); !errors.Is(err, ErrKeyNotFound) {
+		t.Errorf("before the first version: %v", err)
+	}
+}
+
+func TestVersionCacheForgetsWhatWasCompacted(t *testing.T) {
+	s := openTest(t, "db", WithFS(vfs.NewMem()))
+	ctx := context.Background()
+	must(t, s.PutAt(ctx, []byte("k"), []byte("v"), 10, 0))
+	must(t, s.DeleteAt(ctx, []byte("k"), 20))
+	must(t, s.PutAt(ctx, []byte("other"), nil, 30, 0))
+	must(t, s.Compact(ctx, 30))
+	if ts, ok, err := s.LatestCommitTS(ctx, []byte("k")); ok || err != nil {
+		t.Errorf("a key of which nothing is left has a version at %d (%v)", ts, err)
+	}
+}
+
+// TestVersionCacheIsExact reads while keys are written, with so little room that
+// entries come and go, and compares with what has been written.
+func TestVersionCacheIsExact(t *testing.T) {
+	const keys, rounds, readers = 40, 400, 3
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(cacheShards*cachedShare*400))
+	ctx := context.Background()
+	key := func(i int) []byte { return fmt.Appendf(nil, "key%02d", i) }
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for r := range readers {
+		wg.Go(func() {
+			for n := r; !done.Load(); n++ {
+				k, ts := n%keys, s.LastCommitTS()
+				// Round n writes key i at n*keys+i+1.
+				want := ""
+				if round := (int(ts) - k - 1) / keys; int(ts) > k {
+					want = fmt.Sprint(round)
+				}
+				got, err := s.GetAt(ctx, key(k), ts)
+				if errors.Is(err, ErrKeyNotFound) {
+					got, err = nil, nil
+				}
+				if err != nil || string(got) != want {
+					t.Errorf("key %d at %d: %q, %v; want %q", k, ts, got, err, want)
+					return
+				}
+			}
+		})
+	}
+	for round := range rounds {
+		for i := range keys {
+			ts := uint64(round*keys + i + 1)
+			must(t, s.ApplyMutations(ctx, put(string(key(i)), fmt.Sprint(round)), nil, maxTS, ts))
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+	if st := s.VersionCacheStats(); st.Hits == 0 || st.Misses == 0 {
+		t.Errorf("%+v: want hits and misses", st)
+	}
+}
