@@ -111,8 +111,11 @@ func listen(ctx context.Context, cfg *server.Config) ([]net.Listener, error) {
 	var out []net.Listener
 	for _, a := range cfg.Addresses() {
 		network := "tcp"
-		if ip := net.ParseIP(a.Host); ip != nil && ip.To4() == nil {
-			network = "tcp6" // "::" must not take the IPv4 port, too
+		if ip := net.ParseIP(a.Host); ip != nil { // neither "::" nor "0.0.0.0" may take the other's port
+			network = "tcp6"
+			if ip.To4() != nil {
+				network = "tcp4"
+			}
 		}
 		var lc net.ListenConfig
 		ln, err := lc.Listen(ctx, network, net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))

@@ -21,7 +21,7 @@ internal/txn:       hlc store
 internal/keyspace:  internal/txn store
 internal/command:   internal/keyspace internal/txn internal/resp
 internal/script:    internal/command internal/resp
-internal/server:    internal/script internal/command internal/txn internal/resp
+internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:    store encryption

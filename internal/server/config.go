@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"math"
@@ -94,8 +95,11 @@ func (c *Config) Addresses() []Address {
 	var out []Address
 	for _, host := range strings.Fields(c.bind) {
 		host, optional := strings.CutPrefix(host, "-")
-		if host == "*" {
+		switch host {
+		case "*":
 			host = "0.0.0.0"
+		case "::*":
+			host = "::"
 		}
 		out = append(out, Address{Host: host, Port: int(c.port), Optional: optional})
 	}
@@ -157,10 +161,15 @@ func configGet(c *command.Ctx) error {
 		}
 		found[name] = value
 	}
-	for _, s := range settings {
-		for _, pattern := range c.Args[2:] {
+	for _, pattern := range c.Args[2:] {
+		if s := settingNamed(string(pattern)); s != nil {
+			add(string(pattern), s.get(cfg)) // in the letters of the one who asks
+			continue
+		}
+		lower := bytes.ToLower(pattern)
+		for _, s := range settings {
 			for _, name := range []string{s.name, s.alias} {
-				if name != "" && command.MatchGlob([]byte(strings.ToLower(string(pattern))), []byte(name)) {
+				if name != "" && command.MatchGlob(lower, []byte(name)) {
 					add(name, s.get(cfg))
 				}
 			}

@@ -52,6 +52,9 @@ func (c *Config) read(r io.Reader) error {
 		}
 	}
 	if err := lines.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("longer than %d bytes", configLineMost)
+		}
 		return fmt.Errorf("line %d: %w", n+1, err)
 	}
 	return nil

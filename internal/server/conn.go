@@ -76,8 +76,9 @@ func (c *session) readFailed(err error) {
 	var bad resp.ProtocolError
 	switch {
 	case errors.As(err, &bad):
-		c.srv.stats.errorReply("ERR")
-		c.out.Error("ERR " + bad.Error())
+		reply := errProtocol(bad)
+		c.srv.stats.rejected(nil, reply)
+		c.out.Error(reply.Error())
 		c.flush()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, os.ErrDeadlineExceeded):

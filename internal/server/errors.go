@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/resp"
 )
 
 // Errors of the state of a connection, as a client reads them.
@@ -47,6 +48,8 @@ const (
 	errNoShutdown     = command.Error("ERR No shutdown in progress.")
 	errDebugForbidden = command.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.")
 )
+
+func errProtocol(bad resp.ProtocolError) error { return command.Error("ERR " + bad.Error()) }
 
 func errUnknownClientType(name []byte) error {
 	return command.Error(fmt.Sprintf("ERR Unknown client type '%s'", name))

@@ -17,7 +17,8 @@ const (
 
 // expiry removes keys that have expired and that nobody asks for.
 type expiry struct {
-	on atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	on       atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	reported string      // the last error that was logged; the loop's own
 }
 
 // expiryLoop goes round as often as the setting hz says.
@@ -33,31 +34,37 @@ func (s *Server) expiryLoop(ctx context.Context) {
 		if !s.expiry.on.Load() || s.pauses.active.Load() {
 			continue
 		}
-		if err := s.removeExpired(ctx); err != nil && ctx.Err() == nil {
-			s.storeFailed(err)
-		}
+		s.removeExpired(ctx)
 	}
 }
 
 // removeExpired is one round: it removes what has expired, in small
-// transactions. What is left over waits for the next.
-func (s *Server) removeExpired(ctx context.Context) error {
+// transactions. What is left over waits for the next. A database that cannot be
+// read is reported, and leaves the others alone.
+func (s *Server) removeExpired(ctx context.Context) {
 	due, err := s.databasesDue()
 	if err != nil {
-		return err
+		s.expiry.report(s, err)
 	}
 	for _, db := range due {
 		for range expireBatches {
 			n, err := s.removeBatch(ctx, db)
 			if err != nil {
-				return err
+				s.expiry.report(s, err)
 			}
-			if n < expireBatch {
+			if err != nil || n < expireBatch {
 				break
 			}
 		}
 	}
-	return nil
+}
+
+// report logs an error, but one that comes again every round only once.
+func (e *expiry) report(s *Server, err error) {
+	if s.ctx.Err() == nil && err.Error() != e.reported {
+		e.reported = err.Error()
+		s.log.Error("expired keys could not be removed", "err", err)
+	}
 }
 
 // databasesDue returns the databases that have expired keys. It only reads, so
@@ -87,11 +94,13 @@ func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
 			return err
 		})
 	})
-	if err == nil {
-		err = failed
+	switch {
+	case err != nil:
+		s.storeFailed(err)
+		return 0, err
+	case failed != nil:
+		return 0, failed
 	}
-	if err == nil {
-		s.stats.expired.Add(int64(n))
-	}
-	return n, err
+	s.stats.expired.Add(int64(n))
+	return n, nil
 }

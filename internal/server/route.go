@@ -1,6 +1,10 @@
 package server
 
-import "github.com/elastickv/elastickv/internal/command"
+import (
+	"strings"
+
+	"github.com/elastickv/elastickv/internal/command"
+)
 
 // place is where a command may run.
 type place int
@@ -26,6 +30,20 @@ type route struct {
 	unauth bool // may be called before AUTH
 	stats  commandStats
 }
+
+// rejectedRoute returns the route of a call that the table refuses because of the
+// number of its arguments; nil if it has no such command.
+func (s *Server) rejectedRoute(args [][]byte) *route {
+	name := strings.ToLower(string(args[0][:min(len(args[0]), nameMost)]))
+	r := s.named[name]
+	if r != nil && len(r.cmd.Sub) > 0 && len(args) > 1 {
+		return s.named[name+"|"+strings.ToLower(string(args[1][:min(len(args[1]), nameMost)]))]
+	}
+	return r
+}
+
+// nameMost is more than the length of any command's name.
+const nameMost = 64
 
 // makeRoutes returns the route of every command and subcommand.
 func makeRoutes(t *command.Table) map[*command.Command]*route {

@@ -56,6 +56,7 @@ type Server struct {
 	sessions sessions
 	watches  watches
 	routes   map[*command.Command]*route // never changed
+	named    map[string]*route           // by full name; never changed
 	stats    stats
 	slowlog  slowlog
 	pauses   pauses
@@ -80,7 +81,10 @@ func New(opts Options) *Server {
 	s.ctx, s.kill = context.WithCancelCause(context.Background())
 	s.sessions.byID = make(map[int64]*session)
 	s.watches.init()
-	s.routes = makeRoutes(s.table)
+	s.routes, s.named = makeRoutes(s.table), make(map[string]*route)
+	for cmd, r := range s.routes {
+		s.named[cmd.FullName()] = r
+	}
 	s.stats.init(opts.Now())
 	s.expiry.on.Store(true)
 	s.env.Store(&command.Env{Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand})

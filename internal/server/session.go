@@ -198,7 +198,11 @@ func (c *session) step(k call) {
 // refuse answers a call that is not carried out. A transaction that it was to be
 // part of fails; one that it was to carry out has failed.
 func (c *session) refuse(k call, err error) {
-	c.srv.stats.rejected(k.route, err)
+	rejected := k.route
+	if rejected == nil {
+		rejected = c.srv.rejectedRoute(k.args)
+	}
+	c.srv.stats.rejected(rejected, err)
 	c.multi.spoil()
 	if strings.EqualFold(string(k.args[0]), "exec") {
 		c.multi.reset(c)

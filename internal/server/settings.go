@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -22,17 +21,22 @@ type setting struct {
 	set     func(*Config, string) error
 }
 
-// What can be wrong with a value, in the words of Redis.
-var (
-	errDuplicateSetting = errors.New("duplicate parameter")
-	errImmutableSetting = errors.New("can't set immutable config")
-	errSettingInteger   = errors.New("argument couldn't be parsed into an integer")
-	errSettingMemory    = errors.New("argument must be a memory value")
-	errSettingBool      = errors.New("argument must be 'yes' or 'no'")
-	errOutputLimits     = errors.New("Wrong number of arguments in buffer limit configuration.")
-	errOutputClass      = errors.New("Invalid client class specified in buffer limit configuration.")
-	errOutputNumber     = errors.New("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
-	errSettingHosts     = errors.New("argument must be one or more addresses or host names, separated by spaces")
+// badValue is what can be wrong with a value, in the words of Redis.
+type badValue string
+
+func (b badValue) Error() string { return string(b) }
+
+// What can be wrong with the value of a setting.
+const (
+	errDuplicateSetting = badValue("duplicate parameter")
+	errImmutableSetting = badValue("can't set immutable config")
+	errSettingInteger   = badValue("argument couldn't be parsed into an integer")
+	errSettingMemory    = badValue("argument must be a memory value")
+	errSettingBool      = badValue("argument must be 'yes' or 'no'")
+	errOutputLimits     = badValue("Wrong number of arguments in buffer limit configuration.")
+	errOutputClass      = badValue("Invalid client class specified in buffer limit configuration.")
+	errOutputNumber     = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
 // settings is every setting, in the order of CONFIG GET. Those that always has
@@ -75,16 +79,16 @@ var settings = []setting{
 	limitSetting("zset-max-listpack-entries", "zset-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackEntries }),
 	limitSetting("zset-max-listpack-value", "zset-max-ziplist-value", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackValue }),
 
-	always("databases", strconv.Itoa(keyspace.Databases)),
+	always("databases", strconv.Itoa(keyspace.Databases)).onlyAtStart(),
 	always("appendonly", "yes"),
 	always("appendfsync", "always"),
 	always("save", ""),
 	always("maxmemory", "0"),
 	always("maxmemory-policy", "noeviction"),
-	always("cluster-enabled", "no"),
+	always("cluster-enabled", "no").onlyAtStart(),
 	always("replica-read-only", "yes"),
 	always("replicaof", ""),
-	always("daemonize", "no"),
+	always("daemonize", "no").onlyAtStart(),
 }
 
 // settingNamed finds a setting by either of its names, in any case.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,47 +59,38 @@ func (l *slowlog) trim(n int) {
 
 // shownArgs is what may be shown of a call: no secrets, and not all of what is long.
 func shownArgs(k call) []string {
-	args := redacted(k)
-	out := make([]string, 0, min(len(args), slowArgsMost))
-	for i, a := range args {
-		if i == slowArgsMost-1 && len(args) > slowArgsMost {
-			return append(out, fmt.Sprintf("... (%d more arguments)", len(args)-slowArgsMost+1))
+	out := make([]string, 0, min(len(k.args), slowArgsMost))
+	for i, a := range k.args {
+		if i == slowArgsMost-1 && len(k.args) > slowArgsMost {
+			return append(out, fmt.Sprintf("... (%d more arguments)", len(k.args)-i))
 		}
-		if over := len(a) - slowBytesMost; over > 0 {
-			a = fmt.Sprintf("%s... (%d more bytes)", a[:slowBytesMost], over)
+		switch over := len(a) - slowBytesMost; {
+		case secret(k, i):
+			out = append(out, "(redacted)")
+		case over > 0:
+			out = append(out, fmt.Sprintf("%s... (%d more bytes)", a[:slowBytesMost], over))
+		default:
+			out = append(out, string(a))
 		}
-		out = append(out, a)
 	}
 	return out
 }
 
-// redacted returns the arguments of a call without those that may be secret.
-func redacted(k call) []string {
-	args := make([]string, len(k.args))
-	for i, a := range k.args {
-		args[i] = string(a[:min(len(a), slowBytesMost+1)])
-		if len(a) > slowBytesMost {
-			args[i] = string(a)
-		}
-	}
-	hide := func(from int) {
-		for i := from; i < len(args); i++ {
-			args[i] = "(redacted)"
-		}
-	}
+// secret reports whether argument i of a call may be a password.
+func secret(k call, i int) bool {
 	switch k.route.cmd.FullName() {
 	case "auth":
-		hide(1)
+		return i >= 1
 	case "hello":
-		hide(2)
+		return i >= 2
 	case "config|set":
-		for i := 2; i+1 < len(args); i += 2 {
-			if s := settingNamed(args[i]); s != nil && s.secret {
-				args[i+1] = "(redacted)"
-			}
+		if i < 3 || i%2 == 0 {
+			return false
 		}
+		s := settingNamed(string(k.args[i-1]))
+		return s != nil && s.secret
 	}
-	return args
+	return false
 }
 
 var slowlogRow = &command.Command{
@@ -135,14 +127,14 @@ func slowlogGet(c *command.Ctx) error {
 	}
 	l := &serverOf(c).slowlog
 	l.mu.Lock()
-	entries := l.entries
-	l.mu.Unlock()
-	if count < 0 || count > int64(len(entries)) {
-		count = int64(len(entries))
+	if count < 0 || count > int64(len(l.entries)) {
+		count = int64(len(l.entries))
 	}
-	c.Out.Array(int(count))
-	for i := range int(count) {
-		e := entries[len(entries)-1-i]
+	entries := slices.Clone(l.entries[len(l.entries)-int(count):])
+	l.mu.Unlock()
+	slices.Reverse(entries) // the newest first
+	c.Out.Array(len(entries))
+	for _, e := range entries {
 		c.Out.Array(6)
 		c.Out.Int(e.id)
 		c.Out.Int(e.at.Unix())

@@ -21,7 +21,8 @@ func clockTime(c *command.Ctx) error {
 }
 
 var roleRow = &command.Command{
-	Name: "role", Arity: 1, Flags: sessionFlags | command.Fast | command.Admin, Group: command.GroupServer, Run: role,
+	Name: "role", Arity: 1, Flags: sessionFlags | command.Fast, Cats: command.CatAdmin | command.CatDangerous,
+	Group: command.GroupServer, Run: role,
 	Since: "2.8.12", Summary: "Tells what part the server plays in replication.", Complexity: "O(1)",
 }
 

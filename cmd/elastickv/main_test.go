@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+// call runs the program within the test.
+func call(env map[string]string, args ...string) (code int, out, err string) {
+	var o, e bytes.Buffer
+	code = run(args, func(name string) (string, bool) { v, ok := env[name]; return v, ok }, stdio{&o, &e})
+	return code, o.String(), e.String()
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		code int
+		out  string // in the output
+		err  string // in what goes to stderr
+	}{
+		{[]string{"--help"}, 0, "elastickv serve", ""},
+		{[]string{"help"}, 0, "elastickv serve", ""},
+		{[]string{"serve", "--help"}, 0, "--listen HOST:PORT", ""},
+		{[]string{"serve", "-h"}, 0, "ELASTICKV_REQUIREPASS", ""},
+		{[]string{"version"}, 0, "elastickv ", ""},
+		{nil, 2, "", "Usage:"},
+		{[]string{"nosuch"}, 2, "", `unknown command "nosuch"`},
+		{[]string{"version", "x"}, 2, "", "no arguments"},
+	} {
+		code, out, err := call(nil, tc.args...)
+		if code != tc.code || !strings.Contains(out, tc.out) || !strings.Contains(err, tc.err) || tc.err == "" && err != "" {
+			t.Errorf("%q: got %d %q %q", tc.args, code, out, err)
+		}
+	}
+}
+
+// Whatever is wrong is said in one line, and nothing is left behind.
+func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	conf := file("bad.conf", "port 7000\nmaxclients many\n")
+	foreign := filepath.Dir(file("foreign/thesis.tex", "x"))
+	foreignStore := filepath.Dir(filepath.Dir(file("fs/store/thesis.tex", "x")))
+	damaged := filepath.Dir(filepath.Dir(file("damaged/store/STORE", "elastickv store\nformat x\n")))
+	locked := filepath.Join(dir, "locked")
+	s, err := store.NewPebbleStore(filepath.Join(locked, storeFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+
+	fresh := filepath.Join(dir, "fresh")
+	for _, tc := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"unknown flag", []string{"--nosuch"}, 2, "flag provided but not defined: -nosuch"},
+		{"argument", []string{"x"}, 2, `unexpected argument "x"`},
+		{"no port", []string{"--listen", "localhost"}, 2, "--listen localhost: the address has to be HOST:PORT"},
+		{"bad port", []string{"--listen", ":99999"}, 2, "--listen :99999: the port has to be"},
+		{"bad number", []string{"--maxclients", "0"}, 2, "--maxclients 0: argument must be between 1"},
+		{"two faults", []string{"--maxclients", "0", "--cache-size", "x"}, 2, "--cache-size x: argument must be a memory value; --maxclients 0"},
+		{"bad level", []string{"--log-level", "loud"}, 2, "must be one of the following: debug"},
+		{"configuration", []string{"--config", conf}, 2, "bad.conf: line 2: maxclients: argument couldn't be parsed"},
+		{"no configuration", []string{"--config", conf + "x"}, 2, "no such file"},
+		{"port in use", []string{"--listen", busy.Addr().String()}, 1, "address already in use"},
+		{"foreign folder", []string{"--dir", foreign, "--listen", "127.0.0.1:0"}, 1, "thesis.tex"},
+		{"foreign store", []string{"--dir", foreignStore, "--listen", "127.0.0.1:0"}, 1, foreignStore},
+		{"damaged folder", []string{"--dir", damaged, "--listen", "127.0.0.1:0"}, 1, damaged},
+		{"locked folder", []string{"--dir", locked, "--listen", "127.0.0.1:0"}, 1, locked},
+		{"a file for a folder", []string{"--dir", conf, "--listen", "127.0.0.1:0"}, 1, "bad.conf"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := listing(t, dir)
+			args := tc.args
+			if tc.code == 2 || tc.name == "port in use" {
+				args = append([]string{"--dir", fresh}, args...)
+			}
+			code, out, text := call(nil, append([]string{"serve"}, args...)...)
+			if code != tc.code || out != "" || !strings.Contains(text, tc.want) {
+				t.Errorf("got %d %q, want %d and %q", code, text, tc.code, tc.want)
+			}
+			if strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "elastickv: ") {
+				t.Errorf("not one line: %q", text)
+			}
+			if after := listing(t, dir); after != before {
+				t.Errorf("files before:\n%s\nafter:\n%s", before, after)
+			}
+		})
+	}
+}
+
+// listing names every file under dir with its size.
+func listing(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && !d.IsDir() {
+			b.WriteString(path + " " + info.ModTime().String() + "\n")
+		} else if err == nil {
+			b.WriteString(path + "\n")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Flags win over the environment, which wins over the file.
+func TestPrecedence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.conf")
+	if err := os.WriteFile(path, []byte("port 7000\nmaxclients 7\nrequirepass file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := func(name string) (string, bool) {
+		return "environment", name == passwordVariable
+	}
+	cfg, err := parseServe([]string{"--config", path, "--maxclients", "8", "--listen", ":7001"}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"port": "7001", "bind": "* -::*", "maxclients": "8", "requirepass": "environment", "dir": "./data",
+	} {
+		if got := cfg.Get(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestMaxClients(t *testing.T) {
+	addr := start(t, nil, "maxclients", "2").addr
+	first, second := dial(t, addr), dial(t, addr)
+	first.ask("PING", "+PONG\r\n")
+	second.ask("PING", "+PONG\r\n")
+	third := dial(t, addr)
+	third.expect("-ERR max number of clients reached\r\n")
+	third.expectClosed()
+
+	// A place that is given up can be taken.
+	second.Close()
+	eventually(t, "there is room for another client", func() bool {
+		w := dial(t, addr)
+		w.send("PING\r\n")
+		b := make([]byte, 1)
+		_, err := w.r.Read(b)
+		return err == nil && b[0] == '+'
+	})
+	first.ask("CONFIG SET maxclients 10", "+OK\r\n")
+	dial(t, addr).ask("PING", "+PONG\r\n")
+}
+
+func TestIdleClientIsClosed(t *testing.T) {
+	addr := start(t, nil, "timeout", "1").addr
+	w := dial(t, addr)
+	w.ask("PING", "+PONG\r\n")
+	w.expectClosed()
+}
+
+// A client may send a long pipeline before it reads the first reply.
+func TestSlowReaderGetsEverything(t *testing.T) {
+	w := dial(t, start(t, nil).addr)
+	value := strings.Repeat("v", 10_000)
+	w.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10000\r\n" + value + "\r\n")
+	w.expect("+OK\r\n")
+	const n = 5000 // 50 MB of replies, more than the sockets hold
+	w.send(strings.Repeat("GET k\r\n", n))
+	for range n {
+		w.expect("$10000\r\n" + value + "\r\n")
+	}
+}
+
+func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
+	r := start(t, nil, "client-output-buffer-limit", "normal 4mb 0 0")
+	other := dial(t, r.addr)
+	value := strings.Repeat("v", 100_000)
+	other.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n" + value + "\r\n")
+	other.expect("+OK\r\n")
+
+	w := dial(t, r.addr)
+	go func() {
+		for range 100_000 {
+			if _, err := w.Conn.Write([]byte("GET k\r\n")); err != nil {
+				return // as it should be
+			}
+		}
+	}()
+	eventually(t, "the client is cut off", func() bool {
+		other.send("INFO stats\r\n")
+		return strings.Contains(other.bulk(), "client_output_buffer_limit_disconnections:1\r\n")
+	})
+	other.ask("GET nosuch", "$-1\r\n")
+	if !strings.Contains(r.log.String(), "does not read") {
+		t.Errorf("the log does not tell:\n%s", r.log)
+	}
+}
+
+// bulk reads a bulk string.
+func (w *wire) bulk() string {
+	w.t.Helper()
+	head, err := w.r.ReadString('\n')
+	var n int
+	if _, err2 := fmt.Sscanf(head, "$%d", &n); err != nil || err2 != nil {
+		w.t.Fatalf("got %q (%v), want a bulk string", head, err)
+	}
+	var b bytes.Buffer
+	for b.Len() < n+2 {
+		c, err := w.r.ReadByte()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		b.WriteByte(c)
+	}
+	return b.String()[:n]
+}
+
+func TestTransactionOverTheLimitEndsTheConnection(t *testing.T) {
+	addr := start(t, nil, "client-query-buffer-limit", "1mb").addr
+	w := dial(t, addr)
+	w.ask("MULTI", "+OK\r\n")
+	arg := strings.Repeat("v", 600_000)
+	set := "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$600000\r\n" + arg + "\r\n"
+	w.send(set)
+	w.expect("+QUEUED\r\n")
+	w.send(set)
+	w.expectClosed()
+	dial(t, addr).ask("EXISTS k", ":0\r\n")
+}
+
+func TestUnauthenticated(t *testing.T) {
+	addr := start(t, nil, "requirepass", "secret").addr
+	w := dial(t, addr)
+	const no = "-NOAUTH Authentication required.\r\n"
+	w.ask("GET k", no)
+	w.ask("PING", no)
+	w.ask("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n")
+	w.ask("MULTI", no)
+	w.ask("EXEC", "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.\r\n")
+	w.ask("HELLO 3", "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n")
+	w.ask("AUTH wrong", "-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+	w.ask("AUTH nobody secret", "-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+	w.ask("GET k", no)
+	// Everything in one packet: what follows AUTH is judged after it.
+	long := strings.Repeat("x", 20_000)
+	w.send("AUTH secret\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$20000\r\n" + long + "\r\n")
+	w.expect("+OK\r\n+OK\r\n")
+	w.ask("RESET", "+RESET\r\n")
+	w.ask("GET k", no)
+	w.ask("AUTH default secret", "+OK\r\n")
+	w.ask("STRLEN k", ":20000\r\n")
+
+	for name, bad := range map[string]struct{ send, want string }{
+		"length": {"*2\r\n$3\r\nGET\r\n$20000\r\n", "-ERR Protocol error: unauthenticated bulk length\r\n"},
+		"count":  {"*11\r\n", "-ERR Protocol error: unauthenticated multibulk length\r\n"},
+	} {
+		w := dial(t, addr)
+		w.send(bad.send)
+		w.expect(bad.want)
+		w.expectClosed()
+		_ = name
+	}
+
+	w = dial(t, addr)
+	w.send("HELLO 2 AUTH default secret SETNAME me\r\nCLIENT GETNAME\r\n")
+	eventually(t, "the name is there", func() bool {
+		line, err := w.r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return line == "me\r\n"
+	})
+}
+
+// Who came in before there was a password stays in.
+func TestPasswordSetLater(t *testing.T) {
+	addr := start(t, nil).addr
+	w := dial(t, addr)
+	w.ask("CONFIG SET requirepass s3cret", "+OK\r\n")
+	w.ask("GET k", "$-1\r\n")
+	v := dial(t, addr)
+	v.ask("GET k", "-NOAUTH Authentication required.\r\n")
+	v.ask("AUTH s3cret", "+OK\r\n")
+	v.ask("GET k", "$-1\r\n")
+}
+
+func TestClientsThatKillOthers(t *testing.T) {
+	addr := start(t, nil).addr
+	a, b := dial(t, addr), dial(t, addr)
+	b.ask("PING", "+PONG\r\n")
+	a.ask("CLIENT KILL "+b.LocalAddr().String(), "+OK\r\n")
+	b.expectClosed()
+	a.ask("CLIENT KILL ADDR "+a.LocalAddr().String()+" SKIPME yes", ":0\r\n")
+	a.ask("CLIENT KILL ADDR "+a.LocalAddr().String()+" SKIPME no", ":1\r\n")
+	a.expectClosed()
+}
+
+func TestPauseHoldsWritesBack(t *testing.T) {
+	addr := start(t, nil).addr
+	a, b := dial(t, addr), dial(t, addr)
+	a.ask("CLIENT PAUSE 1000000 WRITE", "+OK\r\n")
+	b.send("GET k\r\nSET k 1\r\nGET k\r\n")
+	b.expect("$-1\r\n") // what was answered before the pause applies is not held back
+	a.ask("GET k", "$-1\r\n")
+	a.ask("MULTI", "+OK\r\n")
+	a.ask("GET k", "+QUEUED\r\n")
+	a.ask("EXEC", "*1\r\n$-1\r\n")
+	a.ask("CLIENT UNPAUSE", "+OK\r\n")
+	b.expect("+OK\r\n$1\r\n1\r\n")
+}

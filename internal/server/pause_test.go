@@ -1,0 +1,40 @@
+package server
+
+import (
+	"testing"
+	"time"
+)
+
+func TestPauses(t *testing.T) {
+	now := time.Unix(1000, 0)
+	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
+	var p pauses
+	held := func(at time.Time, writes bool) bool { d, _ := p.holds(at, writes); return d > 0 }
+
+	p.begin(now, at(10), false)
+	if !held(at(1), true) || held(at(1), false) {
+		t.Error("a pause of writes has to hold writes, and only them")
+	}
+	p.begin(at(1), at(5), true)
+	if !held(at(9), false) {
+		t.Error("a second pause made the first shorter, or is not as strict")
+	}
+	p.begin(at(2), at(20), false)
+	if !held(at(19), false) {
+		t.Error("a third pause made the second weaker, or is not as long")
+	}
+	if held(at(20), true) || p.active.Load() {
+		t.Error("the pause does not end")
+	}
+	p.begin(at(21), at(30), true)
+	_, over := p.holds(at(22), false)
+	p.end()
+	select {
+	case <-over:
+	default:
+		t.Error("who waits is not told that the pause was ended")
+	}
+	if held(at(22), true) {
+		t.Error("a pause that was ended holds back")
+	}
+}
