@@ -229,7 +229,6 @@ func TestRestoreWithFailingDisk(t *testing.T) {
 			t.Fatalf("step %d, no error: got\n%s\nwant\n%s", step, got, want)
 		}
 		must(t, s.Close())
-		s = openMem(t)
 		s = openTest(t, "db", WithFS(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(faults.op))))
 		fillOld(t, s)
 	}

@@ -31,6 +31,3 @@ type Env struct {
 	// Rand returns 64 random bits; it is safe for concurrent use.
 	Rand func() uint64
 }
-
-// randN returns a random number in [0, n), n above 0.
-func (e *Env) randN(n int64) int64 { return int64(e.Rand() % uint64(n)) }
