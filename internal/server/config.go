@@ -35,7 +35,7 @@ type Config struct {
 	shutdownWait   int64 // seconds
 	hz             int64 // rounds a second of the search for expired keys
 	retention      int64 // seconds that old versions are kept
-	retentionEvery int64 // seconds
+	retentionEvery int64 // seconds; a round looks at every version there is
 	tracking       bool  // of latencies
 	limits         keyspace.Limits
 

@@ -59,7 +59,7 @@ var settings = []setting{
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
 	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
 	intSetting("retention", "3600", 0, math.MaxInt32, func(c *Config) *int64 { return &c.retention }),
-	intSetting("retention-interval", "60", 1, math.MaxInt32, func(c *Config) *int64 { return &c.retentionEvery }),
+	intSetting("retention-interval", "900", 1, math.MaxInt32, func(c *Config) *int64 { return &c.retentionEvery }),
 	intSetting("hz", "10", 1, 500, func(c *Config) *int64 { return &c.hz }),
 	intSetting("shutdown-timeout", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.shutdownWait }),
 
