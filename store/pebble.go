@@ -13,8 +13,9 @@ import (
 
 // pebbleStore keeps versions in a folder, one row of the engine per version.
 //
-// Lock order: restoring, compaction.running, apply, publish, gaps, open snapshots.
-// Readers take none of them.
+// Lock order: restoring, compaction.running, apply, publish. Below them, and never
+// one inside another: gaps, a shard of versions, the conflict counts, open
+// snapshots. Readers take only gaps and a shard, for a look-up in memory.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate
 	fs        vfs.FS                // where dir is

@@ -82,7 +82,7 @@ func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
-		Compact:    engine.Compact,
+		Compact:    db.DropHistory,
 		EngineInfo: func() []server.Figure { return engineInfo(engine) },
 	})
 	log.Info("ready", "addr", listeners[0].Addr().String(), "dir", cfg.Dir(), "version", version(),

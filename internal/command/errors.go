@@ -89,6 +89,7 @@ const (
 // Errors of the server's own limits.
 const (
 	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size (proto-max-bulk-len)")
+	ErrTxTooLarge   = Error("ERR the command changes more than fits into one transaction (1 GB): split it")
 	ErrKeyTooLong   = Error("ERR key or element exceeds maximum allowed size (1 MB with its key)")
 	ErrInternal     = Error("ERR internal error: the command had no effect, see the server log")
 )
@@ -108,6 +109,8 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrListFull, false
 	case errors.Is(err, keyspace.ErrNaN):
 		return ErrScoreNaN, false
+	case errors.Is(err, txn.ErrTooLarge):
+		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):
 		return ErrKeyTooLong, false
 	case errors.Is(err, txn.ErrValueTooLarge):

@@ -112,6 +112,15 @@ func (s *Server) storeFailed(err error) {
 	}
 }
 
+// commandFailed logs a fault of a command's own, which had no effect.
+func (s *Server) commandFailed(c *session, err error) {
+	log := s.log.With("client", c.id)
+	if p := (*txn.PanicError)(nil); errors.As(err, &p) {
+		log = log.With("stack", string(p.Stack))
+	}
+	log.Error("command failed", "err", err)
+}
+
 // counted counts the bytes that are read from a connection.
 type counted struct {
 	net.Conn

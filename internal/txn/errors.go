@@ -11,6 +11,10 @@ var (
 	// ErrReadOnly says that a transaction that only reads was asked to write.
 	ErrReadOnly = errors.New("txn: write in a read-only transaction")
 
+	// ErrTooLarge says that a transaction writes more than fits into one atomic
+	// batch: about 1 GiB.
+	ErrTooLarge = errors.New("txn: transaction is too large")
+
 	// ErrClosed says that the DB has been closed.
 	ErrClosed = errors.New("txn: database is closed")
 

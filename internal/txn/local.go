@@ -115,6 +115,13 @@ func (l *Local) Commit(ctx context.Context, tx *Tx) error {
 	return l.submit(ctx, func(s *Seq) error { return s.commitChecked(tx) })
 }
 
+// DropHistory lets go of versions that no read at or above ts needs; reads
+// below it fail from then on. What reads of the present need stays, however old
+// it is: without writes the present is the moment of the last one.
+func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
+	return l.engine.Compact(ctx, min(ts, l.engine.LastCommitTS()))
+}
+
 // Close implements DB.
 func (l *Local) Close() error {
 	l.queue.close()

@@ -311,3 +311,67 @@ func TestClosed(t *testing.T) {
 		t.Errorf("update after close: %v, want ErrClosed", err)
 	}
 }
+
+// An idle database keeps what it holds readable, however long ago it was written.
+func TestDropHistoryKeepsThePresent(t *testing.T) {
+	overEngines(t, func(t *testing.T, e store.Engine) {
+		wall := time.UnixMilli(1_000_000)
+		db := txn.NewLocal(e, hlc.New(func() time.Time { return wall }), txn.Options{})
+		defer db.Close()
+		for _, v := range []string{"old", "new"} {
+			if err := db.Update(context.Background(), put("k", v)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wall = wall.Add(24 * time.Hour)
+		if err := db.DropHistory(context.Background(), hlc.FromTime(wall.Add(-time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+		if got := seen(t, db, "k"); got != "new" {
+			t.Errorf("read %q, want the newest value", got)
+		}
+		if err := db.Update(context.Background(), put("k", "newest")); err != nil {
+			t.Error(err)
+		}
+		if got := seen(t, db, "k"); got != "newest" {
+			t.Errorf("read %q, want the value written last", got)
+		}
+		err := db.ViewAt(context.Background(), hlc.FromTime(time.UnixMilli(900_000)), func(tx *txn.Tx) error {
+			_, _, err := tx.Get([]byte("k"))
+			return err
+		})
+		if !errors.Is(err, store.ErrReadTSCompacted) {
+			t.Errorf("read before the floor: %v, want ErrReadTSCompacted", err)
+		}
+	})
+}
+
+// A transaction that no batch could hold is refused; it does not end the database.
+func TestTransactionTooLarge(t *testing.T) {
+	e := store.NewMVCCStore().(store.Engine)
+	defer e.Close()
+	db := openLocal(t, e)
+	value := make([]byte, 200<<20)
+	err := db.Sequence(context.Background(), func(s *txn.Seq) {
+		err := s.Do(func(tx *txn.Tx) error {
+			for i := range 7 {
+				if err := tx.Put([]byte{byte(i)}, value, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, txn.ErrTooLarge) {
+			t.Errorf("1.4 GB in one transaction: %v, want ErrTooLarge", err)
+		}
+		if err := s.Do(put("k", "v")); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := seen(t, db, "k"); got != "v" {
+		t.Errorf("the transaction behind it wrote %q", got)
+	}
+}

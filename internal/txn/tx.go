@@ -82,10 +82,16 @@ func (tx *Tx) DeletePrefix(prefix []byte) error {
 		return err
 	}
 	for _, key := range keys {
-		tx.view.add(write{key: key, deleted: true})
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+// txBytesMost is what a transaction may write before it is refused: with the
+// run that it is part of it has to fit into one batch of the engine, 2 GiB.
+const txBytesMost = 1 << 30
 
 func (tx *Tx) mayWrite() error {
 	if tx.readOnly {
@@ -93,6 +99,9 @@ func (tx *Tx) mayWrite() error {
 	}
 	if tx.ended {
 		return ErrFinished
+	}
+	if tx.view.size > txBytesMost {
+		return ErrTooLarge
 	}
 	if tx.walking > 0 {
 		panic("txn: write inside Walk: collect the keys first")

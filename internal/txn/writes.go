@@ -12,6 +12,9 @@ import (
 // one; most transactions never need the map.
 const linearMax = 8
 
+// writeOverhead is about what a write takes in a batch beside its key and value, in bytes.
+const writeOverhead = 64
+
 // write is one buffered write of one key.
 type write struct {
 	key      []byte
@@ -30,7 +33,7 @@ type writes struct {
 	// first scan and kept from then on: buffers that are never scanned do not
 	// pay for order.
 	tree *btree.BTreeG[*ordered]
-	size int // bytes of keys and values in log
+	size int // bytes of the log: keys, values and writeOverhead each
 	mark int // the last savepoint: writes from here on may be replaced in place
 }
 
@@ -80,7 +83,7 @@ func (w *writes) add(wr write) {
 		return
 	}
 	w.log = append(w.log, wr)
-	w.size += len(wr.key) + len(wr.value)
+	w.size += len(wr.key) + len(wr.value) + writeOverhead
 	at := len(w.log) - 1
 	switch {
 	case w.index != nil:
@@ -104,7 +107,7 @@ func (w *writes) buildIndex() {
 func (w *writes) truncate(mark int) {
 	for i := len(w.log) - 1; i >= mark; i-- {
 		wr := &w.log[i]
-		w.size -= len(wr.key) + len(wr.value)
+		w.size -= len(wr.key) + len(wr.value) + writeOverhead
 		w.restore(wr)
 		*wr = write{}
 	}
