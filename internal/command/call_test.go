@@ -29,7 +29,7 @@ func newCaller(t testing.TB) *caller {
 	})
 	seed := uint64(1)
 	c.env = &Env{
-		Table: NewTable(Rows()), Limits: &limits, Cursors: NewCursors(), MaxBulk: 1 << 20,
+		Table: NewTable(Rows()), Keys: keyspace.Env{Limits: &limits, Samples: keyspace.NewSamples(1 << 20)}, Cursors: NewCursors(), MaxBulk: 1 << 20,
 		Rand: func() uint64 {
 			seed = seed*6364136223846793005 + 1442695040888963407
 			return seed ^ seed>>31
@@ -51,7 +51,7 @@ func (c *caller) call(args ...string) resp.Value {
 	}
 	var out resp.Writer
 	err = c.db.Update(context.Background(), func(tx *txn.Tx) error {
-		ctx := &Ctx{Args: raw, Cmd: cmd, Out: &out, Keys: keyspace.Open(tx, 0, c.env.Limits), Env: c.env}
+		ctx := &Ctx{Args: raw, Cmd: cmd, Out: &out, Keys: keyspace.Open(tx, 0, c.env.Keys), Env: c.env}
 		return c.env.Table.Run(ctx)
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ type Ctx struct {
 // Env is what all calls share.
 type Env struct {
 	Table   *Table
-	Limits  *keyspace.Limits
+	Keys    keyspace.Env
 	Cursors *Cursors
 	// MaxBulk is the largest string that a command may make, in bytes.
 	MaxBulk int64

@@ -16,7 +16,7 @@ import (
 func audit(tx *txn.Tx) error {
 	a := auditor{tx: tx, owned: map[string]bool{}}
 	for db := range Databases {
-		if err := a.database(Open(tx, db, &Limits{})); err != nil {
+		if err := a.database(Open(tx, db, Env{Limits: &Limits{}})); err != nil {
 			return fmt.Errorf("database %d: %w", db, err)
 		}
 	}

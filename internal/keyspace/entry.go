@@ -58,6 +58,16 @@ func parseEntry(r txn.Row) (entry, error) {
 // key that is met in an update is removed, so that nothing of it can come back
 // with a new key of the same name.
 func (s *Space) find(key []byte) (entry, bool, error) {
+	e, ok, err := s.lookUp(key)
+	if ok {
+		s.shared.hits++
+	} else {
+		s.shared.misses++
+	}
+	return e, ok, err
+}
+
+func (s *Space) lookUp(key []byte) (entry, bool, error) {
 	row, ok, err := s.tx.Peek(s.lookupName(key))
 	if err != nil || !ok {
 		return entry{}, false, err

@@ -22,10 +22,12 @@ type world struct {
 	db     *txn.Local
 	engine store.Engine
 	now    time.Time
+
+	samples *Samples
 }
 
 func newWorld() *world {
-	w := &world{engine: store.NewMVCCStore().(store.Engine), now: time.UnixMilli(1_700_000_000_000)}
+	w := &world{engine: store.NewMVCCStore().(store.Engine), now: time.UnixMilli(1_700_000_000_000), samples: NewSamples(1 << 20)}
 	w.db = txn.NewLocal(w.engine, hlc.New(func() time.Time { return w.now }), txn.Options{})
 	return w
 }
@@ -38,7 +40,7 @@ func (w *world) close() {
 func (w *world) update(t rapid.TB, fn func(s *Space) error) {
 	t.Helper()
 	limits := DefaultLimits()
-	err := w.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, &limits)) })
+	err := w.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples})) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +368,7 @@ func TestDamagedRowsAreErrors(t *testing.T) {
 	defer w.close()
 	for _, damage := range [][]byte{{}, {0}, {15, 'x'}} {
 		err := w.db.Update(context.Background(), func(tx *txn.Tx) error {
-			s := Open(tx, 0, &Limits{})
+			s := Open(tx, 0, Env{Limits: &Limits{}})
 			if err := tx.Put(s.entryName([]byte("k")), damage, 0); err != nil {
 				return err
 			}

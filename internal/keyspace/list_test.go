@@ -66,7 +66,7 @@ func (b *listBench) close() {
 // update runs fn in a transaction on one logical database.
 func (b *listBench) update(t rapid.TB, db int, fn func(s *Space) error) {
 	t.Helper()
-	err := b.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, db, &b.limits)) })
+	err := b.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, db, Env{Limits: &b.limits})) })
 	var p *txn.PanicError
 	if errors.As(err, &p) {
 		panic(p.Value) // rapid's own, when it runs out of data
@@ -78,7 +78,7 @@ func (b *listBench) update(t rapid.TB, db int, fn func(s *Space) error) {
 
 func (b *listBench) view(t rapid.TB, db int, fn func(s *Space) error) {
 	t.Helper()
-	err := b.db.View(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, db, &b.limits)) })
+	err := b.db.View(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, db, Env{Limits: &b.limits})) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestListFull(t *testing.T) {
 			b.listAt(t, c.head)
 			try := func(fn func(l *List) error) error {
 				return b.db.Update(context.Background(), func(tx *txn.Tx) error {
-					l, err := Open(tx, 0, &b.limits).List([]byte("l"))
+					l, err := Open(tx, 0, Env{Limits: &b.limits}).List([]byte("l"))
 					if err != nil {
 						return err
 					}
@@ -278,7 +278,7 @@ func TestListDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := b.db.View(context.Background(), func(tx *txn.Tx) error {
-				got, err := listIn(Open(tx, 0, &b.limits), "l")
+				got, err := listIn(Open(tx, 0, Env{Limits: &b.limits}), "l")
 				if err == nil {
 					t.Errorf("got %q, want an error", got)
 				}

@@ -26,26 +26,35 @@ type element struct{ name, value []byte }
 // random. What it returns is the caller's.
 //
 // Rows are ordered by name and not numbered, so the i-th cannot be looked up.
-// Of a small pool, or when a good part of it is wanted, rows are picked by going
-// through all of them, and each is exactly as likely as any other. A single row
-// of a large pool is found by descent: see descend.
+// When a good part of a pool is wanted, rows are picked by going through all of
+// them, and each is exactly as likely as any other. Single rows are taken from a
+// sample: see Samples. Where there is none, a row of a small pool is picked by going
+// through all, and one of a large pool is found by descent: see descend.
 type pool struct {
-	tx     *txn.Tx
-	prefix []byte
-	n      int64 // rows there are
-	rnd    Random
-	keys   bool // only names are wanted
+	tx      *txn.Tx
+	prefix  []byte
+	n       int64 // rows there are
+	rnd     Random
+	samples *Samples
+	now     int64 // moment of the transaction, Unix milliseconds
+	keys    bool  // only names are wanted
+	remove  bool  // rows that are picked are going to be removed
 }
 
 const (
 	poolWalkMax  = 1000 // rows of a pool that is gone through even for a single one
-	poolWalkGain = 64   // rows passed in about the time of one descent
+	poolWalkGain = 64   // rows passed in about the time of one pick
 	poolDraw     = 1 << 16
+	poolMisses   = 64 // names that may turn out to be gone before a pick does without the sample
 )
 
 // pool returns the rows of a collection with the given length. prefix is that of package store.
 func (c *collection) pool(prefix []byte, n int64, rnd Random) *pool {
-	return &pool{tx: c.s.tx, prefix: c.s.withPrefix(prefix), n: n, rnd: rnd}
+	return c.s.pool(c.s.withPrefix(prefix), n, rnd)
+}
+
+func (s *Space) pool(prefix []byte, n int64, rnd Random) *pool {
+	return &pool{tx: s.tx, prefix: prefix, n: n, rnd: rnd, samples: s.shared.samples, now: s.Now()}
 }
 
 // Random returns a random key of the database, and whether there is one.
@@ -54,13 +63,78 @@ func (s *Space) Random(rnd Random) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	p := &pool{tx: s.tx, prefix: s.entryName(nil), n: size.Keys, rnd: rnd, keys: true}
+	p := s.pool(s.entryName(nil), size.Keys, rnd)
+	p.keys = true
 	e, ok, err := p.one()
 	return e.name, ok, err
 }
 
 // one returns a random row, and whether there is any.
 func (p *pool) one() (element, bool, error) {
+	walked := false
+	for misses := 0; p.n > 0 && misses < poolMisses; {
+		d, how := p.samples.draw(ticket{
+			prefix: p.prefix, n: p.n, now: p.now, bits: p.rnd(), remove: p.remove, walked: walked,
+		})
+		if how == pickBySearch {
+			break
+		}
+		if how == pickAfterStep {
+			if err := p.sampleStep(d.next); err != nil {
+				return element{}, false, err
+			}
+			walked = true
+			continue
+		}
+		r, ok, err := p.tx.Get(append(bytes.Clone(p.prefix), d.name...))
+		if err != nil || ok {
+			return p.own(d.name, r), err == nil, err
+		}
+		p.samples.lost(p.prefix, d)
+		misses++
+	}
+	return p.search()
+}
+
+// sampleStep goes on with a sample of the pool; nil begins one. A pool of
+// another size than the sample was begun with gets a new one.
+func (p *pool) sampleStep(b *sampleBuilder) error {
+	var done *sampleBuilder
+	defer func() { p.samples.put(p.prefix, done) }()
+	if b == nil || p.n-b.n > b.n/sampleMissing || p.n < b.n/2 {
+		b = p.samples.builder(p.n)
+	}
+	b.rnd = p.rnd
+	left, size := sampleStepWrite, 0
+	if p.tx.ReadOnly() {
+		left = sampleStepRead
+	}
+	span := store.PrefixSpan(p.prefix)
+	span.Start = append(bytes.Clone(p.prefix), b.start...)
+	whole := true
+	err := p.tx.WalkAll(span, store.Ascending, func(name []byte, r txn.Row) bool {
+		name = name[len(p.prefix):]
+		if left == 0 || size > sampleStepBytes {
+			b.start, whole = append([]byte{}, name...), false
+			return false
+		}
+		left--
+		size += len(name) + len(r.Value)
+		if !p.tx.Expired(r) {
+			b.add(name)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	b.at, b.rows, b.whole = max(b.at, p.now), p.n, whole
+	done = b
+	return nil
+}
+
+// search picks a row without a sample.
+func (p *pool) search() (element, bool, error) {
 	if p.n > poolWalkMax {
 		return p.descend()
 	}
@@ -85,8 +159,8 @@ func (p *pool) one() (element, bool, error) {
 // some returns k different random rows, or all if there are not that many.
 func (p *pool) some(k int64) ([]element, error) {
 	k = min(k, p.n)
-	if p.n > poolWalkMax && k < p.n/poolWalkGain {
-		if out, err := p.descents(k); err != nil || int64(len(out)) == k {
+	if k == 1 || p.n > poolWalkMax && k < p.n/poolWalkGain {
+		if out, err := p.oneByOne(k); err != nil || int64(len(out)) == k {
 			return out, err
 		}
 	}
@@ -102,13 +176,13 @@ func (p *pool) some(k int64) ([]element, error) {
 	return out, err
 }
 
-// descents picks k different rows one by one. It gives up, with fewer, if it
+// oneByOne picks k different rows one by one. It gives up, with fewer, if it
 // keeps meeting rows that it has.
-func (p *pool) descents(k int64) ([]element, error) {
+func (p *pool) oneByOne(k int64) ([]element, error) {
 	out := make([]element, 0, k)
 	have := make(map[string]bool, k)
 	for tries := 4*k + 16; tries > 0 && int64(len(out)) < k; tries-- {
-		e, ok, err := p.descend()
+		e, ok, err := p.one()
 		if err != nil {
 			return nil, err
 		}

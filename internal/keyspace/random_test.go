@@ -64,13 +64,15 @@ func withSet(t *testing.T, n int, member func(i int) string, fn func(set *Set, m
 	})
 }
 
-// TestRandomIsFair checks how often each of a few equal parts of a set is hit.
+// TestRandomIsFair checks how often each of a few equal parts of a set is hit
+// by picks without a sample.
 func TestRandomIsFair(t *testing.T) {
 	const parts, draws = 8, 2000
 	for _, n := range []int{8, 1000, 2000} {
 		for _, shape := range memberShapes {
 			t.Run(fmt.Sprint(shape.name, n), func(t *testing.T) {
 				withSet(t, n, shape.member, func(set *Set, members []string) error {
+					set.s.shared.samples = nil
 					part := map[string]int{}
 					for i, name := range slices.Sorted(slices.Values(members)) {
 						part[name] = i * parts / n
@@ -104,12 +106,14 @@ func TestRandomIsFair(t *testing.T) {
 	}
 }
 
-// TestRandomRepeatsLittle checks that no member of a large set is a favourite.
+// TestRandomRepeatsLittle checks that no member of a large set is a favourite
+// of picks without a sample.
 func TestRandomRepeatsLittle(t *testing.T) {
 	const n, draws = 5000, 500
 	for _, shape := range memberShapes {
 		t.Run(shape.name, func(t *testing.T) {
 			withSet(t, n, shape.member, func(set *Set, _ []string) error {
+				set.s.shared.samples = nil
 				hits := map[string]int{}
 				rnd := seeded(2)
 				for range draws {
@@ -344,7 +348,8 @@ func benchmarkRandom(b *testing.B, n int, member func(i int) string) {
 		members[i] = []byte(member(i))
 	}
 	limits := DefaultLimits()
-	err = db.Update(b.Context(), func(tx *txn.Tx) error { return Open(tx, 0, &limits).StoreSet([]byte("s"), members) })
+	env := Env{Limits: &limits, Samples: NewSamples(16 << 20)}
+	err = db.Update(b.Context(), func(tx *txn.Tx) error { return Open(tx, 0, env).StoreSet([]byte("s"), members) })
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -352,7 +357,7 @@ func benchmarkRandom(b *testing.B, n int, member func(i int) string) {
 	b.ReportAllocs()
 	for b.Loop() {
 		err := db.View(b.Context(), func(tx *txn.Tx) error {
-			set, err := Open(tx, 0, &limits).Set([]byte("s"))
+			set, err := Open(tx, 0, env).Set([]byte("s"))
 			if err != nil {
 				return err
 			}

@@ -168,6 +168,7 @@ func (t *Set) Pop(k int64, rnd Random) ([][]byte, error) {
 	if err != nil || p.n == 0 || k <= 0 {
 		return nil, err
 	}
+	p.remove = true
 	rows, err := p.some(k)
 	if err != nil {
 		return nil, err

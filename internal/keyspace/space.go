@@ -25,7 +25,16 @@ type Space struct {
 // shared is what the spaces of one transaction have in common.
 type shared struct {
 	limits  *Limits
+	samples *Samples
 	changes []Change
+	hits    int64 // look-ups of keys that were there
+	misses  int64 // look-ups of keys that were not
+}
+
+// Env is what the transactions of a process have in common.
+type Env struct {
+	Limits  *Limits
+	Samples *Samples // nil: random picks cost more
 }
 
 // Change says that a key has been modified, in whatever way. A nil Key stands
@@ -63,8 +72,8 @@ func DefaultLimits() Limits {
 }
 
 // Open returns the logical database db, from 0 to Databases-1, in tx.
-func Open(tx *txn.Tx, db int, limits *Limits) *Space {
-	return &Space{tx: tx, db: db, shared: &shared{limits: limits}}
+func Open(tx *txn.Tx, db int, env Env) *Space {
+	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples}}
 }
 
 // DB returns another logical database in the same transaction.
@@ -83,6 +92,10 @@ func (s *Space) Now() int64 { return millis(s.tx.Now()) }
 
 // Changes returns every modification made through the spaces of the transaction.
 func (s *Space) Changes() []Change { return s.shared.changes }
+
+// Lookups returns how many look-ups of keys in the transaction have found one,
+// and how many have not.
+func (s *Space) Lookups() (hits, misses int64) { return s.shared.hits, s.shared.misses }
 
 func (s *Space) changed(key []byte) {
 	s.shared.changes = append(s.shared.changes, Change{s.db, key})

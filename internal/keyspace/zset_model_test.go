@@ -462,7 +462,7 @@ func (m zsetModel) commit(t *rapid.T, w *world, db int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.transaction(t, Open(tx, db, &zsetModelLimits)); err != nil {
+	if err := m.transaction(t, Open(tx, db, Env{Limits: &zsetModelLimits, Samples: w.samples})); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.db.Commit(ctx, tx); err != nil {

@@ -253,7 +253,7 @@ func TestDamagedZSetRowsAreErrors(t *testing.T) {
 	set := func(t *testing.T, damage func(tx *txn.Tx) error, read func(z *ZSet) error) {
 		t.Helper()
 		err := w.db.Update(context.Background(), func(tx *txn.Tx) error {
-			s := Open(tx, 0, &zsetModelLimits)
+			s := Open(tx, 0, Env{Limits: &zsetModelLimits})
 			z, err := s.ZSet(key)
 			if err != nil {
 				return err

@@ -203,6 +203,8 @@ func (s *Server) infoStats(r *report) error {
 	r.add("rejected_connections", st.refused.Load())
 	r.add("client_output_buffer_limit_disconnections", st.overLimit.Load())
 	r.add("expired_keys", st.expired.Load())
+	r.add("keyspace_hits", st.hits.Load())
+	r.add("keyspace_misses", st.misses.Load())
 	r.add("evicted_keys", 0)
 	r.add("pubsub_channels", 0)
 	r.add("pubsub_patterns", 0)

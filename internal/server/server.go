@@ -72,6 +72,9 @@ type Server struct {
 	stopOnce sync.Once
 }
 
+// samplesBytes is what may be remembered of large collections for random picks.
+const samplesBytes = 16 << 20
+
 // New returns a Server that does not listen yet.
 func New(opts Options) *Server {
 	s := &Server{
@@ -87,7 +90,10 @@ func New(opts Options) *Server {
 	}
 	s.stats.init(opts.Now())
 	s.expiry.on.Store(true)
-	s.env.Store(&command.Env{Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand})
+	s.env.Store(&command.Env{
+		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
+		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
+	})
 	s.applyConfig(opts.Config.clone())
 	return s
 }
@@ -99,7 +105,7 @@ var table = sync.OnceValue(func() *command.Table { return command.NewTable(comma
 func (s *Server) applyConfig(cfg *Config) {
 	env := *s.env.Load()
 	limits := cfg.limits
-	env.Limits = &limits
+	env.Keys.Limits = &limits
 	env.MaxBulk = cfg.bulkMax
 	s.env.Store(&env)
 	s.cfg.Store(cfg)
@@ -276,7 +282,7 @@ func loopback(a net.Addr) bool {
 func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error {
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
-		root = keyspace.Open(tx, 0, s.env.Load().Limits)
+		root = keyspace.Open(tx, 0, s.env.Load().Keys)
 		return fn(root)
 	})
 	if err == nil {
@@ -289,7 +295,7 @@ func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error
 // view runs fn on a snapshot.
 func (s *Server) view(fn func(root *keyspace.Space) error) error {
 	return s.db.View(s.ctx, func(tx *txn.Tx) error {
-		return fn(keyspace.Open(tx, 0, s.env.Load().Limits))
+		return fn(keyspace.Open(tx, 0, s.env.Load().Keys))
 	})
 }
 

@@ -244,9 +244,17 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 func (c *session) invoke(k call, keys *keyspace.Space) {
 	mark := c.out.Len()
 	began := c.clock
+	var before lookups
+	counted := keys != nil && k.route.cmd.Has(command.ReadOnly)
+	if counted {
+		before = lookupsOf(keys)
+	}
 	ctx := &command.Ctx{Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c}
 	if err := c.srv.table.Run(ctx); err != nil {
-		c.srv.log.Error("command failed", "client", c.id, "err", err)
+		c.srv.commandFailed(c, err)
+	}
+	if counted {
+		c.srv.stats.looked(before, lookupsOf(keys))
 	}
 	c.clock = c.srv.opts.Now()
 	took := c.clock.Sub(began)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
 // stats are the counters that INFO shows.
@@ -23,6 +24,8 @@ type stats struct {
 	sent        atomic.Int64  // bytes
 	reads       atomic.Int64  // pipelines taken off the wire
 	writes      atomic.Int64  // of replies, to the wire
+	hits        atomic.Int64  // look-ups of keys by commands that only read
+	misses      atomic.Int64  // the same, in vain
 	expired     atomic.Int64  // keys
 	changes     atomic.Int64  // of keys
 	errors      atomic.Int64  // error replies
@@ -50,6 +53,20 @@ type sample struct {
 	commands int64
 	received int64
 	sent     int64
+}
+
+// lookups counts the look-ups of keys in a transaction.
+type lookups struct{ hits, misses int64 }
+
+func lookupsOf(keys *keyspace.Space) (l lookups) {
+	l.hits, l.misses = keys.Lookups()
+	return l
+}
+
+// looked adds what lies between two counts of one transaction.
+func (s *stats) looked(before, after lookups) {
+	s.hits.Add(after.hits - before.hits)
+	s.misses.Add(after.misses - before.misses)
 }
 
 // commandStats are the counters of one command.
@@ -119,7 +136,7 @@ func (s *stats) errorCounts() (codes []string, counts []int64) {
 func (s *stats) reset(routes map[*command.Command]*route) {
 	for _, n := range []*atomic.Int64{
 		&s.connections, &s.refused, &s.overLimit, &s.commands, &s.received, &s.sent, &s.reads, &s.writes,
-		&s.expired, &s.errors,
+		&s.expired, &s.errors, &s.hits, &s.misses,
 	} {
 		n.Store(0)
 	}

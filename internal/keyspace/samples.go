@@ -1,0 +1,303 @@
+package keyspace
+
+import (
+	"bytes"
+	"container/list"
+	"sync"
+)
+
+// Samples remembers random names of the rows of collections from which single
+// rows are picked often, so that the next pick costs a look-up. It is shared by
+// all transactions and safe for concurrent use. A nil Samples keeps nothing.
+//
+// A sample is a hint. Whoever picks a name looks whether the row is there in its
+// own transaction, so a row that is gone, or not there yet, is never answered. What
+// a sample cannot know is which rows have been added since it was taken, or have
+// come back because a transaction took back its removals: those are not picked
+// until the next sample. A sample is replaced when more than one row in sixteen is
+// such a row, as far as the length tells, when one name in sixteen was found to be
+// gone, or when it has answered as often as seven in eight of its names would.
+// The rest of its names serve while the next one is taken, which happens in steps,
+// one a pick, so that no transaction walks for long.
+//
+// Picks from a sample are as independent as picks from the collection: a name
+// that was picked before comes again as often as chance has it, which is why
+// names stay in the sample until their row is gone.
+type Samples struct {
+	max int // bytes
+
+	mu struct {
+		sync.Mutex
+		byPrefix map[string]*list.Element // of *sample
+		byUse    list.List                // of *sample, the one used last in front
+		bytes    int                      // size of all, at most max
+	}
+}
+
+const (
+	sampleMin       = 1024
+	sampleMax       = 16384
+	sampleShare     = 8       // a sample has one row in so many
+	sampleMissing   = 16      // one row in so many may be missing from a sample, or be gone
+	sampleRent      = 1 << 14 // rows walked in the time of few picks without a sample
+	sampleRows      = 1 << 23 // of more rows no sample is taken: the walk costs more than it saves
+	sampleStepWrite = 1 << 12 // rows walked in one go while all writers wait
+	sampleStepRead  = 1 << 14 // rows walked in one go on a snapshot
+	sampleStepBytes = 1 << 20 // names and values walked in one go
+	sampleAge       = 1000    // milliseconds by which a transaction may precede a sample that it uses
+	sampleOverhead  = 256     // bytes of a sample besides its names
+	nameOverhead    = 24      // bytes of a name besides its content
+)
+
+// NewSamples returns an empty Samples that takes up to the given number of bytes.
+func NewSamples(bytes int) *Samples {
+	s := &Samples{max: bytes}
+	s.mu.byPrefix = make(map[string]*list.Element)
+	return s
+}
+
+// sample is what is remembered of the rows with one prefix. Without names it
+// counts the picks, to find out whether a sample is worth its walk.
+type sample struct {
+	prefix string
+	at     int64 // moment of the last transaction that went into it or into next, Unix milliseconds
+
+	names  [][]byte // in random order; names[:seen] have been picked before
+	seen   int
+	first  int   // names there were
+	rows   int64 // rows they stand for: those passed, less those known to be gone
+	excess int64 // how many more rows were counted than passed
+	gone   int   // names whose row was found to be gone
+	picks  int64 // since it was taken
+	size   int   // bytes of the names at first
+	bytes  int   // of all, as counted
+
+	next   *sampleBuilder // its replacement, as far as it has come; nil if none is begun
+	taking bool           // somebody is at the replacement
+}
+
+// ticket is a request for a name.
+type ticket struct {
+	prefix []byte
+	n      int64  // rows there are
+	now    int64  // moment of the transaction, Unix milliseconds
+	bits   uint64 // random
+	remove bool   // the row is going to be removed
+	walked bool   // the transaction has already done its step for a new sample
+}
+
+// outcome says how a pick goes on.
+type outcome int
+
+const (
+	pickByName    outcome = iota // with the name that was drawn
+	pickBySearch                 // without a sample
+	pickAfterStep                // after a step of a new sample, to be handed to put
+)
+
+// drawn is a name that was drawn, and its place in the sample.
+type drawn struct {
+	name []byte // not to be modified
+	at   int
+	next *sampleBuilder // for pickAfterStep: the sample to go on with; nil to begin one
+}
+
+// draw picks a name.
+func (s *Samples) draw(t ticket) (drawn, outcome) {
+	if s == nil {
+		return drawn{}, pickBySearch
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.mu.byPrefix[string(t.prefix)]
+	if !ok {
+		s.insertLocked(&sample{prefix: string(t.prefix), at: t.now, picks: 1})
+		return drawn{}, pickBySearch
+	}
+	s.mu.byUse.MoveToFront(at)
+	m := at.Value.(*sample)
+	if t.now < m.at-sampleAge {
+		return drawn{}, pickBySearch
+	}
+	m.picks++
+	if m.stale(t.n) {
+		if !m.taking && !t.walked && t.n <= sampleRows && m.picks > t.n/sampleRent {
+			m.taking = true
+			return drawn{next: m.next}, pickAfterStep
+		}
+		if m.seen == len(m.names) {
+			return drawn{}, pickBySearch
+		}
+	}
+	d := m.draw(t.n, t.bits)
+	if t.remove {
+		m.drop(d.at)
+	}
+	return d, pickByName
+}
+
+// lost takes note that the row of a name that was drawn is not there.
+func (s *Samples) lost(prefix []byte, d drawn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.mu.byPrefix[string(prefix)]
+	if !ok {
+		return
+	}
+	m := at.Value.(*sample)
+	m.gone++
+	if d.at < m.seen && bytes.Equal(m.names[d.at], d.name) { // others may have moved it
+		m.drop(d.at)
+	}
+}
+
+// put hands back a sample after a step: one that is whole takes the place of the
+// one before, another is kept to go on with. nil gives it up.
+func (s *Samples) put(prefix []byte, b *sampleBuilder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.mu.byPrefix[string(prefix)]
+	if ok && (b == nil || !b.whole) {
+		m := at.Value.(*sample)
+		m.next, m.taking = b, false
+		if b != nil {
+			m.at = max(m.at, b.at)
+		}
+		s.removeLocked(at)
+		s.insertLocked(m)
+		return
+	}
+	if b == nil || !b.whole {
+		return // what it belonged to has had to make room
+	}
+	if ok {
+		s.removeLocked(at)
+	}
+	s.insertLocked(b.sample(string(prefix)))
+}
+
+func (s *Samples) insertLocked(m *sample) {
+	m.bytes = sampleOverhead + len(m.prefix) + m.size
+	if m.next != nil {
+		m.bytes += m.next.bytes
+	}
+	s.mu.byPrefix[m.prefix] = s.mu.byUse.PushFront(m)
+	s.mu.bytes += m.bytes
+	for s.mu.bytes > s.max {
+		s.removeLocked(s.mu.byUse.Back())
+	}
+}
+
+func (s *Samples) removeLocked(at *list.Element) {
+	m := s.mu.byUse.Remove(at).(*sample)
+	delete(s.mu.byPrefix, m.prefix)
+	s.mu.bytes -= m.bytes
+}
+
+// exact says that every row is in the sample, as far as the length tells.
+func (m *sample) exact(n int64) bool {
+	return int64(len(m.names)) == m.rows && m.rows == n-m.excess
+}
+
+// stale says that the sample ought to be replaced.
+func (m *sample) stale(n int64) bool {
+	switch {
+	case len(m.names) == 0:
+		return true
+	case m.exact(n):
+		return false
+	}
+	return m.seen == len(m.names) ||
+		n-m.excess-m.rows > n/sampleMissing ||
+		m.gone > m.first/sampleMissing ||
+		m.picks > int64(m.first)*7/8
+}
+
+// draw picks one of the names, of which there is one: with the probability with
+// which one of n rows is among those seen it is one of them, else the next.
+func (m *sample) draw(n int64, bits uint64) drawn {
+	i := int(bits % uint64(max(n-m.excess, m.rows, 1)))
+	if i >= m.seen {
+		i = m.seen
+		m.seen++
+	}
+	return drawn{name: m.names[i], at: i}
+}
+
+// drop removes a name that has been seen.
+func (m *sample) drop(i int) {
+	m.seen--
+	m.names[i] = m.names[m.seen]
+	last := len(m.names) - 1
+	m.names[m.seen] = m.names[last]
+	m.names[last] = nil
+	m.names = m.names[:last]
+	m.rows--
+}
+
+// sampleBuilder takes a sample of rows as they pass by, in steps that may belong
+// to different transactions: what changes behind it is as if it had changed later.
+type sampleBuilder struct {
+	rnd    Random // of the transaction of the step
+	n      int64  // rows there were at first, about
+	want   int64  // names of all n rows
+	limit  int    // bytes
+	passed int64
+	names  [][]byte
+	bytes  int
+
+	at    int64  // moment of the last step, Unix milliseconds
+	rows  int64  // rows there were then
+	start []byte // name at which the next step begins; nil for the first
+	whole bool   // there is no next step
+}
+
+// builder begins a sample of n rows.
+func (s *Samples) builder(n int64) *sampleBuilder {
+	want := min(max(n/sampleShare, sampleMin), sampleMax, n)
+	return &sampleBuilder{n: n, want: want, limit: s.max / 4}
+}
+
+// add takes the next row into the sample with the probability that makes all
+// subsets of the wanted size equally likely.
+func (b *sampleBuilder) add(name []byte) {
+	left := max(b.n-b.passed, 1)
+	b.passed++
+	if b.rnd.below(left) >= b.want-int64(len(b.names)) {
+		return
+	}
+	b.names = append(b.names, append([]byte{}, name...))
+	b.bytes += len(name) + nameOverhead
+	for b.bytes > b.limit {
+		b.halve()
+	}
+}
+
+// halve keeps a random half of the sample, and lets the rest have half as many names.
+func (b *sampleBuilder) halve() {
+	b.shuffle()
+	half := (len(b.names) + int(b.rnd.below(2))) / 2
+	for i := half; i < len(b.names); i++ {
+		b.bytes -= len(b.names[i]) + nameOverhead
+		b.names[i] = nil
+	}
+	b.names = b.names[:half]
+	b.want /= 2
+}
+
+func (b *sampleBuilder) shuffle() {
+	for i := len(b.names) - 1; i > 0; i-- {
+		j := b.rnd.below(int64(i) + 1)
+		b.names[i], b.names[j] = b.names[j], b.names[i]
+	}
+}
+
+// sample returns what has been taken; the builder is not to be used any more.
+func (b *sampleBuilder) sample(prefix string) *sample {
+	b.shuffle()
+	rows := min(b.passed, b.rows)
+	return &sample{
+		prefix: prefix, at: b.at, names: b.names, first: len(b.names),
+		rows: rows, excess: b.rows - rows, size: b.bytes,
+	}
+}
