@@ -70,6 +70,9 @@ func (w *watches) touch(changes []keyspace.Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, ch := range changes {
+		if ch.Key == nil {
+			continue // a flush: EXEC sees for itself that a key has gone, and others are not affected
+		}
 		for c := range w.byKey[dbKey{ch.DB, string(ch.Key)}] {
 			c.dirty.Store(true)
 		}
