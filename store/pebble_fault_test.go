@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -272,23 +273,32 @@ func TestRestoreCrash(t *testing.T) {
 // A read that fails on the disk is an error, never a missing key.
 func TestReadErrorIsNotMissing(t *testing.T) {
 	ctx := context.Background()
-	faults := &failAtStep{relevant: func(op errorfs.Op) bool {
-		return strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpFileReadAt
-	}}
+	var broken atomic.Bool // every read of a table fails
+	faults := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpFileReadAt {
+			return errorfs.ErrInjected
+		}
+		return nil
+	})
 	mem := vfs.NewMem()
 	s := openTest(t, "db", WithFS(mem))
-	for i := range 100 {
-		must(t, s.PutAt(ctx, fmt.Appendf(nil, "k%02d", i), []byte("v"), 10, 0))
+	var rows []*KVPairMutation // of many blocks: opening the store reads the first
+	for i := range 5000 {
+		rows = append(rows, &KVPairMutation{Key: fmt.Appendf(nil, "k%04d", i), Value: []byte("v")})
 	}
+	must(t, s.ApplyMutations(ctx, rows, nil, maxTS, 10))
 	must(t, s.db.Flush())
 	must(t, s.Close())
-	s = openTest(t, "db", WithFS(errorfs.Wrap(mem, errorfs.InjectorFunc(faults.op))))
-	faults.mu.Lock()
-	faults.relevant = func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpFileReadAt }
-	faults.mu.Unlock()
-	faults.arm(1)
-	if v, err := s.GetAt(ctx, []byte("k50"), 20); faults.hit() && (err == nil || errors.Is(err, ErrKeyNotFound)) {
-		t.Errorf("got %q, %v", v, err)
+	s = openTest(t, "db", WithFS(errorfs.Wrap(mem, faults)))
+	broken.Store(true)
+	for i := 1000; i < 5000; i += 100 {
+		if v, err := s.GetAt(ctx, fmt.Appendf(nil, "k%04d", i), 20); err == nil || errors.Is(err, ErrKeyNotFound) {
+			t.Fatalf("key %d on a broken disk: got %q, %v", i, v, err)
+		}
 	}
-	wantValue(t, s, "k50", 20, "v")
+	if pairs, err := s.ScanAt(ctx, nil, nil, 5000, 20); err == nil {
+		t.Errorf("a scan of a broken disk returns %d rows and no error", len(pairs))
+	}
+	broken.Store(false)
+	wantValue(t, s, "k2500", 20, "v")
 }
