@@ -74,7 +74,7 @@ func commandInfo(c *Ctx) error {
 
 // replyInfo writes the ten fields of COMMAND INFO.
 func (cmd *Command) replyInfo(c *Ctx) {
-	first, last, step := cmd.legacyRange()
+	first, last, step := cmd.firstRange()
 	flags := cmd.Flags
 	if len(cmd.Keys) > 0 && first == 0 {
 		flags |= MovableKeys

@@ -116,9 +116,9 @@ func (c *Command) KeyPositions(args [][]byte) []int {
 	return out
 }
 
-// legacyRange is the first key, last key and step of the old form of COMMAND
+// firstRange is the first key, last key and step of the short form of COMMAND
 // INFO, which knows only one range.
-func (c *Command) legacyRange() (first, last, step int) {
+func (c *Command) firstRange() (first, last, step int) {
 	if len(c.Keys) == 0 || c.Keys[0].NumKeys || c.Keys[0].Keyword != "" {
 		return 0, 0, 0
 	}
