@@ -159,32 +159,39 @@ func (c *Ctx) rankRange(i int) (first, last int64, err error) {
 	return first, last, err
 }
 
-func zcount(c *Ctx) error {
-	r, err := c.scoreRange(2, 3)
-	if err != nil {
-		return err
+// overScores is the handler of a command that does one thing to a range of
+// scores, given by the two arguments behind the key.
+func overScores(do func(*Ctx, *keyspace.ZSet, keyspace.ZRange) error) Handler {
+	return func(c *Ctx) error {
+		r, err := c.scoreRange(2, 3)
+		if err != nil {
+			return err
+		}
+		z, err := c.Keys.ZSet(c.Args[1])
+		if err != nil {
+			return err
+		}
+		return do(c, z, keyspace.ByScore(r))
 	}
-	z, err := c.Keys.ZSet(c.Args[1])
-	if err != nil {
-		return err
-	}
-	return c.countRange(z, keyspace.ByScore(r))
 }
 
-func zlexcount(c *Ctx) error {
-	lex, err := c.lexRange(2, 3)
-	if err != nil {
-		return err
+// overLex is overScores for a range of names.
+func overLex(do func(*Ctx, *keyspace.ZSet, keyspace.ZRange) error) Handler {
+	return func(c *Ctx) error {
+		lex, err := c.lexRange(2, 3)
+		if err != nil {
+			return err
+		}
+		z, err := c.Keys.ZSet(c.Args[1])
+		if err != nil {
+			return err
+		}
+		r, err := z.ByLex(lex)
+		if err != nil {
+			return err
+		}
+		return do(c, z, r)
 	}
-	z, err := c.Keys.ZSet(c.Args[1])
-	if err != nil {
-		return err
-	}
-	r, err := z.ByLex(lex)
-	if err != nil {
-		return err
-	}
-	return c.countRange(z, r)
 }
 
 func (c *Ctx) countRange(z *keyspace.ZSet, r keyspace.ZRange) error {
@@ -205,34 +212,6 @@ func zremrangebyrank(c *Ctx) error {
 	n, err := z.RemoveByRank(first, last)
 	c.Out.Int(int64(n))
 	return err
-}
-
-func zremrangebyscore(c *Ctx) error {
-	r, err := c.scoreRange(2, 3)
-	if err != nil {
-		return err
-	}
-	z, err := c.Keys.ZSet(c.Args[1])
-	if err != nil {
-		return err
-	}
-	return c.removeRange(z, keyspace.ByScore(r))
-}
-
-func zremrangebylex(c *Ctx) error {
-	lex, err := c.lexRange(2, 3)
-	if err != nil {
-		return err
-	}
-	z, err := c.Keys.ZSet(c.Args[1])
-	if err != nil {
-		return err
-	}
-	r, err := z.ByLex(lex)
-	if err != nil {
-		return err
-	}
-	return c.removeRange(z, r)
 }
 
 func (c *Ctx) removeRange(z *keyspace.ZSet, r keyspace.ZRange) error {

@@ -29,6 +29,23 @@ func TestMaxClients(t *testing.T) {
 	dial(t, addr).ask("PING", "+PONG\r\n")
 }
 
+// Thousands of connections are open at once, and each is served.
+func TestManyConnections(t *testing.T) {
+	const n = 3000
+	addr := start(t, nil).addr
+	open := make([]*wire, n)
+	for i := range open {
+		open[i] = dial(t, addr)
+		open[i].send("INCR n\r\n")
+	}
+	for i, w := range open {
+		if line, err := w.r.ReadString('\n'); err != nil || line[0] != ':' {
+			t.Fatalf("connection %d: %q, %v", i, line, err)
+		}
+	}
+	open[0].ask("GET n", fmt.Sprintf("$4\r\n%d\r\n", n))
+}
+
 func TestIdleClientIsClosed(t *testing.T) {
 	addr := start(t, nil, "timeout", "1").addr
 	w := dial(t, addr)
