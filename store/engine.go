@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"bytes"
+	"context"
+)
 
 // Engine is an MVCCStore with what a transaction layer needs besides: versions
 // with their timestamps, scans that stream, and many commits in one write.
@@ -34,15 +37,21 @@ type Engine interface {
 
 // Commit is one transaction as Stage takes it.
 type Commit struct {
-	TS        uint64            // commit timestamp of every mutation; above 0
+	TS uint64 // commit timestamp of everything in it; above 0
+	// Deleted are spans of which every key is deleted at TS, before the mutations
+	// are made. That costs the same for few keys and for many. TS must then be
+	// above every timestamp written so far, those of the same call included:
+	// ErrDeletedNotNewest.
+	Deleted   []Span
 	Mutations []*KVPairMutation // of two of one key the later wins
 	// Check, if not nil, is verified against everything committed before,
 	// atomically with the write.
 	Check *Check
 }
 
-// Check is what an optimistic transaction has relied on: nothing it wrote or
-// read has a version newer than StartTS.
+// Check is what an optimistic transaction has relied on: nothing it wrote,
+// deleted or read has a version newer than StartTS. A span that an earlier commit
+// of the same call deletes counts as a change of every key in it.
 type Check struct {
 	StartTS    uint64
 	ReadKeys   [][]byte
@@ -61,6 +70,11 @@ type Staged interface {
 // Span is a range of keys, [Start, End). A nil End is unbounded, a nil or empty Start is
 // the first key, and an empty non-nil End covers nothing.
 type Span struct{ Start, End []byte }
+
+// Contains reports whether key lies in the span.
+func (s Span) Contains(key []byte) bool {
+	return bytes.Compare(key, s.Start) >= 0 && (s.End == nil || bytes.Compare(key, s.End) < 0)
+}
 
 // PrefixSpan covers every key that begins with prefix, and no other.
 func PrefixSpan(prefix []byte) Span { return Span{Start: prefix, End: prefixEnd(prefix)} }

@@ -30,6 +30,10 @@ var (
 	// ErrUnknownOp says that a mutation's Op is neither put nor delete.
 	ErrUnknownOp = errors.New("unknown op")
 
+	// ErrDeletedNotNewest says that a commit deletes spans at a timestamp that is
+	// not above everything written before.
+	ErrDeletedNotNewest = errors.New("deleted spans need a commit timestamp above all earlier ones")
+
 	// ErrValueTooLarge says that a value exceeds 256 MiB.
 	ErrValueTooLarge = errors.New("value too large")
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -62,63 +63,72 @@ func (s *mvccStore) apply(ctx context.Context, commits []Commit, appliedIndex ui
 	if err := s.usableLocked(ctx); err != nil {
 		return err
 	}
-	pending := map[string]uint64{}
-	for _, c := range commits {
-		if err := s.checkLocked(ctx, c, pending); err != nil {
-			return err
+	highest := s.mu.lastCommitTS
+	for i, c := range commits {
+		if len(c.Deleted) > 0 && c.TS <= highest {
+			return fmt.Errorf("commit %d at %d: %w", i, c.TS, ErrDeletedNotNewest)
 		}
-		for _, m := range c.Mutations {
-			pending[string(m.Key)] = max(pending[string(m.Key)], c.TS)
+		highest = max(highest, c.TS)
+	}
+	for i, c := range commits {
+		if err := s.checkLocked(ctx, c, commits[:i]); err != nil {
+			return err
 		}
 	}
 	for _, c := range commits {
+		s.deleteSpansLocked(c.TS, c.Deleted)
 		s.commitLocked(c.TS, c.Mutations)
 	}
 	s.mu.appliedIndex = max(s.mu.appliedIndex, appliedIndex)
 	return nil
 }
 
-// checkLocked verifies what c relies on. pending holds the newest timestamps
-// that earlier commits of the same call are going to write.
-func (s *mvccStore) checkLocked(ctx context.Context, c Commit, pending map[string]uint64) error {
+// checkLocked verifies what c relies on. earlier are the commits of the same call
+// that are going to be written before it.
+func (s *mvccStore) checkLocked(ctx context.Context, c Commit, earlier []Commit) error {
 	if c.Check == nil {
 		return nil
 	}
-	start := c.Check.StartTS
-	changed := func(key []byte) bool {
-		newest, _ := s.rowLocked(key).newest()
-		return max(newest, pending[string(key)]) > start
+	type touched struct {
+		kind string
+		span Span
 	}
+	var all []touched
 	for _, m := range c.Mutations {
-		if changed(m.Key) {
-			return s.conflict(WriteConflictKindWrite, m.Key)
-		}
+		all = append(all, touched{WriteConflictKindWrite, keySpan(m.Key)})
+	}
+	for _, span := range c.Deleted {
+		all = append(all, touched{WriteConflictKindWrite, span})
 	}
 	for _, key := range c.Check.ReadKeys {
-		if changed(key) {
-			return s.conflict(WriteConflictKindRead, key)
-		}
+		all = append(all, touched{WriteConflictKindRead, keySpan(key)})
 	}
 	for _, span := range c.Check.ReadRanges {
-		key, found, err := s.changedInLocked(ctx, span, start, pending)
+		all = append(all, touched{WriteConflictKindRead, span})
+	}
+	start := c.Check.StartTS
+	for _, t := range all {
+		key, found, err := s.changedInLocked(ctx, t.span, start, earlier)
 		if err != nil {
 			return err
 		}
 		if found {
-			return s.conflict(WriteConflictKindRead, key)
+			return s.conflict(t.kind, key)
 		}
 	}
 	// Below the floor, a newer tombstone may have been there and be gone.
-	checked := len(c.Mutations) + len(c.Check.ReadKeys) + len(c.Check.ReadRanges)
-	if checked > 0 && start < s.mu.floor {
+	if len(all) > 0 && start < s.mu.floor {
 		return fmt.Errorf("conflict check from %d: %w", start, ErrReadTSCompacted)
 	}
 	return nil
 }
 
+// keySpan covers key alone.
+func keySpan(key []byte) Span { return Span{Start: key, End: append(cloneBytes(key), 0)} }
+
 // changedInLocked returns the lowest key of span that has a version, tombstones
-// included, above start.
-func (s *mvccStore) changedInLocked(ctx context.Context, span Span, start uint64, pending map[string]uint64) ([]byte, bool, error) {
+// included, above start; be it in the store or in one of earlier.
+func (s *mvccStore) changedInLocked(ctx context.Context, span Span, start uint64, earlier []Commit) ([]byte, bool, error) {
 	var lowest []byte
 	err := s.eachLocked(ctx, span, Ascending, func(r *memoryRow) bool {
 		if newest, _ := r.newest(); newest > start {
@@ -130,11 +140,24 @@ func (s *mvccStore) changedInLocked(ctx context.Context, span Span, start uint64
 	if err != nil {
 		return nil, false, err
 	}
-	for key, ts := range pending {
-		above := key >= string(span.Start)
-		below := span.End == nil || key < string(span.End)
-		if above && below && ts > start && (lowest == nil || key < string(lowest)) {
-			lowest = []byte(key)
+	changed := func(key []byte) {
+		if span.Contains(key) && (lowest == nil || bytes.Compare(key, lowest) < 0) {
+			lowest = cloneBytes(key)
+		}
+	}
+	for _, c := range earlier {
+		if c.TS <= start {
+			continue
+		}
+		for _, m := range c.Mutations {
+			changed(m.Key)
+		}
+		for _, deleted := range c.Deleted {
+			if deleted.Contains(span.Start) {
+				changed(span.Start)
+			} else if deleted.Contains(deleted.Start) {
+				changed(deleted.Start)
+			}
 		}
 	}
 	return lowest, lowest != nil, nil

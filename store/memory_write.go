@@ -101,6 +101,17 @@ func (s *mvccStore) DeletePrefixAtRaftAt(ctx context.Context, prefix []byte, exc
 	return nil
 }
 
+// deleteSpansLocked deletes whatever is in the spans and not deleted yet.
+func (s *mvccStore) deleteSpansLocked(commitTS uint64, spans []Span) {
+	for _, span := range spans {
+		for _, r := range s.rowsLocked(span) {
+			if v, _ := r.at(commitTS); !v.Tombstone {
+				s.putLocked([]byte(r.key), VersionedValue{TS: commitTS, Tombstone: true})
+			}
+		}
+	}
+}
+
 // validateMutations checks everything that can be wrong with a mutation by itself.
 func validateMutations(mutations []*KVPairMutation) error {
 	for i, m := range mutations {

@@ -148,6 +148,10 @@ func (h *history) stage(*rapid.T) {
 	var commits []store.Commit
 	for range rapid.IntRange(0, 3).Draw(h.T, "commits") {
 		c := store.Commit{TS: h.ts("ts"), Mutations: h.mutations()}
+		if rapid.IntRange(0, 2).Draw(h.T, "deletes spans") == 0 {
+			c.TS = min(max(c.TS, h.m.last+1), tsMost) // mostly one that is not refused
+			c.Deleted = []store.Span{h.span()}
+		}
 		if rapid.Bool().Draw(h.T, "checked") {
 			c.Check = &store.Check{StartTS: h.startTS(), ReadKeys: h.readKeys()}
 			if rapid.Bool().Draw(h.T, "reads a range") {

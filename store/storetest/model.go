@@ -118,9 +118,12 @@ func (m *model) deletePrefix(prefix, exclude string, ts uint64) {
 
 // commit applies all commits to a copy and keeps the copy only if none fails.
 func (m *model) commit(commits []store.Commit, index uint64) error {
+	if m.stale(commits) {
+		return store.ErrDeletedNotNewest
+	}
 	next := m.clone()
-	for _, c := range commits {
-		if err := next.commitOne(c); err != nil {
+	for i, c := range commits {
+		if err := next.commitOne(c, commits[:i]); err != nil {
 			return err
 		}
 	}
@@ -129,10 +132,29 @@ func (m *model) commit(commits []store.Commit, index uint64) error {
 	return nil
 }
 
-func (m *model) commitOne(c store.Commit) error {
+// stale reports whether one of commits deletes spans at a timestamp that has passed.
+func (m *model) stale(commits []store.Commit) bool {
+	last := m.last
+	for _, c := range commits {
+		if len(c.Deleted) > 0 && c.TS <= last {
+			return true
+		}
+		last = max(last, c.TS)
+	}
+	return false
+}
+
+func (m *model) commitOne(c store.Commit, earlier []store.Commit) error {
 	if c.Check != nil {
-		if err := m.check(c); err != nil {
+		if err := m.check(c, earlier); err != nil {
 			return err
+		}
+	}
+	for _, span := range c.Deleted {
+		for _, key := range m.keys(span) {
+			if v, _ := m.at(key, c.TS); !v.Tombstone {
+				m.put(key, store.VersionedValue{TS: c.TS, Tombstone: true})
+			}
 		}
 	}
 	for _, mutation := range c.Mutations {
@@ -148,31 +170,58 @@ func (m *model) commitOne(c store.Commit) error {
 
 // check looks for conflicts in the order of the contract. The counters are
 // shared by all clones, because a call that fails counts.
-func (m *model) check(c store.Commit) error {
-	type read struct{ kind, key string }
-	var reads []read
+func (m *model) check(c store.Commit, earlier []store.Commit) error {
+	type touch struct {
+		kind string
+		span store.Span
+	}
+	var touched []touch
+	one := func(key []byte) store.Span { return store.Span{Start: key, End: []byte(string(key) + "\x00")} }
 	for _, mutation := range c.Mutations {
-		reads = append(reads, read{store.WriteConflictKindWrite, string(mutation.Key)})
+		touched = append(touched, touch{store.WriteConflictKindWrite, one(mutation.Key)})
+	}
+	for _, span := range c.Deleted {
+		touched = append(touched, touch{store.WriteConflictKindWrite, span})
 	}
 	for _, key := range c.Check.ReadKeys {
-		reads = append(reads, read{store.WriteConflictKindRead, string(key)})
+		touched = append(touched, touch{store.WriteConflictKindRead, one(key)})
 	}
 	for _, span := range c.Check.ReadRanges {
-		for _, key := range m.keys(span) {
-			reads = append(reads, read{store.WriteConflictKindRead, key})
+		touched = append(touched, touch{store.WriteConflictKindRead, span})
+	}
+	for _, t := range touched {
+		if key, changed := m.changed(t.span, c.Check.StartTS, earlier); changed {
+			m.conflicts[t.kind+"|other"]++
+			return store.NewWriteConflictError([]byte(key))
 		}
 	}
-	for _, r := range reads {
-		if m.newest(r.key) > c.Check.StartTS {
-			m.conflicts[r.kind+"|other"]++
-			return store.NewWriteConflictError([]byte(r.key))
-		}
-	}
-	needs := len(c.Mutations) + len(c.Check.ReadKeys) + len(c.Check.ReadRanges)
-	if needs > 0 && c.Check.StartTS < m.floor {
+	if len(touched) > 0 && c.Check.StartTS < m.floor {
 		return store.ErrReadTSCompacted
 	}
 	return nil
+}
+
+// changed returns the lowest key of span with a version above start. A span that one
+// of earlier has deleted is a change of all its keys.
+func (m *model) changed(span store.Span, start uint64, earlier []store.Commit) (string, bool) {
+	var changed []string
+	for _, key := range m.keys(span) {
+		if m.newest(key) > start {
+			changed = append(changed, key)
+		}
+	}
+	for _, c := range earlier {
+		for _, deleted := range c.Deleted {
+			both := max(string(span.Start), string(deleted.Start))
+			if c.TS > start && span.Contains([]byte(both)) && deleted.Contains([]byte(both)) {
+				changed = append(changed, both)
+			}
+		}
+	}
+	if len(changed) == 0 {
+		return "", false
+	}
+	return slices.Min(changed), true
 }
 
 // compact keeps of each key what is above minTS and the newest of the rest,

@@ -37,7 +37,7 @@ import (
 //	scan|rscan [start] [end] [limit=100] ts
 //	walk|rwalk [start] [end] [prefix] [stop] ts
 //	apply start ts [read=(k, …)] [raft] [index] MUTATION…
-//	stage commit=TS MUTATION… [start] [read=(k, …)] [range=(start, end)] commit=…
+//	stage commit=TS MUTATION… [deleted=(start, end)] [start] [read=(k, …)] [range=(start, end)] commit=…
 //	delprefix [prefix] [exclude] ts [raft] [index]
 //	compact ts · setfloor ts · floor · last · index · conflicts
 //	snapshot name · restore name
@@ -261,6 +261,10 @@ func (s *script) stage() {
 			c.Mutations = append(c.Mutations, m)
 			continue
 		}
+		if arg.Key == "deleted" {
+			c.Deleted = append(c.Deleted, s.span(arg.Vals))
+			continue
+		}
 		if c.Check == nil {
 			c.Check = &store.Check{}
 		}
@@ -270,11 +274,7 @@ func (s *script) stage() {
 		case "read":
 			c.Check.ReadKeys = append(c.Check.ReadKeys, s.unquoteAll(arg.Vals)...)
 		case "range":
-			span := store.Span{Start: s.unquote(arg.Vals[0])}
-			if len(arg.Vals) == 2 {
-				span.End = s.unquote(arg.Vals[1])
-			}
-			c.Check.ReadRanges = append(c.Check.ReadRanges, span)
+			c.Check.ReadRanges = append(c.Check.ReadRanges, s.span(arg.Vals))
 		}
 	}
 	staged, err := s.e.Stage(ctx, commits)
@@ -347,7 +347,7 @@ func (s *script) errorText(err error) string {
 // only that there is one.
 var sentinels = []error{
 	store.ErrKeyNotFound, store.ErrReadTSCompacted, store.ErrUnknownOp, store.ErrValueTooLarge,
-	store.ErrSnapshotKeyTooLarge, store.ErrInvalidChecksum, store.ErrClosed, context.Canceled,
+	store.ErrSnapshotKeyTooLarge, store.ErrInvalidChecksum, store.ErrDeletedNotNewest, store.ErrClosed, context.Canceled,
 }
 
 func (s *script) answer(yes bool, err error) {

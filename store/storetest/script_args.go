@@ -16,6 +16,7 @@ var scriptArgs = map[string]bool{
 	"k": true, "v": true, "ts": true, "exp": true, "start": true, "end": true, "limit": true, "prefix": true,
 	"exclude": true, "stop": true, "read": true, "range": true, "raft": true, "index": true, "name": true,
 	"commit": true, "put": true, "del": true, "op": true, "nil": true,
+	"deleted": true,
 }
 
 func (s *script) checkArgs(d *datadriven.TestData) {
@@ -114,6 +115,15 @@ func (s *script) unquote(text string) []byte {
 		raw = strings.Repeat(raw, n)
 	}
 	return append([]byte{}, raw...)
+}
+
+// span reads (start, end); without the end it is unbounded.
+func (s *script) span(texts []string) store.Span {
+	span := store.Span{Start: s.unquote(texts[0])}
+	if len(texts) == 2 {
+		span.End = s.unquote(texts[1])
+	}
+	return span
 }
 
 func (s *script) unquoteAll(texts []string) [][]byte {
