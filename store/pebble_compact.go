@@ -247,7 +247,7 @@ func (s *pebbleStore) collectGarbage(b *pebble.Batch, p compactionPass) (next co
 		return p, nil, err
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
-	g := garbage{iter: iter, batch: b, floor: p.floor}
+	g := garbage{iter: iter, row: s.newRowDecoder(), batch: b, floor: p.floor}
 	for ok := iter.First(); ok; {
 		if g.full() {
 			userKey, _, err := parseVersionKey(iter.Key())
@@ -269,6 +269,7 @@ func (s *pebbleStore) collectGarbage(b *pebble.Batch, p compactionPass) (next co
 // garbage collects the rows of one batch of a compaction.
 type garbage struct {
 	iter  *pebble.Iterator
+	row   rowDecoder
 	batch *pebble.Batch
 	floor uint64
 
@@ -309,7 +310,10 @@ func (g *garbage) key() (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	v, err := parseValue(row)
+	v, err := g.row.header(row)
+	if dead := !newer && !shown(v, g.floor); err == nil && dead {
+		v, err = g.row.version(g.kept, row) // it goes by what it says, so that has to be true
+	}
 	if err != nil {
 		return false, err
 	}

@@ -10,6 +10,7 @@ import (
 // pointReader looks up single keys in one consistent view of the engine.
 type pointReader struct {
 	iter *pebble.Iterator
+	row  rowDecoder
 	key  []byte // buffer
 }
 
@@ -29,7 +30,7 @@ func (s *pebbleStore) openPoint() (*pointReader, error) {
 		return nil, err
 	}
 	r := pointReaders.Get().(*pointReader)
-	r.iter = iter
+	r.iter, r.row = iter, s.newRowDecoder()
 	return r, nil
 }
 
@@ -64,7 +65,7 @@ func (r *pointReader) at(userKey []byte, ts uint64) (v VersionedValue, ok bool, 
 	if err != nil {
 		return VersionedValue{}, false, err
 	}
-	if v, err = parseValue(row); err != nil {
+	if v, err = r.row.version(r.iter.Key(), row); err != nil {
 		return VersionedValue{}, false, err
 	}
 	v.TS = commitTS

@@ -94,6 +94,7 @@ type restoreTables struct {
 	header snapshotHeader
 	paths  []string // every table begun
 
+	rows     rowEncoder
 	w        *sstable.Writer // of the last of paths; nil between tables
 	size     int             // of the rows in w
 	lastKey  []byte
@@ -104,8 +105,13 @@ type restoreTables struct {
 }
 
 // gather reads the whole stream and finishes the tables, durably.
-func (t *restoreTables) gather(buf io.Reader) error {
-	err := readSnapshot(buf, func(h snapshotHeader) error { t.header = h; return nil }, t.add)
+func (t *restoreTables) gather(buf io.Reader) (err error) {
+	// A replica takes over a snapshot in the place of log entries, so its rows are
+	// written as those are.
+	if t.rows, err = t.s.newRowEncoder(raftPath); err != nil {
+		return err
+	}
+	err = readSnapshot(buf, func(h snapshotHeader) error { t.header = h; return nil }, t.add)
 	if err != nil {
 		return err
 	}
@@ -133,7 +139,10 @@ func (t *restoreTables) add(key []byte, v VersionedValue) error {
 	t.versions++
 	t.header.LastCommitTS = max(t.header.LastCommitTS, v.TS)
 	t.key = appendVersionKey(t.key[:0], key, v.TS)
-	t.row = append(appendValueHeader(t.row[:0], v), v.Value...)
+	var err error
+	if t.row, err = t.rows.append(t.row[:0], t.key, v); err != nil {
+		return err
+	}
 	return t.set(t.key, t.row)
 }
 

@@ -18,6 +18,7 @@ type scanner struct {
 	s    *pebbleStore
 	ctx  context.Context
 	iter *pebble.Iterator
+	row  rowDecoder
 	ts   uint64
 	// anyTS lets a walk read below the retention floor.
 	anyTS bool
@@ -102,7 +103,7 @@ func (w *scanner) walk(span Span, order Order) error {
 	if err != nil {
 		return err
 	}
-	w.iter = iter
+	w.iter, w.row = iter, w.s.newRowDecoder()
 	if !w.anyTS {
 		err = w.s.checkReadable(w.ts)
 	}
@@ -149,7 +150,7 @@ func (w *scanner) ascend(span Span) error {
 		if err != nil {
 			return err
 		}
-		v, err := parseValue(row)
+		v, err := w.row.version(w.iter.Key(), row)
 		if err != nil {
 			return err
 		}
@@ -239,7 +240,8 @@ func (w *scanner) descend() error {
 		if ok, commitTS, err = w.newest(commitTS); err != nil {
 			return err
 		}
-		v, err := parseValue(w.value)
+		w.seek = appendKeySuffix(append(w.seek[:0], w.bound...), commitTS)
+		v, err := w.row.version(w.seek, w.value)
 		if err != nil {
 			return err
 		}

@@ -84,12 +84,12 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	out := &countingWriter{w: w}
 	sw := newSnapshotWriter(out, header)
-	rows := 0
+	row, rows := i.s.newRowDecoder(), 0
 	for ok := iter.SeekGE(appendKeyBound(nil, nil)); ok; ok = iter.Next() {
 		if rows++; rows%ctxCheckEvery == 0 && i.s.gate.closing() {
 			return out.n, ErrClosed
 		}
-		key, v, err := currentVersion(iter)
+		key, v, err := currentVersion(iter, &row)
 		if err != nil {
 			return out.n, err
 		}
@@ -128,8 +128,9 @@ func (i *pebbleSnapshot) Close() error {
 	return err
 }
 
-// currentVersion decodes the row that iter is at. Both results alias it.
-func currentVersion(iter *pebble.Iterator) ([]byte, VersionedValue, error) {
+// currentVersion decodes the row that iter is at. Both results are valid until it
+// moves or d decodes another row.
+func currentVersion(iter *pebble.Iterator, d *rowDecoder) ([]byte, VersionedValue, error) {
 	key, ts, err := parseVersionKey(iter.Key())
 	if err != nil {
 		return nil, VersionedValue{}, err
@@ -138,7 +139,7 @@ func currentVersion(iter *pebble.Iterator) ([]byte, VersionedValue, error) {
 	if err != nil {
 		return nil, VersionedValue{}, err
 	}
-	v, err := parseValue(row)
+	v, err := d.version(iter.Key(), row)
 	v.TS = ts
 	return key, v, err
 }

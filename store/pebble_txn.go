@@ -58,12 +58,18 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 		return nil, err
 	}
 	defer s.gate.leave()
+	rows, err := s.newRowEncoder(path)
+	if err != nil {
+		return nil, err
+	}
 	w := write{batch: s.db.NewBatchWithSize(size), path: path, appliedIndex: appliedIndex, commits: commits}
 	checked := false
 	for i := range commits {
 		c := &commits[i]
 		for _, m := range c.Mutations {
-			putMutation(w.batch, m, c.TS)
+			if err := rows.put(w.batch, m, c.TS); err != nil {
+				return nil, firstError(err, w.batch.Close())
+			}
 		}
 		w.highTS = max(w.highTS, c.TS)
 		if i == 0 || c.TS < w.lowTS {

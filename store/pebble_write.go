@@ -35,8 +35,14 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 		return err
 	}
 	defer s.gate.leave()
+	rows, err := s.newRowEncoder(directPath)
+	if err != nil {
+		return err
+	}
 	b := s.db.NewBatch()
-	putMutation(b, &m, commitTS)
+	if err := rows.put(b, &m, commitTS); err != nil {
+		return firstError(err, b.Close())
+	}
 	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, commits: []Commit{{TS: commitTS, Mutations: []*KVPairMutation{&m}}}})
 }
 
@@ -69,22 +75,13 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		if !ok || !shown(v, commitTS) {
 			return ErrKeyNotFound
 		}
+		rows, err := s.newRowEncoder(directPath)
+		if err != nil {
+			return err
+		}
 		m.Value = bytes.Clone(v.Value)
-		putMutation(b, &m, commitTS)
-		return nil
+		return rows.put(b, &m, commitTS)
 	}})
-}
-
-// putMutation adds the row of m, whose size has been checked, to b.
-func putMutation(b *pebble.Batch, m *KVPairMutation, commitTS uint64) {
-	v := VersionedValue{Tombstone: true}
-	if m.Op == OpTypePut {
-		v = VersionedValue{Value: m.Value, ExpireAt: m.ExpireAt}
-	}
-	op := b.SetDeferred(len(m.Key)+keyOverheadSize, valueHeaderSize(v)+len(v.Value))
-	_ = appendVersionKey(op.Key[:0], m.Key, commitTS)
-	_ = append(appendValueHeader(op.Value[:0], v), v.Value...)
-	_ = op.Finish()
 }
 
 // checkSize fails if m breaks a limit or is of no known kind.
@@ -137,20 +134,28 @@ func (s *pebbleStore) deletePrefix(ctx context.Context, d prefixDelete, path wri
 	b := s.db.NewBatch()
 	return s.commit(write{
 		batch: b, path: path, highTS: d.commitTS, lowTS: d.commitTS, appliedIndex: appliedIndex,
-		locked: func() error { return s.putTombstones(ctx, b, d) },
+		locked: func() error {
+			rows, err := s.newRowEncoder(path)
+			if err != nil {
+				return err
+			}
+			return s.putTombstones(ctx, b, rows, d)
+		},
 	})
 }
 
 // putTombstones adds a tombstone for every key that d deletes. It costs one
 // row for each, in one batch.
-func (s *pebbleStore) putTombstones(ctx context.Context, b *pebble.Batch, d prefixDelete) error {
-	var tooLarge bool
+func (s *pebbleStore) putTombstones(ctx context.Context, b *pebble.Batch, rows rowEncoder, d prefixDelete) error {
+	var failed error
 	mark := func(key []byte, v VersionedValue) bool {
 		if shown(v, d.commitTS) {
-			putMutation(b, &KVPairMutation{Op: OpTypeDelete, Key: key}, d.commitTS)
-			tooLarge = b.Len() > batchSizeMost
+			failed = rows.put(b, &KVPairMutation{Op: OpTypeDelete, Key: key}, d.commitTS)
+			if failed == nil && b.Len() > batchSizeMost {
+				failed = ErrBatchTooLarge
+			}
 		}
-		return !tooLarge
+		return failed == nil
 	}
 	for _, span := range d.spans() {
 		w := scanner{s: s, ctx: ctx, ts: d.commitTS, fn: mark, anyTS: true}
@@ -158,10 +163,7 @@ func (s *pebbleStore) putTombstones(ctx context.Context, b *pebble.Batch, d pref
 			return err
 		}
 	}
-	if tooLarge {
-		return ErrBatchTooLarge
-	}
-	return nil
+	return failed
 }
 
 // spans returns what has the prefix and not the excluded one: what is below the
