@@ -40,8 +40,8 @@ type Commit struct {
 	TS uint64 // commit timestamp of everything in it; above 0
 	// Deleted are spans of which every key is deleted at TS, before the mutations
 	// are made. That costs the same for few keys and for many. TS must then be
-	// above every timestamp written so far, those of the same call included:
-	// ErrDeletedNotNewest.
+	// above every timestamp written before, and no later commit of the same call may
+	// be below it: ErrDeletedNotNewest.
 	Deleted   []Span
 	Mutations []*KVPairMutation // of two of one key the later wins
 	// Check, if not nil, is verified against everything committed before,
@@ -75,6 +75,9 @@ type Span struct{ Start, End []byte }
 func (s Span) Contains(key []byte) bool {
 	return bytes.Compare(key, s.Start) >= 0 && (s.End == nil || bytes.Compare(key, s.End) < 0)
 }
+
+// empty reports whether no key can lie in the span.
+func (s Span) empty() bool { return s.End != nil && bytes.Compare(s.Start, s.End) >= 0 }
 
 // PrefixSpan covers every key that begins with prefix, and no other.
 func PrefixSpan(prefix []byte) Span { return Span{Start: prefix, End: prefixEnd(prefix)} }

@@ -31,7 +31,8 @@ var (
 	ErrUnknownOp = errors.New("unknown op")
 
 	// ErrDeletedNotNewest says that a commit deletes spans at a timestamp that is
-	// not above everything written before.
+	// not above everything written before, or that one of the same call follows it
+	// with a lower timestamp.
 	ErrDeletedNotNewest = errors.New("deleted spans need a commit timestamp above all earlier ones")
 
 	// ErrValueTooLarge says that a value exceeds 256 MiB.

@@ -29,6 +29,11 @@ func WithEagerGaps() PebbleStoreOption {
 	return func(s *pebbleStore) { s.gaps.rowsLeast = 1 }
 }
 
+// WithEagerRanges deletes by range tombstones whatever is more than one row.
+func WithEagerRanges() PebbleStoreOption {
+	return func(s *pebbleStore) { s.tombstonesMost = 1 }
+}
+
 // restless is a Pebble store whose rows are on the move: after every few writes
 // they go from the memtable into tables, and now and then down the levels.
 type restless struct {

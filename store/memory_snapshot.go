@@ -84,27 +84,40 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 func (s *mvccStore) Restore(buf io.Reader) error {
 	var header snapshotHeader
 	var rows []*memoryRow
-	err := readSnapshot(buf,
-		func(h snapshotHeader) error { header = h; return nil },
-		func(key []byte, v VersionedValue) error {
+	var ranges []rangeTombstone
+	err := readSnapshot(buf, snapshotSink{
+		header: func(h snapshotHeader) error { header = h; return nil },
+		ranged: func(t rangeTombstone) error { ranges = append(ranges, t); return nil },
+		version: func(key []byte, v VersionedValue) error {
 			if len(rows) == 0 || rows[len(rows)-1].key != string(key) {
 				rows = append(rows, &memoryRow{key: string(key)})
 			}
 			r := rows[len(rows)-1]
 			r.versions = append(r.versions, v)
 			return nil
-		})
+		}})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	for _, r := range rows {
 		slices.Reverse(r.versions) // the stream has the newest first
+		for _, t := range ranges {
+			r.bury(t)
+		}
 	}
 	if err := s.replace(header, rows); err != nil {
 		return err
 	}
 	s.log.Info("restored", slog.Int("keys", len(rows)), slog.Uint64("last_commit_ts", header.LastCommitTS))
 	return nil
+}
+
+// bury deletes the row at t, if t covers it and finds it alive.
+func (r *memoryRow) bury(t rangeTombstone) {
+	v, ok := r.at(t.ts)
+	if ok && t.span.Contains([]byte(r.key)) && v.TS < t.ts && (visible(v, t.ts) || t.expired && !v.Tombstone) {
+		r.versions = slices.Insert(r.versions, r.upTo(t.ts), VersionedValue{TS: t.ts, Tombstone: true})
+	}
 }
 
 // replace puts rows, which it keeps, in place of everything.

@@ -57,18 +57,26 @@ func (s *mvccStore) apply(ctx context.Context, commits []Commit, appliedIndex ui
 		if err := validateMutations(c.Mutations); err != nil {
 			return err
 		}
+		for i, span := range c.Deleted {
+			if max(len(span.Start), len(span.End)) > maxKeySize+1 {
+				return fmt.Errorf("deleted span %d: %w", i, ErrSnapshotKeyTooLarge)
+			}
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usableLocked(ctx); err != nil {
 		return err
 	}
-	highest := s.mu.lastCommitTS
+	highest, deleted := s.mu.lastCommitTS, uint64(0)
 	for i, c := range commits {
-		if len(c.Deleted) > 0 && c.TS <= highest {
+		if len(c.Deleted) > 0 && c.TS <= highest || c.TS < deleted {
 			return fmt.Errorf("commit %d at %d: %w", i, c.TS, ErrDeletedNotNewest)
 		}
 		highest = max(highest, c.TS)
+		if len(c.Deleted) > 0 {
+			deleted = c.TS
+		}
 	}
 	for i, c := range commits {
 		if err := s.checkLocked(ctx, c, commits[:i]); err != nil {

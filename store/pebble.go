@@ -28,11 +28,20 @@ type pebbleStore struct {
 	lock      *pebble.Lock
 	db        *pebble.DB
 
+	tombstonesMost int // defaultTombstonesMost unless a test has set it
+
 	gate      *gate
 	conflicts conflictCounts
 	gaps      gaps
 	versions  versionCache
 	cached    int64 // bytes that versions may take
+
+	// ranges are all range tombstones. A reader takes them before it opens its view of
+	// the engine: one that is gone from here has nothing left to hide in any view opened
+	// later. Changed under the apply lock; rangeMoves is odd while the engine and
+	// ranges may disagree.
+	ranges     atomic.Pointer[rangeIndex]
+	rangeMoves atomic.Uint64
 
 	lastCommitTS atomic.Uint64 // of what is durable, or applied on the Raft path
 	floor        atomic.Uint64 // durable before it shows here; no version it needs is gone
@@ -44,11 +53,14 @@ type pebbleStore struct {
 	// are one step. No fsync happens under it.
 	apply struct {
 		sync.Mutex
-		stagedTS     uint64 // highest commit timestamp handed to the engine
-		stagedFloor  uint64 // highest floor handed to the engine
-		stagedIndex  uint64 // highest applied index handed to the engine
-		epoch        uint64 // number of restores; what was staged in an earlier one is replaced
-		writtenBelow uint64 // number of writes with a timestamp at or below the floor
+		stagedTS    uint64 // highest commit timestamp handed to the engine
+		stagedFloor uint64 // highest floor handed to the engine
+		stagedIndex uint64 // highest applied index handed to the engine
+		epoch       uint64 // number of restores; what was staged in an earlier one is replaced
+		// clean: no key has garbage up to it, but where the pass under way has not been; durable
+		clean      uint64
+		lateLow    uint64      // lowest timestamp written at or below the floor since the last pass began
+		collecting *collecting // what a compaction wants to know of writes; nil while there is none
 	}
 
 	// publish guards the move of lastCommitTS and floor against a restore.
@@ -143,11 +155,14 @@ func NewPebbleStore(dir string, opts ...PebbleStoreOption) (MVCCStore, error) {
 		log:       slog.New(slog.DiscardHandler),
 		cacheSize: defaultCacheSize,
 		gate:      newGate(),
+
+		tombstonesMost: defaultTombstonesMost,
 	}
 	s.gaps.init()
 	s.cached = defaultVersionCacheSize
 	s.snapshots.open = map[*pebbleSnapshot]struct{}{}
 	s.compaction.running = make(chan struct{}, 1)
+	s.apply.lateLow = maxTS
 	for _, opt := range opts {
 		opt(s)
 	}

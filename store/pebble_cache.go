@@ -187,6 +187,24 @@ func (c *versionCache) forget(keys [][]byte) {
 	}
 }
 
+// forgetCovered drops what lies under a range tombstone of index at or below ts. Reads that
+// have opened their view before leave none of it behind.
+func (c *versionCache) forgetCovered(index *rangeIndex, ts uint64) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.writes++
+		for e := s.ring.next; e != &s.ring; {
+			next := e.next
+			if mark, ok := index.at([]byte(e.key)).highest(ts, false); ok && mark > e.version.TS {
+				s.drop(e)
+			}
+			e = next
+		}
+		s.mu.Unlock()
+	}
+}
+
 // suspend drops everything and keeps nothing until resume, while keys change
 // that nobody can list.
 func (c *versionCache) suspend() { c.restart(0) }

@@ -7,23 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
-const (
-	// compactDeletesMost is how many rows one batch of a compaction deletes; no
-	// writer waits for more than that.
-	compactDeletesMost = 512
-	// compactRowsMost is how many rows it looks at before it makes its progress durable.
-	compactRowsMost = 16 << 10
-	// compactOneByOneMost is how many versions of one key are deleted one by one.
-	// The rest goes by a range: few keys have so many, and a hot one has millions.
-	compactOneByOneMost = 64
-	// compactTriesMost is how often it looks at the same keys again because of
-	// writes below the floor before it looks at them under the apply lock.
-	compactTriesMost = 3
-)
+// compactTriesMost is how often a compaction looks at the same keys again because of
+// writes among them before it looks at them under the apply lock.
+const compactTriesMost = 3
 
 // compaction is the state of Compact, kept across calls and in a row.
 type compaction struct {
@@ -36,10 +24,14 @@ type compaction struct {
 // higher floor also resumes where an unfinished one had stopped.
 type compactionPass struct {
 	floor   uint64 // the timestamp it compacts to
+	since   uint64 // up to here no key had garbage when it began
+	ranges  uint64 // range tombstones up to here have nothing left to hide when it ends
 	begin   []byte // user key
 	next    []byte // user key
 	wrapped bool   // it has been at the end
-	epoch   uint64 // of the keys it is about; not encoded, for a row is of the first epoch
+
+	epoch uint64 // of the keys it is about; not encoded, for a row is of the first epoch
+	whole bool   // all of it was made by this process; not encoded
 }
 
 // finished reports whether nothing is left to do.
@@ -55,9 +47,11 @@ func (p *compactionPass) span() Span {
 
 // append encodes p as the row of the compaction cursor:
 //
-//	| floor (8) | wrapped (1) | length (4) | begin | next … |
+//	| floor (8) | since (8) | ranges (8) | wrapped (1) | length (4) | begin | next … |
 func (p *compactionPass) append(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, p.floor)
+	for _, ts := range []uint64{p.floor, p.since, p.ranges} {
+		dst = binary.BigEndian.AppendUint64(dst, ts)
+	}
 	wrapped := byte(0)
 	if p.wrapped {
 		wrapped = 1
@@ -67,14 +61,16 @@ func (p *compactionPass) append(dst []byte) []byte {
 }
 
 func parseCompactionPass(row []byte) (*compactionPass, error) {
-	const head = 8 + 1 + 4
-	if len(row) < head || row[8] > 1 || uint64(len(row)-head) < uint64(binary.BigEndian.Uint32(row[9:])) {
+	const head = 3*8 + 1 + 4
+	if len(row) < head || row[24] > 1 || uint64(len(row)-head) < uint64(binary.BigEndian.Uint32(row[25:])) {
 		return nil, fmt.Errorf("%w: compaction cursor %x", errValueDamaged, row)
 	}
-	n := head + int(binary.BigEndian.Uint32(row[9:]))
+	n := head + int(binary.BigEndian.Uint32(row[25:]))
 	return &compactionPass{
 		floor:   binary.BigEndian.Uint64(row),
-		wrapped: row[8] == 1,
+		since:   binary.BigEndian.Uint64(row[8:]),
+		ranges:  binary.BigEndian.Uint64(row[16:]),
+		wrapped: row[24] == 1,
 		begin:   cloneBytes(row[head:n]),
 		next:    cloneBytes(row[n:]),
 	}, nil
@@ -98,7 +94,7 @@ func (s *pebbleStore) raiseFloor(ts uint64) error {
 		return nil
 	}
 	b := s.db.NewBatch()
-	staged, err := s.stage(write{batch: b, locked: func() error {
+	staged, err := s.stage(write{batch: b, locked: func(*write) error {
 		s.apply.stagedFloor = max(s.apply.stagedFloor, ts)
 		return putMeta(b, metaRetentionFloor, s.apply.stagedFloor)
 	}})
@@ -136,38 +132,40 @@ func (s *pebbleStore) Compact(ctx context.Context, minTS uint64) error {
 	if err := s.beginPass(minTS); err != nil || s.compaction.pass == nil {
 		return err
 	}
-	for p := s.compaction.pass; !p.finished(); {
-		err := s.compactStep(ctx, p)
-		if errors.Is(err, errRestored) {
-			s.compaction.pass = nil
-		}
-		if err != nil {
-			return err
-		}
+	err := s.runPass(ctx, s.compaction.pass)
+	if err == nil || errors.Is(err, errRestored) {
+		s.compaction.pass = nil
 	}
-	s.compaction.pass = nil
-	return nil
+	return err
 }
 
 // beginPass raises the floor to minTS and sets the pass that brings it about; or
 // it takes up the pass that is unfinished, or leaves none if there is nothing to do.
 func (s *pebbleStore) beginPass(minTS uint64) error {
-	s.apply.Lock()
-	epoch := s.apply.epoch
-	s.apply.Unlock()
 	p := s.compaction.pass
-	if p != nil && p.epoch != epoch {
+	s.apply.Lock()
+	if p != nil && p.epoch != s.apply.epoch {
 		p = nil // its keys have been replaced
 	}
+	next := &compactionPass{
+		floor: minTS, since: s.apply.clean, ranges: min(minTS, s.apply.stagedTS),
+		begin: []byte{}, epoch: s.apply.epoch, whole: true,
+	}
+	s.apply.Unlock()
 	if minTS > s.floor.Load() {
-		from := []byte{}
 		if p != nil {
-			from = p.next
+			next.begin, next.since = p.next, min(next.since, p.since)
 		}
-		p = &compactionPass{floor: minTS, begin: from, next: from, epoch: epoch}
+		next.next = next.begin
 		if err := s.raiseFloor(minTS); err != nil {
 			return err
 		}
+		// From here on every write at or below the floor is noted.
+		s.apply.Lock()
+		s.apply.lateLow = maxTS
+		next.since = min(next.since, s.apply.clean)
+		s.apply.Unlock()
+		p = next
 	}
 	s.compaction.pass = p
 	return nil
@@ -176,17 +174,46 @@ func (s *pebbleStore) beginPass(minTS uint64) error {
 var (
 	// errRestored ends a compaction whose keys a restore has replaced.
 	errRestored = errors.New("store: compaction ended by a restore")
-	// errWrittenBelow says that what was collected may no longer be garbage.
-	errWrittenBelow = errors.New("store: written below the floor")
+	// errWrittenMeanwhile says that what was collected may no longer be garbage.
+	errWrittenMeanwhile = errors.New("store: written to while garbage was collected")
 )
 
-// compactStep collects garbage from some keys and deletes it, together with the
-// progress that this makes, in one small batch.
+// runPass does what is left of p.
+func (s *pebbleStore) runPass(ctx context.Context, p *compactionPass) error {
+	for more := true; more; {
+		err := s.compactStep(ctx, p, func(w *write, g *garbage) (err error) {
+			more, err = g.collectExpired(w)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for !p.finished() {
+		next := *p
+		err := s.compactStep(ctx, p, func(w *write, g *garbage) error {
+			next = *p
+			if err := g.collect(&next); err != nil {
+				return err
+			}
+			return w.batch.Set(metaCompactionCursor, next.append(nil), nil)
+		})
+		if err != nil {
+			return err
+		}
+		*p = next
+	}
+	return s.finishPass(p)
+}
+
+// compactStep runs collect, which gathers garbage from some keys, and deletes that in one
+// small batch.
 //
 // The keys are looked at without a lock. That stays right unless a version is
-// written at or below the floor meanwhile: it could lie under a tombstone that
-// is about to go. Then the keys are looked at again, in the end under the lock.
-func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass) error {
+// written at or below the floor meanwhile, which could lie under a tombstone that
+// is about to go; or anything at all into a range that is about to go. Then the keys are
+// looked at again, in the end under the lock.
+func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collect func(*write, *garbage) error) error {
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -194,169 +221,85 @@ func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass) error 
 		if s.gate.closing() {
 			return ErrClosed
 		}
-		next, err := s.tryCompactStep(*p, try > compactTriesMost)
-		if errors.Is(err, errWrittenBelow) {
-			continue
+		err := s.tryCompactStep(p, try > compactTriesMost, collect)
+		if !errors.Is(err, errWrittenMeanwhile) {
+			return err
 		}
-		if err == nil {
-			*p = next
-		}
-		return err
 	}
 }
 
-func (s *pebbleStore) tryCompactStep(p compactionPass, underLock bool) (next compactionPass, err error) {
-	b := s.db.NewBatch()
-	var seen uint64
-	var gone [][]byte // keys that lose their newest version
-	defer func() { s.versions.forget(gone) }()
+func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect func(*write, *garbage) error) error {
+	rows, err := s.newRowEncoder(idlePath)
+	if err != nil {
+		return err
+	}
+	w := write{batch: s.db.NewBatch(), path: idlePath, rows: rows}
+	g := garbage{s: s, w: &w, floor: p.floor, since: p.since}
+	defer func() { s.versions.forget(g.gone) }()
+	var seen *collecting
 	if !underLock {
-		s.apply.Lock()
-		seen = s.apply.writtenBelow
-		s.apply.Unlock()
-		if next, gone, err = s.collectGarbage(b, p); err != nil {
-			return p, firstError(err, b.Close())
+		seen = s.beginCollecting()
+		defer s.endCollecting(seen)
+		if err := collect(&w, &g); err != nil {
+			return firstError(err, w.batch.Close())
 		}
 	}
-	err = s.commit(write{batch: b, path: idlePath, locked: func() error {
+	w.locked = func(w *write) error {
 		switch {
 		case s.apply.epoch != p.epoch:
 			return errRestored
-		case !underLock && s.apply.writtenBelow != seen:
-			return errWrittenBelow
 		case underLock:
-			var err error
-			if next, gone, err = s.collectGarbage(b, p); err != nil {
+			g.w = w
+			return collect(w, &g)
+		case seen.spoils(g.ranges):
+			return errWrittenMeanwhile
+		}
+		return nil
+	}
+	return s.commit(w)
+}
+
+// finishPass lets go of the range tombstones that hide nothing any more, and notes that
+// there is no garbage left.
+func (s *pebbleStore) finishPass(p *compactionPass) error {
+	old := s.ranges.Load()
+	drop := old != nil && old.low <= p.ranges
+	if drop {
+		// No row is left under them. What the cache has of such rows must go before they do.
+		s.versions.forgetCovered(old, p.ranges)
+	}
+	return s.commit(write{batch: s.db.NewBatch(), path: idlePath, locked: func(w *write) error {
+		if s.apply.epoch != p.epoch {
+			return errRestored
+		}
+		if drop {
+			w.rangesGone = true
+			if err := s.dropRanges(w, p.ranges); err != nil {
 				return err
 			}
 		}
-		if next.finished() {
-			return b.Delete(metaCompactionCursor, nil)
+		if p.whole {
+			clean := p.floor
+			if s.apply.lateLow <= clean {
+				clean = max(s.apply.lateLow, 1) - 1
+			}
+			if clean > s.apply.clean {
+				s.apply.clean = clean
+				if err := putMeta(w.batch, metaClean, clean); err != nil {
+					return err
+				}
+			}
 		}
-		return b.Set(metaCompactionCursor, next.append(nil), nil)
+		return w.batch.Delete(metaCompactionCursor, nil)
 	}})
-	return next, err
 }
 
-// collectGarbage adds to b a deletion for each row that nobody can read any
-// more, from p on, and returns the pass as it is once b is applied.
-// gone are the keys of which nothing is left.
-func (s *pebbleStore) collectGarbage(b *pebble.Batch, p compactionPass) (next compactionPass, gone [][]byte, err error) {
-	iter, err := s.openSpan(p.span())
-	if err != nil {
-		return p, nil, err
-	}
-	defer func() { err = firstError(err, iter.Close()) }()
-	g := garbage{iter: iter, row: s.newRowDecoder(), batch: b, floor: p.floor}
-	for ok := iter.First(); ok; {
-		if g.full() {
-			userKey, _, err := parseVersionKey(iter.Key())
-			p.next = cloneBytes(userKey)
-			return p, g.gone, err
+// dropRanges deletes the rows of the range tombstones up to ts.
+func (s *pebbleStore) dropRanges(w *write, ts uint64) error {
+	return s.eachRange(s.db, func(t rangeTombstone) error {
+		if t.ts > ts {
+			return nil
 		}
-		if ok, err = g.key(); err != nil {
-			return p, nil, err
-		}
-	}
-	if p.wrapped {
-		p.next = p.begin
-	} else {
-		p.wrapped, p.next = true, []byte{}
-	}
-	return p, g.gone, iter.Error()
-}
-
-// garbage collects the rows of one batch of a compaction.
-type garbage struct {
-	iter  *pebble.Iterator
-	row   rowDecoder
-	batch *pebble.Batch
-	floor uint64
-
-	rows    int // looked at
-	deletes int
-	bound   []byte // of the key at hand; a buffer
-	kept    []byte // the row that reads at the floor see; a buffer
-	gone    [][]byte
-}
-
-func (g *garbage) full() bool {
-	return g.deletes >= compactDeletesMost || g.rows >= compactRowsMost
-}
-
-// key handles the key whose newest version iter is at, and moves to the next
-// one, or stays within the key when the batch becomes full. It keeps every version above the
-// floor and the newest other one, unless that one shows nothing and is alone:
-// then it goes last, so that nothing below it comes back.
-func (g *garbage) key() (ok bool, err error) {
-	g.bound = append(g.bound[:0], boundOf(g.iter.Key())...)
-	_, ts, err := parseVersionKey(g.iter.Key())
-	if err != nil {
-		return false, err
-	}
-	g.rows++
-	newer := ts > g.floor
-	if newer {
-		g.kept = appendKeySuffix(append(g.kept[:0], g.bound...), g.floor)
-		if !g.iter.SeekGE(g.kept) {
-			return false, g.iter.Error()
-		}
-		if !bytes.Equal(boundOf(g.iter.Key()), g.bound) {
-			return true, nil
-		}
-	}
-	g.kept = append(g.kept[:0], g.iter.Key()...)
-	row, err := g.iter.ValueAndErr()
-	if err != nil {
-		return false, err
-	}
-	v, err := g.row.header(row)
-	if dead := !newer && !shown(v, g.floor); err == nil && dead {
-		v, err = g.row.version(g.kept, row) // it goes by what it says, so that has to be true
-	}
-	if err != nil {
-		return false, err
-	}
-	dropped := 0
-	for ok = g.iter.Next(); ok && bytes.Equal(boundOf(g.iter.Key()), g.bound); ok = g.iter.Next() {
-		if dropped == compactOneByOneMost {
-			ok, err = g.dropRest()
-			break
-		}
-		if g.full() {
-			return true, nil
-		}
-		g.rows++
-		dropped++
-		if err := g.drop(g.iter.Key()); err != nil {
-			return false, err
-		}
-	}
-	if err != nil {
-		return false, err
-	}
-	if !newer && !shown(v, g.floor) {
-		g.gone = append(g.gone, cloneBytes(g.bound[keyHeadSize:len(g.bound)-1]))
-		if err := g.drop(g.kept); err != nil {
-			return false, err
-		}
-	}
-	return ok, g.iter.Error()
-}
-
-// dropRest deletes the row at hand and all older ones of its key by one range,
-// however many there are, and moves to the next key.
-func (g *garbage) dropRest() (ok bool, err error) {
-	g.deletes++
-	userKey := g.bound[keyHeadSize : len(g.bound)-1]
-	next := appendKeyBound(nil, append(append(make([]byte, 0, len(userKey)+1), userKey...), 0))
-	if err := g.batch.DeleteRange(g.iter.Key(), next, nil); err != nil {
-		return false, err
-	}
-	return g.iter.SeekGE(next), g.iter.Error()
-}
-
-func (g *garbage) drop(key []byte) error {
-	g.deletes++
-	return g.batch.Delete(key, nil)
+		return w.batch.Delete(appendRangeKey(nil, t), nil)
+	})
 }

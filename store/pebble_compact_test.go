@@ -279,7 +279,7 @@ func TestCompactionPassRow(t *testing.T) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 		for n := range min(len(row), 20) {
-			if got, err := parseCompactionPass(row[:n]); err == nil && n < 13+len(p.begin) {
+			if got, err := parseCompactionPass(row[:n]); err == nil && n < 29+len(p.begin) {
 				t.Errorf("cut at %d: got %+v", n, got)
 			}
 		}

@@ -29,7 +29,7 @@ func openPebble(t *testing.T) store.Engine { return openPebbleWith(t) }
 func openPebbleTiny(t *testing.T) store.Engine { return openPebbleWith(t, store.WithTinyTables()) }
 
 func openPebbleRestless(t *testing.T) store.Engine {
-	return store.NewRestless(t, openPebbleWith(t, store.WithTinyTables()))
+	return store.NewRestless(t, openPebbleWith(t, store.WithTinyTables(), store.WithEagerRanges()))
 }
 
 func openPebbleEager(t *testing.T) store.Engine { return openPebbleWith(t, store.WithEagerGaps()) }
@@ -62,6 +62,17 @@ func TestPebbleEagerGaps(t *testing.T) { storetest.Run(t, openPebbleEager) }
 func TestPebbleEagerGapsModel(t *testing.T) {
 	limitChecks(t)
 	storetest.RunModel(t, openPebbleEager)
+}
+
+func openPebbleRanges(t *testing.T) store.Engine {
+	return openPebbleWith(t, store.WithEagerRanges(), store.WithEagerGaps())
+}
+
+func TestPebbleEagerRanges(t *testing.T) { storetest.Run(t, openPebbleRanges) }
+
+func TestPebbleEagerRangesModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebbleRanges)
 }
 
 func TestPebbleRestlessModel(t *testing.T) {

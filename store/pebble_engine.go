@@ -63,6 +63,7 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}
 	o.Levels[len(o.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.BalancedCompression }
+	o.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{newTimesCollector}
 	// A restore takes effect in one edit of the manifest, not by way of the log.
 	o.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	o.EventListener = &pebble.EventListener{

@@ -23,7 +23,7 @@ func rowsPassed(t rapid.TB, s *pebbleStore, span Span, order Order, ts uint64, l
 	if err := w.walk(span, order); err != nil {
 		t.Fatal(err)
 	}
-	return w.rows, keys
+	return w.passed, keys
 }
 
 // TestQueueCost takes from one end of a queue and adds at the other: finding the

@@ -85,7 +85,8 @@ func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, o)
 }
 
-// readMeta reads the engine's own rows. It costs the same for a store of any size.
+// readMeta reads the engine's own rows. What it costs depends on the range tombstones that
+// retention has not passed yet, and on no other data.
 func (s *pebbleStore) readMeta() error {
 	for _, m := range []struct {
 		key    []byte
@@ -94,6 +95,7 @@ func (s *pebbleStore) readMeta() error {
 		{metaLastCommitTS, func(v uint64) { s.apply.stagedTS = v; s.lastCommitTS.Store(v) }},
 		{metaRetentionFloor, func(v uint64) { s.apply.stagedFloor = v; s.floor.Store(v) }},
 		{metaAppliedIndex, func(v uint64) { s.apply.stagedIndex = v; s.appliedIndex.Store(v) }},
+		{metaClean, func(v uint64) { s.apply.clean = v }},
 	} {
 		row, ok, err := s.metaRow(m.key)
 		if err != nil {
@@ -106,6 +108,9 @@ func (s *pebbleStore) readMeta() error {
 			return fmt.Errorf("%w: row %q of %d bytes", errValueDamaged, m.key, len(row))
 		}
 		m.loaded(binary.BigEndian.Uint64(row))
+	}
+	if err := s.loadRanges(); err != nil {
+		return err
 	}
 	row, ok, err := s.metaRow(metaCompactionCursor)
 	if err != nil || !ok {

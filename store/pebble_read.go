@@ -9,9 +9,10 @@ import (
 
 // pointReader looks up single keys in one consistent view of the engine.
 type pointReader struct {
-	iter *pebble.Iterator
-	row  rowDecoder
-	key  []byte // buffer
+	iter   *pebble.Iterator
+	ranges *rangeIndex
+	rows   rowDecoder
+	key    []byte // buffer
 }
 
 // pointReaders keeps the buffers of readers, so that a read allocates nothing
@@ -25,12 +26,13 @@ var pointOptions = pebble.IterOptions{UseL6Filters: true}
 
 // openPoint returns a reader of the engine as it is now. The caller closes it.
 func (s *pebbleStore) openPoint() (*pointReader, error) {
+	ranges := s.ranges.Load() // before the view
 	iter, err := s.db.NewIter(&pointOptions)
 	if err != nil {
 		return nil, err
 	}
 	r := pointReaders.Get().(*pointReader)
-	r.iter, r.row = iter, s.newRowDecoder()
+	r.iter, r.ranges, r.rows = iter, ranges, s.newRowDecoder()
 	return r, nil
 }
 
@@ -38,7 +40,7 @@ func (s *pebbleStore) openPoint() (*pointReader, error) {
 // been returned by at.
 func (r *pointReader) close() {
 	_ = r.iter.Close()
-	r.iter = nil
+	r.iter, r.ranges = nil, nil
 	if cap(r.key) <= 4<<10 {
 		pointReaders.Put(r)
 	}
@@ -54,22 +56,37 @@ func (r *pointReader) seek(userKey []byte, ts uint64) (commitTS uint64, ok bool,
 	return commitTS, err == nil, err
 }
 
-// at returns the newest version of userKey at or below ts, whatever its state.
-// Its value is valid until the reader moves or is closed.
-func (r *pointReader) at(userKey []byte, ts uint64) (v VersionedValue, ok bool, err error) {
+// row returns the newest version of userKey at or below ts that has a row of its own,
+// whatever its state. Its value is valid until the reader moves or is closed.
+func (r *pointReader) row(userKey []byte, ts uint64) (v VersionedValue, ok bool, err error) {
 	commitTS, ok, err := r.seek(userKey, ts)
 	if err != nil || !ok {
 		return VersionedValue{}, false, err
 	}
-	row, err := r.iter.ValueAndErr()
-	if err != nil {
-		return VersionedValue{}, false, err
-	}
-	if v, err = r.row.version(r.iter.Key(), row); err != nil {
+	if v, err = r.decode(); err != nil {
 		return VersionedValue{}, false, err
 	}
 	v.TS = commitTS
 	return v, true, nil
+}
+
+// decode decodes the row that seek has found.
+func (r *pointReader) decode() (VersionedValue, error) {
+	row, err := r.iter.ValueAndErr()
+	if err != nil {
+		return VersionedValue{}, err
+	}
+	return r.rows.version(r.iter.Key(), row)
+}
+
+// at returns the newest version of userKey at or below ts, whatever its state. It is
+// valid as that of row is.
+func (r *pointReader) at(userKey []byte, ts uint64) (v VersionedValue, ok bool, err error) {
+	v, ok, err = r.row(userKey, ts)
+	if ok {
+		v = r.ranges.over(userKey, v, ts)
+	}
+	return v, ok, err
 }
 
 // shown reports whether a read at ts that found v may return it.
@@ -114,12 +131,16 @@ func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (Ver
 		return VersionedValue{}, false, err
 	}
 	defer s.gate.leave()
+	ranges := s.ranges.Load() // before the cache
 	v, none, known, mark := s.versions.newest(key)
 	if known && (none || v.TS <= ts) && s.settled(ts) {
 		if err := s.checkReadable(ts); err != nil {
 			return VersionedValue{}, false, err
 		}
-		return v, !none, nil
+		if none {
+			return VersionedValue{}, false, nil
+		}
+		return ranges.over(key, v, ts), true, nil
 	}
 	return s.readEngine(key, ts, known, mark)
 }
@@ -139,10 +160,10 @@ func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64
 	if cached {
 		first = ts
 	}
-	v, ok, err := r.at(key, first)
+	v, ok, err := r.row(key, first)
 	if err == nil && ok && v.TS > ts {
 		cached = true // what is wanted is not the newest
-		v, ok, err = r.at(key, ts)
+		v, ok, err = r.row(key, ts)
 	}
 	if err != nil {
 		return VersionedValue{}, false, err
@@ -153,7 +174,10 @@ func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64
 	if !cached {
 		s.versions.found(key, v, !ok, mark)
 	}
-	return v, ok, nil
+	if !ok {
+		return VersionedValue{}, false, nil
+	}
+	return r.ranges.over(key, v, ts), true, nil
 }
 
 // LatestCommitTS implements MVCCStore.
@@ -177,13 +201,23 @@ func (s *pebbleStore) commitTSAt(ctx context.Context, key []byte, ts uint64) (ui
 		return 0, false, err
 	}
 	defer s.gate.leave()
+	ranges := s.ranges.Load() // before the cache
 	if v, none, known, _ := s.versions.newest(key); known && (none || v.TS <= ts) && s.settled(ts) {
-		return v.TS, !none, nil
+		if none {
+			return 0, false, nil
+		}
+		return ranges.over(key, v, ts).TS, true, nil
 	}
 	r, err := s.openPoint()
 	if err != nil {
 		return 0, false, err
 	}
 	defer r.close()
-	return r.seek(key, ts)
+	commitTS, ok, err := r.seek(key, ts)
+	if err != nil || !ok || !r.ranges.newerThan(commitTS) {
+		return commitTS, ok, err
+	}
+	v, err := r.decode()
+	v.TS = commitTS
+	return r.ranges.over(key, v, ts).TS, true, err
 }

@@ -65,13 +65,18 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	defer s.gaps.resume()
 	s.versions.suspend()
 	defer s.versions.resume()
+	s.rangeMoves.Add(1)
+	defer s.rangeMoves.Add(1)
 	if err := s.ingest(t.paths); err != nil {
 		s.floor.Store(oldFloor)
 		return fmt.Errorf("store: restore: %w", err)
 	}
+	var none *rangeIndex
+	s.ranges.Store(none.with(t.ranges))
 	s.apply.epoch++
 	s.publish.epoch = s.apply.epoch
 	s.apply.stagedTS, s.apply.stagedFloor, s.apply.stagedIndex = t.header.LastCommitTS, t.header.Floor, t.header.AppliedIndex
+	s.apply.clean, s.apply.lateLow = 0, maxTS
 	s.lastCommitTS.Store(t.header.LastCommitTS)
 	s.floor.Store(t.header.Floor)
 	s.appliedIndex.Store(t.header.AppliedIndex)
@@ -82,7 +87,7 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 
 // ingest swaps all rows for those of the tables.
 func (s *pebbleStore) ingest(paths []string) error {
-	everything := pebble.KeyRange{Start: []byte{namespaceMeta, keySentinel}, End: appendDataEnd(nil)}
+	everything := pebble.KeyRange{Start: []byte{namespaceMeta, keySentinel}, End: []byte{namespaceExpiry + 1, keySentinel}}
 	_, err := s.db.IngestAndExcise(context.Background(), paths, nil, nil, everything)
 	return err
 }
@@ -92,6 +97,7 @@ type restoreTables struct {
 	s      *pebbleStore
 	dir    string
 	header snapshotHeader
+	ranges []rangeTombstone
 	paths  []string // every table begun
 
 	rows     rowEncoder
@@ -111,11 +117,18 @@ func (t *restoreTables) gather(buf io.Reader) (err error) {
 	if t.rows, err = t.s.newRowEncoder(raftPath); err != nil {
 		return err
 	}
-	err = readSnapshot(buf, func(h snapshotHeader) error { t.header = h; return nil }, t.add)
+	err = readSnapshot(buf, snapshotSink{
+		header:  func(h snapshotHeader) error { t.header = h; return nil },
+		ranged:  func(r rangeTombstone) error { t.ranges = append(t.ranges, r); return nil },
+		version: t.add,
+	})
 	if err != nil {
 		return err
 	}
 	if err := t.finish(); err != nil {
+		return err
+	}
+	if err := t.addRanges(); err != nil {
 		return err
 	}
 	if err := t.addMeta(); err != nil {
@@ -144,6 +157,23 @@ func (t *restoreTables) add(key []byte, v VersionedValue) error {
 		return err
 	}
 	return t.set(t.key, t.row)
+}
+
+// addRanges writes the range tombstones. They are in memory anyway, and a table of their
+// own, because they sort last.
+func (t *restoreTables) addRanges() error {
+	for _, r := range t.ranges {
+		t.header.LastCommitTS = max(t.header.LastCommitTS, r.ts)
+		key := appendRangeKey(nil, r)
+		row, err := t.rows.append(nil, key, VersionedValue{Tombstone: true})
+		if err != nil {
+			return err
+		}
+		if err := t.set(key, row); err != nil {
+			return err
+		}
+	}
+	return t.finish()
 }
 
 // addMeta writes the engine's own rows. They are a table of their own, because

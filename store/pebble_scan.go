@@ -18,22 +18,37 @@ type scanner struct {
 	s    *pebbleStore
 	ctx  context.Context
 	iter *pebble.Iterator
-	row  rowDecoder
+	rows rowDecoder
 	ts   uint64
 	// anyTS lets a walk read below the retention floor.
 	anyTS bool
-	fn    func(key []byte, v VersionedValue) bool // false ends the walk
+	// visible says that fn has no use for what has expired at ts.
+	visible bool
+	// rowsMost is how many rows a walk may pass before it gives up with errRowsMost; 0
+	// is any number.
+	rowsMost int
+	fn       func(key []byte, v VersionedValue) bool // false ends the walk
 
-	dead  deadRun // keys in a row that show nothing
-	clean bool    // whether the key at hand has no version above ts, as far as a descending walk knows
-	rows  int     // passed so far
-	bound []byte  // of the key at hand; a buffer
-	seek  []byte  // a buffer
-	value []byte  // what a descending walk has found for the key at hand; a buffer
+	span    Span
+	ranges  rangeCursor
+	covered int // keys in a row that a range tombstone has deleted
+
+	dead   deadRun // keys in a row that show nothing
+	clean  bool    // whether the key at hand has no version above ts, as far as a descending walk knows
+	passed int     // rows so far
+	bound  []byte  // of the key at hand; a buffer
+	seek   []byte  // a buffer
+	value  []byte  // what a descending walk has found for the key at hand; a buffer
 }
 
 // openSpan returns an iterator over the rows of span. The caller closes it.
 func (s *pebbleStore) openSpan(span Span) (*pebble.Iterator, error) {
+	options := s.spanOptions(span)
+	return s.db.NewIter(&options)
+}
+
+// spanOptions limits an iterator to the rows of span.
+func (s *pebbleStore) spanOptions(span Span) pebble.IterOptions {
 	lower, upper := appendKeyBound(nil, span.Start), appendDataEnd(nil)
 	if span.End != nil {
 		upper = appendKeyBound(nil, span.End)
@@ -41,7 +56,32 @@ func (s *pebbleStore) openSpan(span Span) (*pebble.Iterator, error) {
 	if bytes.Compare(lower, upper) > 0 {
 		lower = upper // a span that ends before it starts is empty
 	}
-	return s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	return pebble.IterOptions{LowerBound: lower, UpperBound: upper}
+}
+
+// viewTriesMost is how often openView tries without a lock.
+const viewTriesMost = 3
+
+// openView is openSpan, together with the range tombstones of the same moment.
+func (s *pebbleStore) openView(span Span) (*pebble.Iterator, *rangeIndex, error) {
+	for range viewTriesMost {
+		moves := s.rangeMoves.Load()
+		if moves%2 != 0 {
+			continue
+		}
+		ranges := s.ranges.Load()
+		iter, err := s.openSpan(span)
+		if err != nil || s.rangeMoves.Load() == moves {
+			return iter, ranges, err
+		}
+		if err := iter.Close(); err != nil {
+			return nil, nil, err
+		}
+	}
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	iter, err := s.openSpan(span)
+	return iter, s.ranges.Load(), err
 }
 
 // firstError returns the first error that is not nil.
@@ -71,13 +111,13 @@ func (s *pebbleStore) scan(ctx context.Context, span Span, order Order, limit in
 		s.gate.leave()
 		return pairs, ctx.Err()
 	}
-	err := s.WalkAt(ctx, span, order, ts, func(key []byte, v VersionedValue) bool {
+	w := &scanner{s: s, ctx: ctx, ts: ts, visible: true, fn: func(key []byte, v VersionedValue) bool {
 		if shown(v, ts) {
 			pairs = append(pairs, &KVPair{Key: cloneBytes(key), Value: cloneBytes(v.Value)})
 		}
 		return len(pairs) < limit
-	})
-	if err != nil {
+	}}
+	if err := w.enter(span, order); err != nil {
 		return nil, err
 	}
 	return pairs, nil
@@ -85,25 +125,31 @@ func (s *pebbleStore) scan(ctx context.Context, span Span, order Order, limit in
 
 // WalkAt implements Engine.
 func (s *pebbleStore) WalkAt(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) bool) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.gate.leave()
 	w := &scanner{s: s, ctx: ctx, ts: ts, fn: fn}
+	return w.enter(span, order)
+}
+
+// enter is walk for a caller outside the gate.
+func (w *scanner) enter(span Span, order Order) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if err := w.s.enter(); err != nil {
+		return err
+	}
+	defer w.s.gate.leave()
 	return w.walk(span, order)
 }
 
 // walk opens a view and calls fn for what it has of span. The caller is inside the gate.
 func (w *scanner) walk(span Span, order Order) error {
 	w.dead = deadRun{gaps: &w.s.gaps, ts: w.ts, noted: w.s.gaps.noted(), durable: w.s.lastCommitTS.Load()}
-	iter, err := w.s.openSpan(span)
+	iter, ranges, err := w.s.openView(span)
 	if err != nil {
 		return err
 	}
-	w.iter, w.row = iter, w.s.newRowDecoder()
+	w.iter, w.rows, w.span = iter, w.s.newRowDecoder(), span
+	w.ranges.index = ranges
 	if !w.anyTS {
 		err = w.s.checkReadable(w.ts)
 	}
@@ -117,10 +163,16 @@ func (w *scanner) walk(span Span, order Order) error {
 	return firstError(err, iter.Close())
 }
 
+// errRowsMost ends a walk that has passed rowsMost rows.
+var errRowsMost = errors.New("store: more rows than were to be looked at")
+
 // pass counts a row and, now and then, looks whether the walk is still wanted.
 func (w *scanner) pass() error {
-	w.rows++
-	if w.rows%ctxCheckEvery != 0 {
+	w.passed++
+	if w.rowsMost > 0 && w.passed > w.rowsMost {
+		return errRowsMost
+	}
+	if w.passed%ctxCheckEvery != 0 {
 		return nil
 	}
 	if w.s.gate.closing() {
@@ -150,15 +202,18 @@ func (w *scanner) ascend(span Span) error {
 		if err != nil {
 			return err
 		}
-		v, err := w.row.version(w.iter.Key(), row)
+		v, err := w.rows.version(w.iter.Key(), row)
 		if err != nil {
 			return err
 		}
 		v.TS = commitTS
-		if v.Tombstone {
-			ok = w.bury(key)
+		if v = w.ranges.over(key, v, w.ts); v.Tombstone {
+			if ok, err = w.bury(key, v.TS != commitTS); err != nil {
+				return err
+			}
 			continue
 		}
+		w.covered = 0
 		w.dead.end(key)
 		if !w.fn(key, v) {
 			return nil
@@ -190,18 +245,21 @@ func (w *scanner) over(key []byte) (Span, bool) {
 	return w.s.gaps.over(key, w.ts)
 }
 
-// bury counts a dead key and moves on, over the gap that it may lie in.
-func (w *scanner) bury(key []byte) bool {
-	if !w.dead.add(key) {
-		return w.iter.NextPrefix()
+// bury counts a dead key and moves on, over the gap that it may lie in, or over what
+// else the range tombstone that covers it has deleted.
+func (w *scanner) bury(key []byte, covered bool) (ok bool, err error) {
+	look := w.dead.add(key)
+	if look {
+		if gap, ok := w.over(key); ok {
+			w.dead.jump(key)
+			w.seek = appendKeyBound(w.seek[:0], gap.End)
+			return w.iter.SeekGE(w.seek), nil
+		}
 	}
-	gap, ok := w.over(key)
-	if !ok {
-		return w.iter.NextPrefix()
+	if w.count(covered) {
+		return w.leap(key)
 	}
-	w.dead.jump(key)
-	w.seek = appendKeyBound(w.seek[:0], gap.End)
-	return w.iter.SeekGE(w.seek)
+	return w.iter.NextPrefix(), nil
 }
 
 // older leaves a version that is too new: to the next row, which may be the one
@@ -241,28 +299,44 @@ func (w *scanner) descend() error {
 			return err
 		}
 		w.seek = appendKeySuffix(append(w.seek[:0], w.bound...), commitTS)
-		v, err := w.row.version(w.seek, w.value)
+		v, err := w.rows.version(w.seek, w.value)
 		if err != nil {
 			return err
 		}
 		v.TS = commitTS
-		if v.Tombstone && w.clean {
-			if !w.dead.addBelow(key) {
-				continue
-			}
-			if gap, jump := w.over(key); jump {
-				w.dead.jump(key)
-				w.seek = appendKeyBound(w.seek[:0], gap.Start)
-				ok = w.iter.SeekLT(w.seek)
+		if v = w.ranges.over(key, v, w.ts); v.Tombstone && w.clean {
+			if ok, err = w.buryBelow(key, ok, v.TS != commitTS); err != nil {
+				return err
 			}
 			continue
 		}
+		w.covered = 0
 		w.dead.endAbove(key)
 		if !v.Tombstone && !w.fn(key, v) {
 			return nil
 		}
 	}
 	return w.iter.Error()
+}
+
+// buryBelow is bury for a descending walk, which has left the key already; ok says
+// whether there is another one below.
+func (w *scanner) buryBelow(key []byte, ok, covered bool) (bool, error) {
+	look := w.dead.addBelow(key)
+	if !ok {
+		return false, nil
+	}
+	if look {
+		if gap, jump := w.over(key); jump {
+			w.dead.jump(key)
+			w.seek = appendKeyBound(w.seek[:0], gap.Start)
+			return w.iter.SeekLT(w.seek), nil
+		}
+	}
+	if w.count(covered) {
+		return w.leapBelow(key)
+	}
+	return true, nil
 }
 
 // newest begins at the oldest version of the key at hand, which is not too new,

@@ -19,7 +19,7 @@ func (s *pebbleStore) Snapshot() (Snapshot, error) {
 	defer s.gate.leave()
 	// An empty write marks the moment; under its lock nothing else is written.
 	var iter *pebble.Iterator
-	staged, err := s.stage(write{batch: s.db.NewBatch(), locked: func() (err error) {
+	staged, err := s.stage(write{batch: s.db.NewBatch(), locked: func(*write) (err error) {
 		iter, err = s.db.NewIter(&pebble.IterOptions{UpperBound: appendDataEnd(nil)})
 		return err
 	}})
@@ -84,6 +84,9 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	out := &countingWriter{w: w}
 	sw := newSnapshotWriter(out, header)
+	if err := i.writeRanges(iter, sw); err != nil {
+		return out.n, err
+	}
 	row, rows := i.s.newRowDecoder(), 0
 	for ok := iter.SeekGE(appendKeyBound(nil, nil)); ok; ok = iter.Next() {
 		if rows++; rows%ctxCheckEvery == 0 && i.s.gate.closing() {
@@ -102,6 +105,27 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	err = sw.close()
 	return out.n, err
+}
+
+// writeRanges writes the range tombstones of the image.
+func (i *pebbleSnapshot) writeRanges(image *pebble.Iterator, sw *snapshotWriter) (err error) {
+	options := rangeRows()
+	iter, err := image.Clone(pebble.CloneOptions{IterOptions: &options})
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, iter.Close()) }()
+	rows := i.s.newRowDecoder()
+	for ok := iter.First(); ok; ok = iter.Next() {
+		t, err := rangeAt(iter, &rows)
+		if err != nil {
+			return err
+		}
+		if err := sw.addRange(t); err != nil {
+			return err
+		}
+	}
+	return iter.Error()
 }
 
 func (i *pebbleSnapshot) clone() (*pebble.Iterator, error) {

@@ -24,13 +24,16 @@ const (
 type write struct {
 	batch        *pebble.Batch
 	path         writePath
-	highTS       uint64   // highest commit timestamp in it; 0 if it commits nothing
-	lowTS        uint64   // lowest one
-	appliedIndex uint64   // 0 leaves the recorded one
-	commits      []Commit // what is in it, for the gaps and the cache; nil if that is not listed
+	highTS       uint64           // highest commit timestamp in it; 0 if it commits nothing
+	lowTS        uint64           // lowest one
+	appliedIndex uint64           // 0 leaves the recorded one
+	commits      []Commit         // the versions in it: every mutation has its row in batch
+	ranges       []rangeTombstone // range tombstones that it adds; each has its row in batch
+	rangesGone   bool             // it deletes rows of range tombstones
+	rows         rowEncoder       // of its rows
 	// locked, if not nil, runs under the apply lock: it checks for conflicts and
-	// may add to the batch. What it sees stays true until the batch is in.
-	locked func() error
+	// may add to the write. What it sees stays true until the batch is in.
+	locked func(w *write) error
 }
 
 // commit writes w and returns when it counts. It closes the batch.
@@ -47,22 +50,27 @@ func (s *pebbleStore) commit(w write) error {
 func (s *pebbleStore) stage(w write) (*stagedBatch, error) {
 	s.apply.Lock()
 	defer s.apply.Unlock()
-	b, err := s.stageLocked(w)
+	b, err := s.stageLocked(&w)
 	if err != nil {
 		return nil, firstError(err, w.batch.Close())
 	}
 	return b, nil
 }
 
-func (s *pebbleStore) stageLocked(w write) (*stagedBatch, error) {
+func (s *pebbleStore) stageLocked(w *write) (*stagedBatch, error) {
 	if err := s.failure(); err != nil {
 		return nil, err
 	}
 	if w.locked != nil {
-		if err := w.locked(); err != nil {
+		if err := w.locked(w); err != nil {
 			return nil, err
 		}
 	}
+	cut, err := s.admitLate(w)
+	if err != nil {
+		return nil, err
+	}
+	w.rangesGone = w.rangesGone || cut
 	// The highest timestamp is written every time, so that no batch is empty
 	// and to open a store takes one look.
 	highTS := max(s.apply.stagedTS, w.highTS)
@@ -78,27 +86,46 @@ func (s *pebbleStore) stageLocked(w write) (*stagedBatch, error) {
 	if w.batch.Len() > batchSizeMost {
 		return nil, ErrBatchTooLarge
 	}
+	undo, err := s.noteClean(w)
+	if err != nil {
+		undo()
+		return nil, err
+	}
 	b := &stagedBatch{s: s, batch: w.batch, highTS: highTS, epoch: s.apply.epoch}
 	b.synced = w.path == directPath || w.path == raftPath && s.fsmSync
-	s.inFlight.Store(max(w.lowTS, 1))
-	err := s.applyBatch(w.batch, b.synced)
-	if err == nil {
-		s.gaps.note(w.commits)
-		s.versions.wrote(w.commits, s.apply.stagedTS)
-	}
-	s.inFlight.Store(0)
-	if err != nil {
+	if err := s.show(w, b.synced); err != nil {
+		undo()
 		return nil, err
 	}
 	s.apply.stagedTS, s.apply.stagedIndex = highTS, index
 	s.appliedIndex.Store(index)
-	if w.highTS != 0 && w.lowTS <= s.apply.stagedFloor {
-		s.apply.writtenBelow++
-	}
+	s.noteForCompaction(w)
 	if w.path == raftPath {
 		s.reach(b.epoch, highTS)
 	}
 	return b, nil
+}
+
+// show makes the batch visible, and what is kept in memory of the rows agree with it.
+func (s *pebbleStore) show(w *write, synced bool) error {
+	s.inFlight.Store(max(w.lowTS, 1))
+	defer s.inFlight.Store(0)
+	if len(w.ranges) > 0 || w.rangesGone {
+		s.rangeMoves.Add(1)
+		defer s.rangeMoves.Add(1)
+	}
+	if err := s.applyBatch(w.batch, synced); err != nil {
+		return err
+	}
+	s.gaps.note(w.commits)
+	s.versions.wrote(w.commits, s.apply.stagedTS)
+	if w.rangesGone {
+		return s.loadRanges()
+	}
+	if len(w.ranges) > 0 {
+		s.ranges.Store(s.ranges.Load().with(w.ranges))
+	}
+	return nil
 }
 
 func putMeta(b *pebble.Batch, key []byte, v uint64) error {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // ApplyMutations implements MVCCStore.
@@ -62,12 +65,18 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 	if err != nil {
 		return nil, err
 	}
-	w := write{batch: s.db.NewBatchWithSize(size), path: path, appliedIndex: appliedIndex, commits: commits}
-	checked := false
+	w := write{batch: s.db.NewBatchWithSize(size), path: path, rows: rows, appliedIndex: appliedIndex, commits: commits}
+	checked, deletes := false, false
 	for i := range commits {
 		c := &commits[i]
+		deletes = deletes || len(c.Deleted) > 0
+		for _, span := range c.Deleted {
+			if err := w.deleteRange(rangeTombstone{span: span, ts: c.TS, expired: true}); err != nil {
+				return nil, firstError(err, w.batch.Close())
+			}
+		}
 		for _, m := range c.Mutations {
-			if err := rows.put(w.batch, m, c.TS); err != nil {
+			if err := w.rows.put(w.batch, m, c.TS); err != nil {
 				return nil, firstError(err, w.batch.Close())
 			}
 		}
@@ -77,17 +86,48 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 		}
 		checked = checked || c.Check != nil
 	}
-	if checked {
-		w.locked = func() error { return s.checkCommits(ctx, commits) }
+	w.locked = func(w *write) error {
+		if deletes {
+			if err := s.checkDeleted(commits); err != nil {
+				return err
+			}
+		}
+		if !checked {
+			return nil
+		}
+		return s.checkCommits(ctx, commits)
 	}
 	return s.stage(w)
 }
 
-// commitsSize validates every mutation and returns about how many bytes their
+// checkDeleted fails if a commit deletes spans at a timestamp that is not the newest. It
+// runs under the apply lock.
+func (s *pebbleStore) checkDeleted(commits []Commit) error {
+	highest, deleted := s.apply.stagedTS, uint64(0)
+	for i := range commits {
+		c := &commits[i]
+		if len(c.Deleted) > 0 && c.TS <= highest || c.TS < deleted {
+			return fmt.Errorf("store: commit %d at %d, newest is %d: %w", i, c.TS, highest, ErrDeletedNotNewest)
+		}
+		highest = max(highest, c.TS)
+		if len(c.Deleted) > 0 {
+			deleted = c.TS
+		}
+	}
+	return nil
+}
+
+// commitsSize validates every mutation and span and returns about how many bytes their
 // batch takes.
 func commitsSize(commits []Commit) (int, error) {
 	size := 64 // the engine's own rows
 	for i := range commits {
+		for j, span := range commits[i].Deleted {
+			if err := checkSpan(span); err != nil {
+				return 0, fmt.Errorf("deleted span %d: %w", j, err)
+			}
+			size += len(span.Start) + len(span.End) + 64
+		}
 		for j, m := range commits[i].Mutations {
 			if err := checkSize(m); err != nil {
 				return 0, fmt.Errorf("mutation %d: %w", j, err)
@@ -108,6 +148,7 @@ type conflictCheck struct {
 	ctx     context.Context
 	point   *pointReader
 	earlier map[string]uint64 // newest timestamp that an earlier commit of the call writes
+	deleted []rangeTombstone  // what earlier commits of the call delete
 }
 
 // checkCommits runs under the apply lock.
@@ -141,6 +182,11 @@ func (c *conflictCheck) remember(commit *Commit) {
 	for _, m := range commit.Mutations {
 		c.earlier[string(m.Key)] = max(c.earlier[string(m.Key)], commit.TS)
 	}
+	for _, span := range commit.Deleted {
+		if !span.empty() {
+			c.deleted = append(c.deleted, rangeTombstone{span: span, ts: commit.TS})
+		}
+	}
 }
 
 // verify fails if anything that commit wrote or read has a version above its
@@ -155,17 +201,22 @@ func (c *conflictCheck) verify(commit *Commit) error {
 			return err
 		}
 	}
+	for _, span := range commit.Deleted {
+		if err := c.verifySpan(WriteConflictKindWrite, span, check.StartTS); err != nil {
+			return err
+		}
+	}
 	for _, key := range check.ReadKeys {
 		if err := c.verifyKey(WriteConflictKindRead, key, check.StartTS); err != nil {
 			return err
 		}
 	}
 	for _, span := range check.ReadRanges {
-		if err := c.verifySpan(span, check.StartTS); err != nil {
+		if err := c.verifySpan(WriteConflictKindRead, span, check.StartTS); err != nil {
 			return err
 		}
 	}
-	some := len(commit.Mutations)+len(check.ReadKeys)+len(check.ReadRanges) > 0
+	some := len(commit.Mutations)+len(commit.Deleted)+len(check.ReadKeys)+len(check.ReadRanges) > 0
 	if some && check.StartTS < c.s.floor.Load() {
 		// A newer tombstone may have been compacted away together with its
 		// key, so that what was found proves nothing.
@@ -178,42 +229,91 @@ func (c *conflictCheck) verifyKey(kind string, key []byte, startTS uint64) error
 	if startTS == maxTS {
 		return nil
 	}
-	v, _, known, _ := c.s.versions.newest(key)
-	newest := v.TS
-	if !known {
-		var err error
-		if newest, _, err = c.point.seek(key, maxTS); err != nil {
-			return err
-		}
+	newest, err := c.newest(key, startTS)
+	if err != nil {
+		return err
 	}
-	if max(newest, c.earlier[string(key)]) > startTS {
+	changed := max(newest, c.earlier[string(key)]) > startTS
+	for _, t := range c.deleted {
+		changed = changed || t.ts > startTS && t.span.Contains(key)
+	}
+	if changed {
 		return c.conflict(kind, key)
 	}
 	return nil
 }
 
+// newest returns the timestamp of the newest version of key, be it a range tombstone; or
+// one that is not above startTS if none is.
+func (c *conflictCheck) newest(key []byte, startTS uint64) (uint64, error) {
+	v, none, known, _ := c.s.versions.newest(key)
+	if !known {
+		ts, ok, err := c.point.seek(key, maxTS)
+		if err != nil {
+			return 0, err
+		}
+		if none = !ok; ok && ts <= startTS && c.point.ranges.newerThan(startTS) {
+			if v, err = c.point.decode(); err != nil {
+				return 0, err
+			}
+		}
+		v.TS = ts
+	}
+	if none {
+		return 0, nil
+	}
+	if v.TS > startTS || !c.point.ranges.newerThan(startTS) {
+		return v.TS, nil
+	}
+	return c.point.ranges.over(key, v, maxTS).TS, nil
+}
+
 // verifySpan fails with the lowest key of span that has a version above startTS.
-func (c *conflictCheck) verifySpan(span Span, startTS uint64) error {
+func (c *conflictCheck) verifySpan(kind string, span Span, startTS uint64) error {
+	if startTS == maxTS || span.empty() {
+		return nil
+	}
 	lowest, found, err := c.changedIn(span, startTS)
 	if err != nil {
 		return err
 	}
+	changed := func(key []byte) {
+		if span.Contains(key) && (!found || bytes.Compare(key, lowest) < 0) {
+			lowest, found = key, true
+		}
+	}
 	for key, ts := range c.earlier {
-		in := key >= string(span.Start) && (span.End == nil || key < string(span.End))
-		if in && ts > startTS && (!found || key < string(lowest)) {
-			lowest, found = []byte(key), true
+		if ts > startTS {
+			changed([]byte(key))
+		}
+	}
+	for _, t := range c.deleted {
+		if t.ts <= startTS {
+			continue
+		}
+		if first := span.Start; t.span.Contains(first) {
+			changed(append([]byte{}, first...))
+		} else {
+			changed(t.span.Start)
 		}
 	}
 	if found {
-		return c.conflict(WriteConflictKindRead, lowest)
+		return c.conflict(kind, lowest)
 	}
 	return nil
 }
 
-// changedIn returns the lowest key of span whose newest version in the engine is
-// above startTS.
+// changedIn returns the lowest key of span that has a version above startTS in the
+// store. Blocks without any such version are not read, unless a range tombstone
+// says that there may be one.
 func (c *conflictCheck) changedIn(span Span, startTS uint64) (key []byte, found bool, err error) {
-	iter, err := c.s.openSpan(span)
+	ranges := rangeCursor{index: c.point.ranges}
+	options := c.s.spanOptions(span)
+	if !ranges.index.marksAbove(span, startTS) {
+		options.PointKeyFilters = committedIn(startTS+1, maxTS)
+		ranges.index = nil
+	}
+	iter, err := c.s.db.NewIter(&options)
 	if err != nil {
 		return nil, false, err
 	}
@@ -227,11 +327,28 @@ func (c *conflictCheck) changedIn(span Span, startTS uint64) (key []byte, found 
 		if err != nil {
 			return nil, false, err
 		}
+		if newest <= startTS && ranges.index != nil {
+			if newest, err = c.buriedAt(iter, &ranges, userKey, newest); err != nil {
+				return nil, false, err
+			}
+		}
 		if newest > startTS {
 			return cloneBytes(userKey), true, nil
 		}
 	}
 	return nil, false, iter.Error()
+}
+
+// buriedAt returns the timestamp of the newest version of the key whose newest row iter is
+// at: that of the row, ts, or of a range tombstone over it.
+func (c *conflictCheck) buriedAt(iter *pebble.Iterator, ranges *rangeCursor, userKey []byte, ts uint64) (uint64, error) {
+	row, err := iter.ValueAndErr()
+	if err != nil {
+		return 0, err
+	}
+	v, err := c.point.rows.header(row)
+	v.TS = ts
+	return ranges.over(userKey, v, maxTS).TS, err
 }
 
 func (c *conflictCheck) conflict(kind string, key []byte) error {

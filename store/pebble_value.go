@@ -54,6 +54,15 @@ func appendValueHeader(dst []byte, v VersionedValue) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, valueFlagExpiry|valueStateClear), v.ExpireAt)
 }
 
+// valueExpiry returns the expiry in the header of a row, 0 if there is none, and does
+// not look at the rest.
+func valueExpiry(row []byte) uint64 {
+	if len(row) < 1+8 || row[0]&valueFlagExpiry == 0 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(row[1:])
+}
+
 // parseValue decodes a row's value. The result's Value aliases b and is not nil
 // unless the version is a tombstone; TS is left to the caller.
 func parseValue(b []byte) (VersionedValue, error) {

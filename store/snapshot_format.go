@@ -22,8 +22,9 @@ import (
 //	| 1 (1) | length (4), 0..1 MiB | key |                                                     begins a key
 //	| 2 (1) | flags (1) | commitTS (8) | [expireAt (8)] | length (4), 0..256 MiB | value |     a value of that key
 //	| 3 (1) | commitTS (8) |                                                                   a tombstone of that key
+//	| 4 (1) | flags (1) | commitTS (8) | length (4) | start | [length (4) | end] |               a range tombstone
 //
-// Keys rise bytewise; the versions of a key, at least one, fall by commitTS.
+// Range tombstones come first, by commitTS, flags and start. Keys rise bytewise; the versions of a key, at least one, fall by commitTS.
 const (
 	snapshotMagic   = "EKVSNAP\n" // part of the format; never change
 	snapshotVersion = 1           // part of the format
@@ -35,8 +36,11 @@ const (
 	snapshotRecordKey       = 1 // part of the format; never change
 	snapshotRecordValue     = 2 // part of the format; never change
 	snapshotRecordTombstone = 3 // part of the format; never change
+	snapshotRecordRange     = 4 // part of the format; never change
 
-	snapshotFlagExpiry = 1 << 0 // an expireAt follows; every other bit is 0
+	snapshotFlagExpiry = 1 << 0 // of a value: an expireAt follows; every other bit is 0
+
+	// The flags of a range tombstone are rangeFlagExpired and rangeFlagEnd.
 )
 
 // Errors of reading a snapshot, beside ErrInvalidChecksum and the limits.

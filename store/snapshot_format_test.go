@@ -36,12 +36,14 @@ func writeEntries(t testing.TB, h snapshotHeader, entries []snapshotEntry) []byt
 }
 
 func readEntries(r io.Reader) (h snapshotHeader, entries []snapshotEntry, err error) {
-	err = readSnapshot(r,
-		func(got snapshotHeader) error { h = got; return nil },
-		func(key []byte, v VersionedValue) error {
+	err = readSnapshot(r, snapshotSink{
+		header: func(got snapshotHeader) error { h = got; return nil },
+		ranged: func(rangeTombstone) error { return nil },
+		version: func(key []byte, v VersionedValue) error {
 			entries = append(entries, snapshotEntry{string(key), v})
 			return nil
-		})
+		},
+	})
 	return h, entries, err
 }
 

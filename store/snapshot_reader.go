@@ -9,26 +9,31 @@ import (
 	"io"
 )
 
-// readSnapshot reads one snapshot to the end of r. onHeader is called once and
-// first; onVersion for every version, keys rising bytewise and the versions of
-// a key newest first. Both slices it gets belong to the callee; the versions of
+// snapshotSink is what readSnapshot calls. All slices belong to the callee; the versions of
 // one key share the key's bytes.
+type snapshotSink struct {
+	header  func(snapshotHeader) error               // once and first
+	ranged  func(rangeTombstone) error               // for every range tombstone, by timestamp
+	version func(key []byte, v VersionedValue) error // for every version, keys rising bytewise, the newest of a key first
+}
+
+// readSnapshot reads one snapshot to the end of r.
 //
 // What the callbacks have seen is intact, but the stream may still turn out to be
 // cut or damaged further on: nothing of it counts until readSnapshot returns
 // nil. An error of a callback ends the reading and is returned as it is.
 //
 // Memory is bounded by what has arrived, never by what a length field claims.
-func readSnapshot(r io.Reader, onHeader func(snapshotHeader) error, onVersion func(key []byte, v VersionedValue) error) error {
+func readSnapshot(r io.Reader, sink snapshotSink) error {
 	b := &snapshotBlocks{r: r}
 	h, err := b.readHeader()
 	if err != nil {
 		return err
 	}
-	if err := onHeader(h); err != nil {
+	if err := sink.header(h); err != nil {
 		return err
 	}
-	d := snapshotDecoder{in: b, onVersion: onVersion}
+	d := snapshotDecoder{in: b, sink: sink}
 	if err := d.run(); err != nil {
 		return err
 	}
@@ -146,9 +151,10 @@ func (b *snapshotBlocks) checkEnd(keys, versions uint64) error {
 
 // snapshotDecoder is the upper half: it parses records and checks their order.
 type snapshotDecoder struct {
-	in        io.Reader
-	onVersion func(key []byte, v VersionedValue) error
+	in   io.Reader
+	sink snapshotSink
 
+	ranged   []byte // key of the last range tombstone; nil if there is none
 	key      []byte
 	begun    bool
 	count    int // versions of key
@@ -177,6 +183,8 @@ func (d *snapshotDecoder) run() error {
 			err = d.beginKey()
 		case snapshotRecordValue, snapshotRecordTombstone:
 			err = d.version(kind[0])
+		case snapshotRecordRange:
+			err = d.rangeTombstone()
 		default:
 			err = malformed("record kind %d", kind[0])
 		}
@@ -184,6 +192,46 @@ func (d *snapshotDecoder) run() error {
 			return err
 		}
 	}
+}
+
+func (d *snapshotDecoder) rangeTombstone() (err error) {
+	if err := d.full(d.scratch[:1]); err != nil {
+		return err
+	}
+	flags := d.scratch[0]
+	if d.begun || flags&^(rangeFlagExpired|rangeFlagEnd) != 0 {
+		return malformed("range tombstone with flags %#02x after %d keys", flags, d.keys)
+	}
+	t := rangeTombstone{expired: flags&rangeFlagExpired != 0}
+	if t.ts, err = d.uint64(); err != nil {
+		return err
+	}
+	if t.span.Start, err = d.bound(); err != nil {
+		return err
+	}
+	if flags&rangeFlagEnd != 0 {
+		if t.span.End, err = d.bound(); err != nil {
+			return err
+		}
+	}
+	key := appendRangeKey(nil, t)
+	if t.span.empty() || d.ranged != nil && bytes.Compare(key, d.ranged) <= 0 {
+		return malformed("range tombstone of %q to %q at %d", t.span.Start, t.span.End, t.ts)
+	}
+	d.ranged = key
+	return d.sink.ranged(t)
+}
+
+// bound reads a bound of a span.
+func (d *snapshotDecoder) bound() ([]byte, error) {
+	n, err := d.uint32()
+	if err != nil {
+		return nil, err
+	}
+	if n > maxKeySize+1 {
+		return nil, ErrSnapshotKeyTooLarge
+	}
+	return d.bytes(n)
 }
 
 func (d *snapshotDecoder) beginKey() error {
@@ -225,7 +273,7 @@ func (d *snapshotDecoder) version(kind byte) error {
 	d.lastTS = v.TS
 	d.count++
 	d.versions++
-	return d.onVersion(d.key, v)
+	return d.sink.version(d.key, v)
 }
 
 func (d *snapshotDecoder) readVersion(kind byte) (v VersionedValue, err error) {

@@ -56,6 +56,34 @@ func (sw *snapshotWriter) add(key []byte, v VersionedValue) error {
 	return sw.err
 }
 
+// addRange writes a range tombstone. They come before all versions, in the order of
+// appendRangeKey.
+func (sw *snapshotWriter) addRange(t rangeTombstone) error {
+	if sw.err != nil {
+		return sw.err
+	}
+	if sw.begun {
+		sw.err = errors.New("store: snapshot range tombstone after a key")
+		return sw.err
+	}
+	var flags byte
+	if t.expired {
+		flags |= rangeFlagExpired
+	}
+	if t.span.End != nil {
+		flags |= rangeFlagEnd
+	}
+	b := binary.BigEndian.AppendUint64([]byte{snapshotRecordRange, flags}, t.ts)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(t.span.Start)))
+	b = append(b, t.span.Start...)
+	if t.span.End != nil {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(t.span.End)))
+		b = append(b, t.span.End...)
+	}
+	sw.put(b)
+	return sw.err
+}
+
 // admit checks that v may come next and, when it is the first of its key,
 // writes the key.
 func (sw *snapshotWriter) admit(key []byte, v VersionedValue) error {

@@ -135,8 +135,9 @@ func (m *model) commit(commits []store.Commit, index uint64) error {
 // stale reports whether one of commits deletes spans at a timestamp that has passed.
 func (m *model) stale(commits []store.Commit) bool {
 	last := m.last
-	for _, c := range commits {
-		if len(c.Deleted) > 0 && c.TS <= last {
+	for i, c := range commits {
+		below := func(later store.Commit) bool { return later.TS < c.TS }
+		if len(c.Deleted) > 0 && (c.TS <= last || slices.ContainsFunc(commits[i:], below)) {
 			return true
 		}
 		last = max(last, c.TS)
