@@ -105,13 +105,11 @@ type restoreTables struct {
 }
 
 // gather reads the whole stream and finishes the tables, durably.
-func (t *restoreTables) gather(buf io.Reader) (err error) {
+func (t *restoreTables) gather(buf io.Reader) error {
 	// A replica takes over a snapshot in the place of log entries, so its rows are
 	// written as those are.
-	if t.rows, err = t.s.newRowEncoder(raftPath); err != nil {
-		return err
-	}
-	err = readSnapshot(buf, func(h snapshotHeader) error { t.header = h; return nil }, t.add)
+	t.rows = t.s.newRowEncoder(raftPath)
+	err := readSnapshot(buf, func(h snapshotHeader) error { t.header = h; return nil }, t.add)
 	if err != nil {
 		return err
 	}

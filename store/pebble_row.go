@@ -10,10 +10,9 @@ import "github.com/cockroachdb/pebble/v2"
 // decides for the whole write how they are encoded.
 type rowEncoder struct{}
 
-// newRowEncoder returns an encoder for a write on path. No row may be written if it fails.
-func (s *pebbleStore) newRowEncoder(writePath) (rowEncoder, error) {
-	return rowEncoder{}, nil
-}
+// newRowEncoder returns an encoder for a write on path. If no row may be written, append
+// says so: a write without rows needs no leave.
+func (s *pebbleStore) newRowEncoder(writePath) rowEncoder { return rowEncoder{} }
 
 // size returns the number of bytes that append will add for v.
 func (e *rowEncoder) size(v VersionedValue) int {

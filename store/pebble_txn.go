@@ -58,10 +58,7 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 		return nil, err
 	}
 	defer s.gate.leave()
-	rows, err := s.newRowEncoder(path)
-	if err != nil {
-		return nil, err
-	}
+	rows := s.newRowEncoder(path)
 	w := write{batch: s.db.NewBatchWithSize(size), path: path, appliedIndex: appliedIndex, commits: commits}
 	checked := false
 	for i := range commits {

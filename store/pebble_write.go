@@ -35,11 +35,7 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 		return err
 	}
 	defer s.gate.leave()
-	rows, err := s.newRowEncoder(directPath)
-	if err != nil {
-		return err
-	}
-	b := s.db.NewBatch()
+	b, rows := s.db.NewBatch(), s.newRowEncoder(directPath)
 	if err := rows.put(b, &m, commitTS); err != nil {
 		return firstError(err, b.Close())
 	}
@@ -75,10 +71,7 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		if !ok || !shown(v, commitTS) {
 			return ErrKeyNotFound
 		}
-		rows, err := s.newRowEncoder(directPath)
-		if err != nil {
-			return err
-		}
+		rows := s.newRowEncoder(directPath)
 		m.Value = bytes.Clone(v.Value)
 		return rows.put(b, &m, commitTS)
 	}})
@@ -134,13 +127,7 @@ func (s *pebbleStore) deletePrefix(ctx context.Context, d prefixDelete, path wri
 	b := s.db.NewBatch()
 	return s.commit(write{
 		batch: b, path: path, highTS: d.commitTS, lowTS: d.commitTS, appliedIndex: appliedIndex,
-		locked: func() error {
-			rows, err := s.newRowEncoder(path)
-			if err != nil {
-				return err
-			}
-			return s.putTombstones(ctx, b, rows, d)
-		},
+		locked: func() error { return s.putTombstones(ctx, b, s.newRowEncoder(path), d) },
 	})
 }
 
