@@ -30,7 +30,7 @@ func (s *pebbleStore) openPoint() (*pointReader, error) {
 		return nil, err
 	}
 	r := pointReaders.Get().(*pointReader)
-	r.iter, r.row = iter, s.newRowDecoder()
+	r.iter, r.row.seal = iter, &s.seal
 	return r, nil
 }
 
@@ -38,8 +38,8 @@ func (s *pebbleStore) openPoint() (*pointReader, error) {
 // been returned by at.
 func (r *pointReader) close() {
 	_ = r.iter.Close()
-	r.iter = nil
-	if cap(r.key) <= 4<<10 {
+	r.iter, r.row.seal = nil, nil
+	if cap(r.key) <= 4<<10 && r.row.held() <= 64<<10 {
 		pointReaders.Put(r)
 	}
 }

@@ -80,9 +80,9 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	return nil
 }
 
-// ingest swaps all rows for those of the tables.
+// ingest swaps all rows, but for those of the registry of writers, for those of the tables.
 func (s *pebbleStore) ingest(paths []string) error {
-	everything := pebble.KeyRange{Start: []byte{namespaceMeta, keySentinel}, End: appendDataEnd(nil)}
+	everything := pebble.KeyRange{Start: metaWriterEnd, End: appendDataEnd(nil)}
 	_, err := s.db.IngestAndExcise(context.Background(), paths, nil, nil, everything)
 	return err
 }

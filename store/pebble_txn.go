@@ -50,7 +50,7 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	size, err := commitsSize(commits)
+	size, err := commitsSize(commits, s.seal.overhead())
 	if err != nil {
 		return nil, err
 	}
@@ -81,15 +81,15 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 }
 
 // commitsSize validates every mutation and returns about how many bytes their
-// batch takes.
-func commitsSize(commits []Commit) (int, error) {
+// batch takes, if each row takes overhead more than a clear one.
+func commitsSize(commits []Commit, overhead int) (int, error) {
 	size := 64 // the engine's own rows
 	for i := range commits {
 		for j, m := range commits[i].Mutations {
 			if err := checkSize(m); err != nil {
 				return 0, fmt.Errorf("mutation %d: %w", j, err)
 			}
-			size += len(m.Key) + len(m.Value) + keyOverheadSize + 1 + 8 + 12
+			size += len(m.Key) + len(m.Value) + keyOverheadSize + 1 + 8 + 12 + overhead
 			if size > batchSizeMost {
 				return 0, ErrBatchTooLarge
 			}
