@@ -27,6 +27,7 @@ type pebbleStore struct {
 	engine    *pebble.Options
 	lock      *pebble.Lock
 	db        *pebble.DB
+	seal      sealing
 
 	tombstonesMost int // defaultTombstonesMost unless a test has set it
 

@@ -229,11 +229,7 @@ func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collec
 }
 
 func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect func(*write, *garbage) error) error {
-	rows, err := s.newRowEncoder(idlePath)
-	if err != nil {
-		return err
-	}
-	w := write{batch: s.db.NewBatch(), path: idlePath, rows: rows}
+	w := write{batch: s.db.NewBatch(), path: idlePath, rows: s.newRowEncoder(idlePath)}
 	g := garbage{s: s, w: &w, floor: p.floor, since: p.since}
 	defer func() { s.versions.forget(g.gone) }()
 	var seen *collecting

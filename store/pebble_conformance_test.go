@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"bytes"
 	"flag"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/elastickv/elastickv/encryption"
 	"github.com/elastickv/elastickv/store"
 	"github.com/elastickv/elastickv/store/storetest"
 )
@@ -78,6 +81,49 @@ func TestPebbleEagerRangesModel(t *testing.T) {
 func TestPebbleRestlessModel(t *testing.T) {
 	limitChecks(t)
 	storetest.RunModel(t, openPebbleRestless)
+}
+
+// sealedOptions makes a store seal under keys 1 and 2 by turns, if active says so.
+func sealedOptions(t *testing.T, active store.StorageEnvelopeActive) []store.PebbleStoreOption {
+	t.Helper()
+	cipher := encryption.NewCipher()
+	for id := range uint32(2) {
+		if err := cipher.AddKey(id+1, bytes.Repeat([]byte{byte(id)}, encryption.KeySize)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var writes atomic.Uint32
+	turns := func() (uint32, bool) { return writes.Add(1)%2 + 1, true }
+	return []store.PebbleStoreOption{
+		store.WithEncryption(cipher, store.NewCounterNonceFactory(1, 1), turns),
+		store.WithStorageEnvelopeGate(active),
+	}
+}
+
+// openPebbleSealed keeps nothing in the cache, so that every read opens what it finds.
+func openPebbleSealed(t *testing.T) store.Engine {
+	return openPebbleWith(t, append(sealedOptions(t, nil), store.WithVersionCacheSize(-1))...)
+}
+
+// openPebbleMixed writes every third row clear and moves rows about.
+func openPebbleMixed(t *testing.T) store.Engine {
+	var writes atomic.Uint32
+	opts := sealedOptions(t, func() bool { return writes.Add(1)%3 > 0 })
+	return store.NewRestless(t, openPebbleWith(t, append(opts, store.WithTinyTables())...))
+}
+
+func TestPebbleSealed(t *testing.T) { storetest.Run(t, openPebbleSealed) }
+
+func TestPebbleMixed(t *testing.T) { storetest.Run(t, openPebbleMixed) }
+
+func TestPebbleSealedModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebbleSealed)
+}
+
+func TestPebbleMixedModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebbleMixed)
 }
 
 // limitChecks makes random tests shorter where they are slow: under the race

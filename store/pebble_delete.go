@@ -43,12 +43,8 @@ func (s *pebbleStore) deletePrefix(ctx context.Context, d prefixDelete, path wri
 		return err
 	}
 	defer s.gate.leave()
-	rows, err := s.newRowEncoder(path)
-	if err != nil {
-		return err
-	}
 	return s.commit(write{
-		batch: s.db.NewBatch(), path: path, rows: rows, highTS: d.commitTS, lowTS: d.commitTS, appliedIndex: appliedIndex,
+		batch: s.db.NewBatch(), path: path, rows: s.newRowEncoder(path), highTS: d.commitTS, lowTS: d.commitTS, appliedIndex: appliedIndex,
 		locked: func(w *write) error {
 			for _, span := range d.spans() {
 				if err := s.deleteSpan(ctx, w, span, d.commitTS); err != nil {

@@ -32,7 +32,7 @@ func (s *pebbleStore) openPoint() (*pointReader, error) {
 		return nil, err
 	}
 	r := pointReaders.Get().(*pointReader)
-	r.iter, r.ranges, r.rows = iter, ranges, s.newRowDecoder()
+	r.iter, r.ranges, r.rows.seal = iter, ranges, &s.seal
 	return r, nil
 }
 
@@ -40,8 +40,8 @@ func (s *pebbleStore) openPoint() (*pointReader, error) {
 // been returned by at.
 func (r *pointReader) close() {
 	_ = r.iter.Close()
-	r.iter, r.ranges = nil, nil
-	if cap(r.key) <= 4<<10 {
+	r.iter, r.ranges, r.rows.seal = nil, nil, nil
+	if cap(r.key) <= 4<<10 && r.rows.held() <= 64<<10 {
 		pointReaders.Put(r)
 	}
 }

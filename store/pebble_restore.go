@@ -85,9 +85,9 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	return nil
 }
 
-// ingest swaps all rows for those of the tables.
+// ingest swaps all rows, but for those of the registry of writers, for those of the tables.
 func (s *pebbleStore) ingest(paths []string) error {
-	everything := pebble.KeyRange{Start: []byte{namespaceMeta, keySentinel}, End: []byte{namespaceExpiry + 1, keySentinel}}
+	everything := pebble.KeyRange{Start: metaWriterEnd, End: []byte{namespaceExpiry + 1, keySentinel}}
 	_, err := s.db.IngestAndExcise(context.Background(), paths, nil, nil, everything)
 	return err
 }
@@ -111,13 +111,11 @@ type restoreTables struct {
 }
 
 // gather reads the whole stream and finishes the tables, durably.
-func (t *restoreTables) gather(buf io.Reader) (err error) {
+func (t *restoreTables) gather(buf io.Reader) error {
 	// A replica takes over a snapshot in the place of log entries, so its rows are
 	// written as those are.
-	if t.rows, err = t.s.newRowEncoder(raftPath); err != nil {
-		return err
-	}
-	err = readSnapshot(buf, snapshotSink{
+	t.rows = t.s.newRowEncoder(raftPath)
+	err := readSnapshot(buf, snapshotSink{
 		header:  func(h snapshotHeader) error { t.header = h; return nil },
 		ranged:  func(r rangeTombstone) error { t.ranges = append(t.ranges, r); return nil },
 		version: t.add,

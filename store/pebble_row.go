@@ -1,6 +1,12 @@
 package store
 
-import "github.com/cockroachdb/pebble/v2"
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/elastickv/elastickv/encryption"
+)
 
 // What the engine holds for a version is made by a rowEncoder and read by a
 // rowDecoder, and by nothing else. Both are given the full physical key, since what
@@ -8,22 +14,39 @@ import "github.com/cockroachdb/pebble/v2"
 
 // rowEncoder encodes the rows of one write. Its zero value is not for use: newRowEncoder
 // decides for the whole write how they are encoded.
-type rowEncoder struct{}
+type rowEncoder struct {
+	seal    *sealing
+	keyID   uint32 // rows are sealed under it, or clear if it is 0
+	refused error  // why no row may be written
+	bound   []byte // a buffer
+}
 
-// newRowEncoder returns an encoder for a write on path. No row may be written if it fails.
-func (s *pebbleStore) newRowEncoder(writePath) (rowEncoder, error) {
-	return rowEncoder{}, nil
+// newRowEncoder returns an encoder for a write on path. If no row may be written, append
+// says so: a write without rows needs no leave.
+func (s *pebbleStore) newRowEncoder(path writePath) rowEncoder {
+	keyID, err := s.seal.keyID(path)
+	return rowEncoder{seal: &s.seal, keyID: keyID, refused: err}
 }
 
 // size returns the number of bytes that append will add for v.
 func (e *rowEncoder) size(v VersionedValue) int {
-	return valueHeaderSize(v) + len(v.Value)
+	n := valueHeaderSize(v) + len(v.Value)
+	if e.keyID != 0 {
+		n += encryption.EnvelopeOverhead
+	}
+	return n
 }
 
 // append appends the row of v, which stands under the physical key key, to dst. If it fails,
 // nothing of the write may reach the engine.
-func (e *rowEncoder) append(dst, _ []byte, v VersionedValue) ([]byte, error) {
-	return append(appendValueHeader(dst, v), v.Value...), nil
+func (e *rowEncoder) append(dst, key []byte, v VersionedValue) ([]byte, error) {
+	if e.refused != nil {
+		return dst, e.refused
+	}
+	if e.keyID != 0 {
+		return e.appendSealed(dst, key, v)
+	}
+	return append(appendValueHeader(dst, v, valueStateClear), v.Value...), nil
 }
 
 // put adds the row of m, whose size has been checked, to b. If it fails, b is of no
@@ -42,22 +65,38 @@ func (e *rowEncoder) put(b *pebble.Batch, m *KVPairMutation, commitTS uint64) er
 }
 
 // rowDecoder decodes rows, one at a time. Each reader has its own.
-type rowDecoder struct{}
+type rowDecoder struct {
+	seal                  *sealing
+	bound, opened, mended []byte // buffers
+}
 
 // newRowDecoder returns a decoder of what the store holds.
-func (s *pebbleStore) newRowDecoder() rowDecoder { return rowDecoder{} }
+func (s *pebbleStore) newRowDecoder() rowDecoder { return rowDecoder{seal: &s.seal} }
 
 // version decodes the row that stands under the physical key key. The result's Value is valid
 // as long as row is and until the next call, and is not nil unless the version is a
 // tombstone; TS is left to the caller.
-func (d *rowDecoder) version(_, row []byte) (VersionedValue, error) {
+func (d *rowDecoder) version(key, row []byte) (VersionedValue, error) {
+	switch {
+	case d.seal.cipher == nil:
+		return parseValue(row)
+	case valueSealed(row):
+		return d.sealedVersion(key, row)
+	case d.unmarked(key, row):
+		return VersionedValue{}, integrityError(key, fmt.Errorf("%w: sealed, and marked as clear", encryption.ErrIntegrity))
+	}
 	return parseValue(row)
 }
 
-// header decodes what a row says of itself, without its Value and without a
-// proof. It is enough to keep a row, and not enough to give one up.
+// header decodes what a row says of itself, without opening what is sealed, which
+// leaves Value nil and proves nothing. It is enough to keep a row, and not enough to give one up.
 func (d *rowDecoder) header(row []byte) (VersionedValue, error) {
-	v, err := parseValue(row)
-	v.Value = nil
+	if !valueSealed(row) {
+		return parseValue(row)
+	}
+	v, _, err := parseValueHeader(row)
 	return v, err
 }
+
+// held returns how many bytes the buffers of d take.
+func (d *rowDecoder) held() int { return cap(d.bound) + cap(d.opened) + cap(d.mended) }

@@ -53,7 +53,7 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	size, err := commitsSize(commits)
+	size, err := commitsSize(commits, s.seal.overhead())
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +61,10 @@ func (s *pebbleStore) stageCommits(ctx context.Context, commits []Commit, path w
 		return nil, err
 	}
 	defer s.gate.leave()
-	rows, err := s.newRowEncoder(path)
-	if err != nil {
-		return nil, err
+	w := write{
+		batch: s.db.NewBatchWithSize(size), path: path, rows: s.newRowEncoder(path),
+		appliedIndex: appliedIndex, commits: commits,
 	}
-	w := write{batch: s.db.NewBatchWithSize(size), path: path, rows: rows, appliedIndex: appliedIndex, commits: commits}
 	checked, deletes := false, false
 	for i := range commits {
 		c := &commits[i]
@@ -118,21 +117,21 @@ func (s *pebbleStore) checkDeleted(commits []Commit) error {
 }
 
 // commitsSize validates every mutation and span and returns about how many bytes their
-// batch takes.
-func commitsSize(commits []Commit) (int, error) {
+// batch takes, if each row takes overhead more than a clear one.
+func commitsSize(commits []Commit, overhead int) (int, error) {
 	size := 64 // the engine's own rows
 	for i := range commits {
 		for j, span := range commits[i].Deleted {
 			if err := checkSpan(span); err != nil {
 				return 0, fmt.Errorf("deleted span %d: %w", j, err)
 			}
-			size += len(span.Start) + len(span.End) + 64
+			size += len(span.Start) + len(span.End) + overhead + 64
 		}
 		for j, m := range commits[i].Mutations {
 			if err := checkSize(m); err != nil {
 				return 0, fmt.Errorf("mutation %d: %w", j, err)
 			}
-			size += len(m.Key) + len(m.Value) + keyOverheadSize + 1 + 8 + 12
+			size += len(m.Key) + len(m.Value) + keyOverheadSize + 1 + 8 + 12 + overhead
 			if size > batchSizeMost {
 				return 0, ErrBatchTooLarge
 			}

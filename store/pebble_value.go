@@ -11,7 +11,8 @@ import (
 //	| flags (1) | [expireAt (8, big endian)] | value … |
 //
 // The flags, from the lowest bit: 0 tombstone; 1-2 encryption state; 3 an
-// expireAt follows; 4-7 are 0. A tombstone is its flags alone.
+// expireAt follows; 4-7 are 0. A tombstone has no expireAt and no value. Where the state
+// is sealed, an envelope stands in the place of the value.
 const (
 	valueFlagTombstone = 1 << 0    // part of the format; never change
 	valueStateMask     = 0b11 << 1 // part of the format; never change
@@ -43,58 +44,74 @@ func valueHeaderSize(v VersionedValue) int {
 	return 1
 }
 
-// appendValueHeader appends what stands in front of v's bytes.
-func appendValueHeader(dst []byte, v VersionedValue) []byte {
+// valueHeaderSizeOf returns the number of bytes of a header that begins with flags.
+func valueHeaderSizeOf(flags byte) int {
+	if flags&valueFlagExpiry != 0 {
+		return 1 + 8
+	}
+	return 1
+}
+
+// appendValueHeader appends what stands in front of v's bytes; state is one of
+// valueStateClear and valueStateSealed.
+func appendValueHeader(dst []byte, v VersionedValue, state byte) []byte {
 	switch {
 	case v.Tombstone:
-		return append(dst, valueFlagTombstone|valueStateClear)
+		return append(dst, valueFlagTombstone|state)
 	case v.ExpireAt == 0:
-		return append(dst, valueStateClear)
+		return append(dst, state)
 	}
-	return binary.BigEndian.AppendUint64(append(dst, valueFlagExpiry|valueStateClear), v.ExpireAt)
+	return binary.BigEndian.AppendUint64(append(dst, valueFlagExpiry|state), v.ExpireAt)
 }
 
-// valueExpiry returns the expiry in the header of a row, 0 if there is none, and does
-// not look at the rest.
-func valueExpiry(row []byte) uint64 {
-	if len(row) < 1+8 || row[0]&valueFlagExpiry == 0 {
-		return 0
-	}
-	return binary.BigEndian.Uint64(row[1:])
+// valueSealed reports whether a row is marked as sealed.
+func valueSealed(row []byte) bool {
+	return len(row) > 0 && row[0]&valueStateMask == valueStateSealed
 }
 
-// parseValue decodes a row's value. The result's Value aliases b and is not nil
-// unless the version is a tombstone; TS is left to the caller.
-func parseValue(b []byte) (VersionedValue, error) {
-	if len(b) == 0 {
-		return VersionedValue{}, fmt.Errorf("%w: no flags", errValueDamaged)
+// parseValueHeader decodes what stands in front of a row's value, and returns how many
+// bytes that is. TS and Value are left to the caller.
+func parseValueHeader(row []byte) (v VersionedValue, size int, err error) {
+	if len(row) == 0 {
+		return VersionedValue{}, 0, fmt.Errorf("%w: no flags", errValueDamaged)
 	}
-	flags, rest := b[0], b[1:]
-	switch flags & valueStateMask {
-	case valueStateClear:
-	case valueStateSealed:
-		return VersionedValue{}, ErrValueSealed
-	default:
-		return VersionedValue{}, ErrEncryptedValueReservedState
+	flags := row[0]
+	if state := flags & valueStateMask; state != valueStateClear && state != valueStateSealed {
+		return VersionedValue{}, 0, ErrEncryptedValueReservedState
 	}
 	if flags&^valueFlagsKnown != 0 {
-		return VersionedValue{}, fmt.Errorf("%w: flags %#02x", errValueDamaged, flags)
-	}
-	if flags&valueFlagTombstone != 0 {
-		if flags != valueFlagTombstone || len(rest) != 0 {
-			return VersionedValue{}, fmt.Errorf("%w: tombstone with flags %#02x and %d bytes", errValueDamaged, flags, len(rest))
-		}
-		return VersionedValue{Tombstone: true}, nil
+		return VersionedValue{}, 0, fmt.Errorf("%w: flags %#02x", errValueDamaged, flags)
 	}
 	if flags&valueFlagExpiry == 0 {
-		return VersionedValue{Value: rest[:len(rest):len(rest)]}, nil
+		return VersionedValue{Tombstone: flags&valueFlagTombstone != 0}, 1, nil
 	}
-	if len(rest) < 8 {
-		return VersionedValue{}, fmt.Errorf("%w: expiry of %d bytes", errValueDamaged, len(rest))
+	if flags&valueFlagTombstone != 0 {
+		return VersionedValue{}, 0, fmt.Errorf("%w: tombstone with flags %#02x", errValueDamaged, flags)
 	}
-	expireAt := binary.BigEndian.Uint64(rest)
+	if len(row) < 1+8 {
+		return VersionedValue{}, 0, fmt.Errorf("%w: expiry of %d bytes", errValueDamaged, len(row)-1)
+	}
+	expireAt := binary.BigEndian.Uint64(row[1:])
 	if expireAt == 0 {
-		return VersionedValue{}, fmt.Errorf("%w: expiry of 0", errValueDamaged)
+		return VersionedValue{}, 0, fmt.Errorf("%w: expiry of 0", errValueDamaged)
 	}
-	return VersionedValue{Value: rest[8:len(rest):len(rest)], ExpireAt: expireAt}, nil
+	return VersionedValue{ExpireAt: expireAt}, 1 + 8, nil
+}
+
+// parseValue decodes a row that is not sealed. The result's Value aliases row and is
+// not nil unless the version is a tombstone; TS is left to the caller.
+func parseValue(row []byte) (VersionedValue, error) {
+	if valueSealed(row) {
+		return VersionedValue{}, ErrValueSealed
+	}
+	v, n, err := parseValueHeader(row)
+	if err != nil {
+		return VersionedValue{}, err
+	}
+	if !v.Tombstone {
+		v.Value = row[n:len(row):len(row)]
+	} else if len(row) > n {
+		return VersionedValue{}, fmt.Errorf("%w: tombstone with %d bytes", errValueDamaged, len(row)-n)
+	}
+	return v, nil
 }

@@ -20,7 +20,7 @@ func TestValueBytes(t *testing.T) {
 		{"latest expiry, empty", VersionedValue{Value: []byte{}, ExpireAt: math.MaxUint64}, "08" + "ffffffffffffffff"},
 		{"tombstone", VersionedValue{Tombstone: true}, "01"},
 	} {
-		row := append(appendValueHeader(nil, c.v), c.v.Value...)
+		row := append(appendValueHeader(nil, c.v, valueStateClear), c.v.Value...)
 		if got := hex.EncodeToString(row); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
@@ -74,7 +74,7 @@ func FuzzParseValue(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again := append(appendValueHeader(nil, v), v.Value...); !bytes.Equal(again, row) {
+		if again := append(appendValueHeader(nil, v, valueStateClear), v.Value...); !bytes.Equal(again, row) {
 			t.Fatalf("%x decodes to %+v, which encodes to %x", row, v, again)
 		}
 	})

@@ -33,11 +33,7 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 		return err
 	}
 	defer s.gate.leave()
-	rows, err := s.newRowEncoder(directPath)
-	if err != nil {
-		return err
-	}
-	b := s.db.NewBatch()
+	b, rows := s.db.NewBatch(), s.newRowEncoder(directPath)
 	if err := rows.put(b, &m, commitTS); err != nil {
 		return firstError(err, b.Close())
 	}
@@ -74,9 +70,7 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		if !ok || !shown(v, commitTS) {
 			return ErrKeyNotFound
 		}
-		if w.rows, err = s.newRowEncoder(directPath); err != nil {
-			return err
-		}
+		w.rows = s.newRowEncoder(directPath)
 		m.Value = bytes.Clone(v.Value)
 		return w.rows.put(b, &m, commitTS)
 	}})

@@ -1,0 +1,52 @@
+package encryption_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/elastickv/elastickv/encryption"
+)
+
+func TestEnvelopeParts(t *testing.T) {
+	b := encryption.AppendEnvelopeHeader(nil, 0x01020304)
+	if !bytes.Equal(b, []byte{1, 0, 1, 2, 3, 4}) || len(b) != encryption.EnvelopeHeaderSize {
+		t.Fatalf("header: got %x", b)
+	}
+	b = append(append(append(b, someNonce[:]...), "text"...), make([]byte, encryption.TagSize)...)
+	e, err := encryption.ParseEnvelope(b)
+	if err != nil || e.KeyID != 0x01020304 || *e.Nonce != *someNonce || !bytes.Equal(e.Sealed, append([]byte("text"), make([]byte, 16)...)) {
+		t.Fatalf("got %+v, %v", e, err)
+	}
+	if cap(e.Sealed) != len(e.Sealed) {
+		t.Error("what is sealed can be appended to in place")
+	}
+}
+
+// An envelope that parses is put together again from its parts; one that does not is a
+// failed integrity check. Nothing that was not sealed opens.
+func FuzzParseEnvelope(f *testing.F) {
+	c := newCipher(f, 1)
+	sealed, err := c.Seal(append(encryption.AppendEnvelopeHeader(nil, 1), someNonce[:]...), 1, someNonce, []byte("v"), encryption.AppendEnvelopeHeader(nil, 1))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{nil, {1}, {1, 0, 0, 0, 0, 1}, make([]byte, 34), sealed, sealed[:33], append([]byte{2}, sealed[1:]...)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := encryption.ParseEnvelope(b)
+		if err != nil {
+			if !errors.Is(err, encryption.ErrIntegrity) {
+				t.Fatalf("%x: got %v", b, err)
+			}
+			return
+		}
+		if again := append(append(encryption.AppendEnvelopeHeader(nil, e.KeyID), e.Nonce[:]...), e.Sealed...); !bytes.Equal(again, b) {
+			t.Fatalf("%x is put together as %x", b, again)
+		}
+		if got, err := c.Open(nil, e.KeyID, e.Nonce, e.Sealed, b[:encryption.EnvelopeHeaderSize]); err == nil && !bytes.Equal(b, sealed) {
+			t.Fatalf("%x opens to %q", b, got)
+		}
+	})
+}

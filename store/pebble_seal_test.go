@@ -1,0 +1,474 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/elastickv/elastickv/encryption"
+)
+
+// sealTestKey is the key with the given id in these tests.
+func sealTestKey(id uint32) []byte {
+	key := make([]byte, encryption.KeySize)
+	for i := range key {
+		key[i] = byte(i) + byte(id-1)
+	}
+	return key
+}
+
+func sealTestCipher(t testing.TB, ids ...uint32) *encryption.Cipher {
+	t.Helper()
+	c := encryption.NewCipher()
+	for _, id := range ids {
+		must(t, c.AddKey(id, sealTestKey(id)))
+	}
+	return c
+}
+
+// sealer is encryption as its tests set it: the answers of the gates, and how many more
+// nonces there are.
+type sealer struct {
+	cipher     *encryption.Cipher
+	keyID      uint32
+	provided   bool
+	active     bool
+	registered bool
+	nonces     *CounterNonceFactory
+	left       int // nonces; below 0 there is no end to them
+}
+
+var errNoNonce = errors.New("out of nonces")
+
+func newSealer(t testing.TB) *sealer {
+	return &sealer{
+		cipher: sealTestCipher(t, 1, 2), keyID: 1, provided: true, active: true, registered: true,
+		nonces: NewCounterNonceFactory(0x0102, 0x0304), left: -1,
+	}
+}
+
+func (s *sealer) Next() (nonce [encryption.NonceSize]byte, err error) {
+	if s.left == 0 {
+		return nonce, errNoNonce
+	}
+	s.left--
+	return s.nonces.Next()
+}
+
+// used returns how many nonces were used.
+func (s *sealer) used() uint64 { return s.nonces.next.Load() }
+
+func (s *sealer) options() []PebbleStoreOption {
+	return []PebbleStoreOption{
+		WithStorageRegistrationGate(func() bool { return s.registered }),
+		WithStorageEnvelopeGate(func() bool { return s.active }),
+		WithEncryption(s.cipher, s, func() (uint32, bool) { return s.keyID, s.provided }),
+	}
+}
+
+// openSealed opens a store in memory that reads every row from the engine.
+func openSealed(t testing.TB, s *sealer) *pebbleStore {
+	t.Helper()
+	return openTest(t, "db", append(s.options(), WithFS(vfs.NewMem()), WithVersionCacheSize(-1))...)
+}
+
+// engineRow is a row as the engine has it.
+type engineRow struct{ key, value []byte }
+
+// engineRows returns every row that holds a version.
+func engineRows(t testing.TB, s *pebbleStore) (rows []engineRow) {
+	t.Helper()
+	iter, err := s.openSpan(Span{})
+	must(t, err)
+	for ok := iter.First(); ok; ok = iter.Next() {
+		rows = append(rows, engineRow{cloneBytes(iter.Key()), cloneBytes(iter.Value())})
+	}
+	must(t, firstError(iter.Error(), iter.Close()))
+	return rows
+}
+
+// describe says what can be seen of a row without a key.
+func (r engineRow) describe(t testing.TB) string {
+	t.Helper()
+	userKey, ts, err := parseVersionKey(r.key)
+	must(t, err)
+	v, n, err := parseValueHeader(r.value)
+	must(t, err)
+	text := fmt.Sprintf("%s @%d", userKey, ts)
+	if v.Tombstone {
+		text += " tombstone"
+	}
+	if v.ExpireAt != 0 {
+		text += fmt.Sprintf(" !%d", v.ExpireAt)
+	}
+	if !valueSealed(r.value) {
+		return text + fmt.Sprintf(" clear %q", r.value[n:])
+	}
+	e, err := encryption.ParseEnvelope(r.value[n:])
+	must(t, err)
+	return text + fmt.Sprintf(" sealed under %d, nonce %x, %d bytes", e.KeyID, *e.Nonce, len(e.Sealed)-encryption.TagSize)
+}
+
+// sealScript runs testdata/sealing. Each line of a block is a command:
+//
+//	new                                                      an empty store, sealing under key 1
+//	reopen [cipher=none]
+//	gates [key=ID|none] [active=yes|no] [registered=yes|no]  for the writes that follow
+//	nonces left=N                                            then they fail; -1: there is no end to them
+//	addkey id · removekey id
+//	put|delete|expire k [v] ts [exp] · apply|raft ts put=k:v… · delprefix k ts
+//	get k ts · scan ts · compact ts · snapshot · restore
+//	rows                                                     what the engine holds, as seen without a key
+type sealScript struct {
+	s     *sealer
+	e     *pebbleStore
+	fs    vfs.FS
+	image []byte
+}
+
+func TestSealing(t *testing.T) {
+	var s sealScript
+	datadriven.RunTest(t, "testdata/sealing", func(t *testing.T, d *datadriven.TestData) string {
+		var out strings.Builder
+		for line := range strings.Lines(d.Cmd + " " + argsText(d.CmdArgs) + "\n" + d.Input) {
+			name, args, err := datadriven.ParseLine(line)
+			if err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+			text, err := s.run(t, name, sealArgs(args))
+			if err != nil {
+				text += err.Error() + "\n"
+			}
+			out.WriteString(text)
+		}
+		return out.String()
+	})
+}
+
+func argsText(args []datadriven.CmdArg) string {
+	var text []string
+	for _, a := range args {
+		text = append(text, a.String())
+	}
+	return strings.Join(text, " ")
+}
+
+type sealArgs []datadriven.CmdArg
+
+func (a sealArgs) get(name string) string {
+	for _, arg := range a {
+		if arg.Key == name && len(arg.Vals) == 1 {
+			return arg.Vals[0]
+		}
+	}
+	return ""
+}
+
+func (a sealArgs) number(t *testing.T, name string) uint64 {
+	t.Helper()
+	text := a.get(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	must(t, err)
+	return n
+}
+
+// mutations returns one for each put=k:v.
+func (a sealArgs) mutations() (m []*KVPairMutation) {
+	for _, arg := range a {
+		if arg.Key == "put" {
+			key, value, _ := strings.Cut(arg.Vals[0], ":")
+			m = append(m, put(key, value)...)
+		}
+	}
+	return m
+}
+
+func (s *sealScript) open(t *testing.T, opts ...PebbleStoreOption) {
+	t.Helper()
+	s.e = openTest(t, "db", append(opts, WithFS(s.fs), WithVersionCacheSize(-1))...)
+}
+
+func (s *sealScript) run(t *testing.T, name string, a sealArgs) (string, error) {
+	t.Helper()
+	ctx := context.Background()
+	key, value, ts, exp := []byte(a.get("k")), []byte(a.get("v")), a.number(t, "ts"), a.number(t, "exp")
+	switch name {
+	case "new":
+		s.s, s.fs = newSealer(t), vfs.NewMem()
+		s.open(t, s.s.options()...)
+	case "reopen":
+		must(t, s.e.Close())
+		if a.get("cipher") == "none" {
+			s.open(t)
+		} else {
+			s.open(t, s.s.options()...)
+		}
+	case "gates":
+		s.s.provided, s.s.keyID = a.get("key") != "none", uint32(max(1, a.number(t, "id")))
+		s.s.active, s.s.registered = a.get("active") != "no", a.get("registered") != "no"
+		if a.get("id") == "0" {
+			s.s.keyID = 0
+		}
+	case "nonces":
+		var err error
+		s.s.left, err = strconv.Atoi(a.get("left"))
+		must(t, err)
+	case "addkey":
+		return "", s.s.cipher.AddKey(uint32(a.number(t, "id")), sealTestKey(uint32(a.number(t, "id"))))
+	case "removekey":
+		s.s.cipher.RemoveKey(uint32(a.number(t, "id")))
+	case "put":
+		return "", s.e.PutAt(ctx, key, value, ts, exp)
+	case "delete":
+		return "", s.e.DeleteAt(ctx, key, ts)
+	case "expire":
+		return "", s.e.ExpireAt(ctx, key, exp, ts)
+	case "apply":
+		return "", s.e.ApplyMutations(ctx, a.mutations(), nil, maxTS, ts)
+	case "raft":
+		return "", s.e.ApplyMutationsRaft(ctx, a.mutations(), nil, maxTS, ts)
+	case "delprefix":
+		return "", s.e.DeletePrefixAt(ctx, key, nil, ts)
+	case "compact":
+		return "", s.e.Compact(ctx, ts)
+	default:
+		return s.look(t, name, key, ts)
+	}
+	return "", nil
+}
+
+// look runs the commands that read.
+func (s *sealScript) look(t *testing.T, name string, key []byte, ts uint64) (string, error) {
+	t.Helper()
+	ctx := context.Background()
+	switch name {
+	case "get":
+		v, err := s.e.GetAt(ctx, key, ts)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%q\n", v), nil
+	case "scan":
+		rows, err := s.e.ScanAt(ctx, nil, nil, 100, ts)
+		text := ""
+		for _, r := range rows {
+			text += fmt.Sprintf("%s = %q\n", r.Key, r.Value)
+		}
+		return text, err
+	case "snapshot":
+		image, err := s.e.Snapshot()
+		must(t, err)
+		defer func() { _ = image.Close() }()
+		var b bytes.Buffer
+		_, err = image.WriteTo(&b)
+		s.image = b.Bytes()
+		return "", err
+	case "restore":
+		return "", s.e.Restore(bytes.NewReader(s.image))
+	case "rows":
+		text := fmt.Sprintf("last commit %d, nonces used %d\n", s.e.LastCommitTS(), s.s.used())
+		for _, r := range engineRows(t, s.e) {
+			text += r.describe(t) + "\n"
+		}
+		return text, nil
+	}
+	t.Fatalf("unknown command %q", name)
+	return "", nil
+}
+
+// goldenVersions are versions in all their kinds.
+var goldenVersions = []struct {
+	name, key string
+	v         VersionedValue
+}{
+	{"value", "key", VersionedValue{TS: 1, Value: []byte("value")}},
+	{"empty value", "key", VersionedValue{TS: 2, Value: []byte{}}},
+	{"expiry", "key", VersionedValue{TS: 0x0102030405060708, Value: []byte("value"), ExpireAt: 0x1112131415161718}},
+	{"tombstone", "key", VersionedValue{TS: 3, Tombstone: true}},
+	{"empty key", "", VersionedValue{TS: maxTS, Value: []byte("v")}},
+}
+
+// TestRowBytes holds keys and rows, clear and sealed, to their bytes, with spaces between
+// the parts.
+func TestRowBytes(t *testing.T) {
+	clear := openMem(t)
+	sealed := openSealed(t, newSealer(t))
+	datadriven.RunTest(t, "testdata/format/rows", func(t *testing.T, d *datadriven.TestData) string {
+		var b strings.Builder
+		for _, g := range goldenVersions {
+			key := appendVersionKey(nil, []byte(g.key), g.v.TS)
+			n := len(key) - keySuffixSize - 1
+			fmt.Fprintf(&b, "%s\n  key    %x %x %x %x %x %x\n", g.name, key[:1], key[1:5], key[5:n], key[n:n+1], key[n+1:len(key)-1], key[len(key)-1:])
+			for _, s := range []*pebbleStore{clear, sealed} {
+				rows, reader := s.newRowEncoder(directPath), s.newRowDecoder()
+				row, err := rows.append(nil, key, g.v)
+				if err != nil || len(row) != rows.size(g.v) {
+					t.Fatalf("%s: got %x of %d bytes, %v", g.name, row, rows.size(g.v), err)
+				}
+				back, err := reader.version(key, row)
+				back.TS = g.v.TS
+				if fmt.Sprintf("%#v", back) != fmt.Sprintf("%#v", g.v) {
+					t.Fatalf("%s: got back %#v, %v", g.name, back, err)
+				}
+				b.WriteString(rowParts(row))
+			}
+		}
+		return b.String()
+	})
+}
+
+// rowParts prints a row's bytes, its parts apart.
+func rowParts(row []byte) string {
+	n := valueHeaderSizeOf(row[0])
+	if !valueSealed(row) {
+		return strings.TrimRight(fmt.Sprintf("  clear  %x %x %x", row[:1], row[1:n], row[n:]), " ") + "\n"
+	}
+	e := row[n:]
+	tag := len(e) - encryption.TagSize
+	return fmt.Sprintf("  sealed %x %x | %x %x %x %x %x %x\n", row[:1], row[1:n], e[:1], e[1:2], e[2:6], e[6:18], e[18:tag], e[tag:])
+}
+
+// A sealed row opens with nothing but the standard library and what FORMAT.md says.
+func TestSealedRowByHand(t *testing.T) {
+	s := openSealed(t, newSealer(t))
+	block, err := aes.NewCipher(sealTestKey(1))
+	must(t, err)
+	gcm, err := cipher.NewGCM(block)
+	must(t, err)
+	for _, g := range goldenVersions {
+		key := appendVersionKey(nil, []byte(g.key), g.v.TS)
+		rows := s.newRowEncoder(directPath)
+		row, err := rows.append(nil, key, g.v)
+		must(t, err)
+		header := row[:1]
+		if row[0]&8 != 0 {
+			header = row[:9]
+		}
+		envelope := row[len(header):]
+		bound := append(append(bytes.Clone(envelope[:6]), header...), key...)
+		value, err := gcm.Open(nil, envelope[6:18], envelope[18:], bound)
+		if err != nil || !bytes.Equal(value, g.v.Value) {
+			t.Errorf("%s: got %q, %v", g.name, value, err)
+		}
+	}
+}
+
+// Sealed and clear stores with the same history give the same snapshot, which either
+// restores.
+func TestSealedSnapshotIsPlain(t *testing.T) {
+	clear, sealed := openMem(t), openSealed(t, newSealer(t))
+	fillOld(t, clear)
+	fillOld(t, sealed)
+	var images [2]bytes.Buffer
+	for i, s := range []*pebbleStore{clear, sealed} {
+		image, err := s.Snapshot()
+		must(t, err)
+		_, err = image.WriteTo(&images[i])
+		must(t, firstError(err, image.Close()))
+	}
+	if !bytes.Equal(images[0].Bytes(), images[1].Bytes()) {
+		t.Error("the snapshots differ")
+	}
+	want := describe(t, clear)
+	for _, s := range []MVCCStore{openSealed(t, newSealer(t)), NewMVCCStore()} {
+		must(t, s.Restore(bytes.NewReader(images[1].Bytes())))
+		if got := describe(t, s); got != want {
+			t.Errorf("restored: got %s, want %s", got, want)
+		}
+	}
+	other := openSealed(t, newSealer(t))
+	must(t, other.Restore(&images[0]))
+	for _, r := range engineRows(t, other) {
+		if !valueSealed(r.value) {
+			t.Errorf("restored clear: %s", r.describe(t))
+		}
+	}
+}
+
+func TestBatchReservesSealedRows(t *testing.T) {
+	commits := []Commit{{TS: 1, Mutations: append(put("a", strings.Repeat("v", 1000)), put("b", "w")...)}}
+	for _, s := range []*pebbleStore{openMem(t), openSealed(t, newSealer(t))} {
+		size, err := commitsSize(commits, s.seal.overhead())
+		must(t, err)
+		b, rows := s.db.NewBatch(), s.newRowEncoder(directPath)
+		for _, m := range commits[0].Mutations {
+			must(t, rows.put(b, m, 1))
+		}
+		must(t, putMeta(b, metaLastCommitTS, 1))
+		if b.Len() > size || size > b.Len()+100 {
+			t.Errorf("%d bytes reserved for a batch of %d", size, b.Len())
+		}
+		must(t, b.Close())
+	}
+}
+
+// Sealed point reads allocate what clear ones do.
+func TestSealedReadsAllocateOnlyTheirResult(t *testing.T) {
+	if RaceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
+	ctx := context.Background()
+	key := []byte("key")
+	for name, s := range map[string]*pebbleStore{
+		"clear":  openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(-1)),
+		"sealed": openSealed(t, newSealer(t)),
+	} {
+		must(t, s.PutAt(ctx, key, []byte("value"), 10, 0))
+		// One is for the value as the cache would hold it, one for the caller's copy.
+		if got := testing.AllocsPerRun(500, func() { _, _ = s.GetAt(ctx, key, 20) }); got > 2.5 {
+			t.Errorf("%s GetAt: %v allocations, want 2", name, got)
+		}
+	}
+}
+
+// Whatever stands in a row, it is decoded or refused; and nothing that is not the sealed
+// row itself is taken for it.
+func FuzzSealedRow(f *testing.F) {
+	s := openSealed(f, newSealer(f))
+	key := appendVersionKey(nil, []byte("k"), 7)
+	var sealed [][]byte
+	for _, g := range goldenVersions {
+		rows := s.newRowEncoder(directPath)
+		row, err := rows.append(nil, key, g.v)
+		must(f, err)
+		sealed = append(sealed, row)
+		f.Add(row)
+		f.Add(append([]byte{0}, row[1:]...))
+	}
+	for _, seed := range []string{"", "00", "01", "02", "0a0000000000000001", "0201000000000100"} {
+		row, err := hex.DecodeString(seed)
+		must(f, err)
+		f.Add(row)
+	}
+	f.Fuzz(func(t *testing.T, row []byte) {
+		d := s.newRowDecoder()
+		v, err := d.version(key, row)
+		if err == nil && valueSealed(row) {
+			for _, one := range sealed {
+				if bytes.Equal(one, row) {
+					return
+				}
+			}
+			t.Fatalf("%x opens to %+v", row, v)
+		}
+		if err == nil && !bytes.Equal(append(appendValueHeader(nil, v, valueStateClear), v.Value...), row) {
+			t.Fatalf("%x decodes to %+v", row, v)
+		}
+		if h, headErr := d.header(row); err == nil && (headErr != nil || h.Tombstone != v.Tombstone || h.ExpireAt != v.ExpireAt) {
+			t.Fatalf("%x decodes to %+v, its header to %+v, %v", row, v, h, headErr)
+		}
+	})
+}

@@ -1,0 +1,306 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/elastickv/elastickv/encryption"
+)
+
+// openTampered returns a store whose rows are of all kinds and all sealed, under two keys.
+func openTampered(t testing.TB, s *sealer, opts ...PebbleStoreOption) *pebbleStore {
+	t.Helper()
+	ctx := context.Background()
+	e := openTest(t, "db", append(append(s.options(), WithFS(vfs.NewMem()), WithVersionCacheSize(-1)), opts...)...)
+	must(t, e.PutAt(ctx, []byte("a"), []byte("the older value"), 10, 0))
+	must(t, e.PutAt(ctx, []byte("a"), []byte("the value"), 20, 0))
+	must(t, e.PutAt(ctx, []byte("b"), []byte("expires"), 21, 1000))
+	must(t, e.DeleteAt(ctx, []byte("c"), 22))
+	s.keyID = 2
+	must(t, e.PutAt(ctx, []byte("d"), nil, 23, 0))
+	must(t, e.PutAt(ctx, []byte("e"), []byte("another value"), 24, 0))
+	must(t, e.PutAt(ctx, []byte("f"), []byte("another value"), 24, 0))
+	return e
+}
+
+// setRow puts a row into the engine as whoever can write to the disk may.
+func setRow(t testing.TB, s *pebbleStore, key, value []byte) {
+	t.Helper()
+	must(t, s.db.Set(key, value, pebble.NoSync))
+}
+
+// readings are the ways to read the version at ts of a key; each returns what it has found.
+var readings = map[string]func(s *pebbleStore, key []byte, ts uint64) (string, error){
+	"GetAt": func(s *pebbleStore, key []byte, ts uint64) (string, error) {
+		v, err := s.GetAt(context.Background(), key, ts)
+		if errors.Is(err, ErrKeyNotFound) {
+			return "none", nil
+		}
+		return string(v), err
+	},
+	"ExistsAt": func(s *pebbleStore, key []byte, ts uint64) (string, error) {
+		ok, err := s.ExistsAt(context.Background(), key, ts)
+		return fmt.Sprint(ok), err
+	},
+	"VersionAt": func(s *pebbleStore, key []byte, ts uint64) (string, error) {
+		v, ok, err := s.VersionAt(context.Background(), key, ts)
+		return fmt.Sprint(v, ok), err
+	},
+	"ScanAt": func(s *pebbleStore, key []byte, ts uint64) (string, error) {
+		rows, err := s.ScanAt(context.Background(), key, append(bytes.Clone(key), 0), 1, ts)
+		return showRows(rows), err
+	},
+	"ReverseScanAt": func(s *pebbleStore, key []byte, ts uint64) (string, error) {
+		rows, err := s.ReverseScanAt(context.Background(), key, append(bytes.Clone(key), 0), 1, ts)
+		return showRows(rows), err
+	},
+	"Snapshot": func(s *pebbleStore, _ []byte, _ uint64) (string, error) {
+		image, err := s.Snapshot()
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = image.Close() }()
+		var b bytes.Buffer
+		_, err = image.WriteTo(&b)
+		return b.String(), err
+	},
+	"ExpireAt": func(s *pebbleStore, key []byte, ts uint64) (string, error) {
+		// At a timestamp of its own, so that it takes nothing's place; and it does
+		// not go on what it cannot open.
+		err := s.ExpireAt(context.Background(), key, 1, ts)
+		if err == nil || errors.Is(err, ErrKeyNotFound) {
+			return "", fmt.Errorf("expired: %w", err)
+		}
+		return "", err
+	},
+}
+
+func showRows(rows []*KVPair) (text string) {
+	for _, r := range rows {
+		text += fmt.Sprintf("%q=%q ", r.Key, r.Value)
+	}
+	return text
+}
+
+// wantCaught fails unless every way to read the row under key fails an integrity check.
+func wantCaught(t *testing.T, s *pebbleStore, what string, key []byte) {
+	t.Helper()
+	userKey, ts, err := parseVersionKey(key)
+	must(t, err)
+	for name, read := range readings {
+		got, err := read(s, userKey, ts)
+		if !errors.Is(err, ErrEncryptedReadIntegrity) || !errors.Is(err, encryption.ErrIntegrity) {
+			t.Errorf("%s: %s returns %q, %v", what, name, got, err)
+		}
+	}
+}
+
+// Every bit of every row, and every value of its first byte, is changed by itself: then the
+// row is never read, and never for anything else than it was.
+func TestTamperEveryBit(t *testing.T) {
+	s := openTampered(t, newSealer(t))
+	d := s.newRowDecoder()
+	changes := 0
+	for _, r := range engineRows(t, s) {
+		for i := range r.value {
+			for change := 1; change < 256; change++ {
+				if i > 0 && change&(change-1) != 0 {
+					continue
+				}
+				row := bytes.Clone(r.value)
+				row[i] ^= byte(change)
+				changes++
+				v, err := d.version(r.key, row)
+				reserved := i == 0 && row[0]&0b100 != 0 && errors.Is(err, ErrEncryptedValueReservedState)
+				if !reserved && !errors.Is(err, ErrEncryptedReadIntegrity) {
+					t.Errorf("%s: byte %d changed by %#02x: got %+v, %v", r.describe(t), i, change, v, err)
+				}
+			}
+		}
+	}
+	if changes < 3000 {
+		t.Errorf("only %d changes", changes)
+	}
+}
+
+// The same through the store: one byte at a time, each way to read.
+func TestTamperEveryByte(t *testing.T) {
+	s := openTampered(t, newSealer(t))
+	for _, r := range engineRows(t, s) {
+		for i := range r.value {
+			row := bytes.Clone(r.value)
+			row[i] ^= 1 << (i % 8)
+			setRow(t, s, r.key, row)
+			wantCaught(t, s, fmt.Sprintf("%s, byte %d", r.describe(t), i), r.key)
+		}
+		for _, flag := range []byte{valueFlagTombstone, valueStateSealed, valueFlagExpiry, valueStateSealed | valueFlagExpiry} {
+			row := bytes.Clone(r.value)
+			row[0] ^= flag
+			setRow(t, s, r.key, row)
+			wantCaught(t, s, fmt.Sprintf("%s, flag %#02x", r.describe(t), flag), r.key)
+		}
+		for n := range r.value {
+			setRow(t, s, r.key, r.value[:n])
+			userKey, ts, err := parseVersionKey(r.key)
+			must(t, err)
+			if got, err := s.GetAt(context.Background(), userKey, ts); err == nil || errors.Is(err, ErrKeyNotFound) {
+				t.Errorf("%s, cut to %d bytes: got %q, %v", r.describe(t), n, got, err)
+			}
+		}
+		setRow(t, s, r.key, append(bytes.Clone(r.value), 0))
+		wantCaught(t, s, r.describe(t)+", a byte longer", r.key)
+		setRow(t, s, r.key, r.value)
+	}
+}
+
+// No row can stand in another's place: not of another key, another timestamp, another expiry.
+func TestTamperMoves(t *testing.T) {
+	s := openTampered(t, newSealer(t))
+	want := describe(t, s)
+	rows := engineRows(t, s)
+	for _, from := range rows {
+		for _, to := range rows {
+			if bytes.Equal(from.key, to.key) {
+				continue
+			}
+			setRow(t, s, to.key, from.value)
+			wantCaught(t, s, fmt.Sprintf("%s copied to %q", from.describe(t), to.key), to.key)
+			setRow(t, s, to.key, to.value)
+		}
+		userKey, ts, err := parseVersionKey(from.key)
+		must(t, err)
+		for _, key := range [][]byte{
+			appendVersionKey(nil, userKey, ts+5),
+			appendVersionKey(nil, userKey, ts-5),
+			appendVersionKey(nil, append(bytes.Clone(userKey), 0), ts),
+			appendVersionKey(nil, append(bytes.Clone(userKey), "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09"...), ts),
+			appendVersionKey(nil, nil, ts),
+		} {
+			setRow(t, s, key, from.value)
+			wantCaught(t, s, fmt.Sprintf("%s copied to %q", from.describe(t), key), key)
+			must(t, s.db.Delete(key, pebble.NoSync))
+		}
+	}
+	if got := describe(t, s); got != want {
+		t.Errorf("put back: got %s, want %s", got, want)
+	}
+}
+
+// A row that says that it is deleted or expired is given up only if that is what was written.
+func TestTamperCompaction(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name, key string
+		change    func(row []byte) []byte
+	}{
+		{"a value marked as a tombstone", "a", func(row []byte) []byte { row[0] |= valueFlagTombstone; return row }},
+		{"a value given an expiry", "a", func(row []byte) []byte {
+			return append([]byte{row[0] | valueFlagExpiry, 0, 0, 0, 0, 0, 0, 0, 1}, row[1:]...)
+		}},
+		{"an earlier expiry", "b", func(row []byte) []byte { row[7] = 0; return row }},
+		{"another row's tombstone", "a", nil},
+	} {
+		s := openTampered(t, newSealer(t))
+		var victim, tombstone engineRow
+		for _, r := range engineRows(t, s) {
+			userKey, _, err := parseVersionKey(r.key)
+			must(t, err)
+			if string(userKey) == c.key && victim.key == nil {
+				victim = r
+			}
+			if string(userKey) == "c" {
+				tombstone = r
+			}
+		}
+		row := tombstone.value
+		if c.change != nil {
+			row = c.change(bytes.Clone(victim.value))
+		}
+		setRow(t, s, victim.key, row)
+		if err := s.Compact(ctx, 900); !errors.Is(err, ErrEncryptedReadIntegrity) {
+			t.Errorf("%s: got %v", c.name, err)
+		}
+		found := false
+		for _, r := range engineRows(t, s) {
+			found = found || bytes.Equal(r.key, victim.key)
+		}
+		if !found {
+			t.Errorf("%s: the row is gone", c.name)
+		}
+		// A newer version takes its place, and the compaction goes on.
+		must(t, s.PutAt(ctx, []byte(c.key), []byte("written again"), 899, 0))
+		must(t, s.Compact(ctx, 901))
+		wantValue(t, s, c.key, 1001, "written again")
+	}
+}
+
+// secrets are values that no file may show, none like another, so that compression leaves
+// them as they are.
+func secrets() (values []string) {
+	for i := range 40 {
+		values = append(values, fmt.Sprintf("secret-%x-of-number-%x", uint64(i+1)*0x9e3779b97f4a7c15, uint64(i+7)*0xc2b2ae3d27d4eb4f))
+	}
+	return values
+}
+
+// shownSecrets counts the values that can be read in the files of a folder.
+func shownSecrets(t *testing.T, dir string) (n int) {
+	t.Helper()
+	shown := map[string]bool{}
+	must(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil || info.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, secret := range secrets() {
+			if bytes.Contains(text, []byte(secret)) {
+				shown[secret] = true
+			}
+		}
+		return err
+	}))
+	return len(shown)
+}
+
+// The folder of a sealed store shows no value: not in the log, not in tables, not after a
+// restore. That of a clear one shows them all, so the search would find them.
+func TestSealedFolderShowsNoValue(t *testing.T) {
+	ctx := context.Background()
+	for name, opts := range map[string][]PebbleStoreOption{"clear": nil, "sealed": newSealer(t).options()} {
+		least, most := 0, 0
+		if name == "clear" {
+			least, most = len(secrets())/2, len(secrets()) // some may be compressed after all
+		}
+		dir := t.TempDir()
+		look := func(when string) {
+			t.Helper()
+			if got := shownSecrets(t, dir); got < least || got > most {
+				t.Errorf("%s: %d values %s", name, got, when)
+			}
+		}
+		s := openTest(t, dir, opts...)
+		for i, secret := range secrets() {
+			must(t, s.PutAt(ctx, fmt.Appendf(nil, "k%d", i), []byte(secret), uint64(i+1), 0))
+		}
+		look("in the log")
+		must(t, s.db.Flush())
+		look("after a flush")
+		image, err := s.Snapshot()
+		must(t, err)
+		var b bytes.Buffer
+		_, err = image.WriteTo(&b)
+		must(t, firstError(err, image.Close()))
+		must(t, s.Restore(&b))
+		must(t, s.Compact(ctx, 20))
+		must(t, s.Close())
+		look("after a restore")
+	}
+}
