@@ -71,12 +71,13 @@ func (c *collecting) spoils(ranges []deadRange) bool {
 }
 
 // noteClean keeps, in w itself, the promise that no key has garbage up to apply.clean: a
-// late write may leave some. The caller holds the apply lock and calls undo if w fails.
-func (s *pebbleStore) noteClean(w *write) (undo func(), err error) {
-	clean := s.apply.clean
-	if w.highTS == 0 || w.lowTS > clean {
-		return func() {}, nil
+// late write may leave some. It returns what apply.clean was, and is to be again if w fails.
+// The caller holds the apply lock.
+func (s *pebbleStore) noteClean(w *write) (before uint64, err error) {
+	before = s.apply.clean
+	if w.highTS == 0 || w.lowTS > before {
+		return before, nil
 	}
 	s.apply.clean = max(w.lowTS, 1) - 1
-	return func() { s.apply.clean = clean }, putMeta(w.batch, metaClean, s.apply.clean)
+	return before, putMeta(w.batch, metaClean, s.apply.clean)
 }

@@ -93,21 +93,17 @@ func (s *pebbleStore) raiseFloor(ts uint64) error {
 	if ts <= s.floor.Load() {
 		return nil
 	}
-	b := s.db.NewBatch()
-	staged, err := s.stage(write{batch: b, locked: func(*write) error {
+	w := s.newWrite(directPath)
+	w.locked = func(w *write) error {
 		s.apply.stagedFloor = max(s.apply.stagedFloor, ts)
-		return putMeta(b, metaRetentionFloor, s.apply.stagedFloor)
-	}})
-	if err != nil {
-		return err
+		return putMeta(w.batch, metaRetentionFloor, s.apply.stagedFloor)
 	}
-	epoch := staged.epoch
-	if err := staged.Wait(); err != nil {
+	if err := w.commit(); err != nil {
 		return err
 	}
 	s.publish.Lock()
 	defer s.publish.Unlock()
-	if s.publish.epoch == epoch && s.floor.Load() < ts {
+	if s.publish.epoch == w.epoch && s.floor.Load() < ts {
 		s.floor.Store(ts)
 	}
 	return nil
@@ -229,14 +225,14 @@ func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collec
 }
 
 func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect func(*write, *garbage) error) error {
-	w := write{batch: s.db.NewBatch(), path: idlePath, rows: s.newRowEncoder(idlePath)}
-	g := garbage{s: s, w: &w, floor: p.floor, since: p.since}
+	w := s.newWrite(idlePath)
+	g := garbage{s: s, w: w, floor: p.floor, since: p.since}
 	defer func() { s.versions.forget(g.gone) }()
 	var seen *collecting
 	if !underLock {
 		seen = s.beginCollecting()
 		defer s.endCollecting(seen)
-		if err := collect(&w, &g); err != nil {
+		if err := collect(w, &g); err != nil {
 			return firstError(err, w.batch.Close())
 		}
 	}
@@ -245,14 +241,13 @@ func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect 
 		case s.apply.epoch != p.epoch:
 			return errRestored
 		case underLock:
-			g.w = w
 			return collect(w, &g)
 		case seen.spoils(g.ranges):
 			return errWrittenMeanwhile
 		}
 		return nil
 	}
-	return s.commit(w)
+	return w.commit()
 }
 
 // finishPass lets go of the range tombstones that hide nothing any more, and notes that
@@ -264,7 +259,8 @@ func (s *pebbleStore) finishPass(p *compactionPass) error {
 		// No row is left under them. What the cache has of such rows must go before they do.
 		s.versions.forgetCovered(old, p.ranges)
 	}
-	return s.commit(write{batch: s.db.NewBatch(), path: idlePath, locked: func(w *write) error {
+	w := s.newWrite(idlePath)
+	w.locked = func(w *write) error {
 		if s.apply.epoch != p.epoch {
 			return errRestored
 		}
@@ -287,7 +283,8 @@ func (s *pebbleStore) finishPass(p *compactionPass) error {
 			}
 		}
 		return w.batch.Delete(metaCompactionCursor, nil)
-	}})
+	}
+	return w.commit()
 }
 
 // dropRanges deletes the rows of the range tombstones up to ts.

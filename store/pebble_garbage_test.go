@@ -11,11 +11,11 @@ import (
 // lookedAt returns how many rows a pass to floor looks at. It deletes nothing.
 func lookedAt(t *testing.T, s *pebbleStore, since, floor uint64) int {
 	t.Helper()
-	w := write{batch: s.db.NewBatch(), path: idlePath}
+	w := s.newWrite(idlePath)
 	defer func() { must(t, w.batch.Close()) }()
 	looked := 0
 	for p := (&compactionPass{floor: floor, since: since, begin: []byte{}, next: []byte{}}); !p.finished(); {
-		g := garbage{s: s, w: &w, floor: floor, since: since}
+		g := garbage{s: s, w: w, floor: floor, since: since}
 		must(t, g.collect(p))
 		looked += g.looked
 	}
@@ -106,8 +106,8 @@ func TestCompactDeletesRanges(t *testing.T) {
 	}
 	must(t, s.ApplyMutations(ctx, m, nil, maxTS, 20))
 	must(t, s.PutAt(ctx, []byte("p002000"), []byte("new"), 40, 0))
-	w := write{batch: s.db.NewBatch(), path: idlePath}
-	g := garbage{s: s, w: &w, floor: 30}
+	w := s.newWrite(idlePath)
+	g := garbage{s: s, w: w, floor: 30}
 	must(t, g.collect(&compactionPass{floor: 30, begin: []byte{}, next: []byte{}}))
 	if g.deletes > 10 {
 		t.Errorf("%d deletions", g.deletes)

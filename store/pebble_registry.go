@@ -63,12 +63,12 @@ func (r writerRegistry) PutWriterRow(w encryption.WriterRow) error {
 		return err
 	}
 	defer r.s.gate.leave()
-	b := r.s.db.NewBatch()
+	row := r.s.newWrite(directPath)
 	key := appendWriterKey(nil, w.KeyID, encryption.FoldNodeID(w.NodeID))
-	if err := b.Set(key, appendWriterRow(nil, w), nil); err != nil {
-		return firstError(err, b.Close())
+	if err := row.batch.Set(key, appendWriterRow(nil, w), nil); err != nil {
+		return firstError(err, row.batch.Close())
 	}
-	return r.s.commit(write{batch: b, path: directPath})
+	return row.commit()
 }
 
 // WalkWriterRows implements encryption.WriterRegistryStore.

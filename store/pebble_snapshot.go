@@ -19,17 +19,18 @@ func (s *pebbleStore) Snapshot() (Snapshot, error) {
 	defer s.gate.leave()
 	// An empty write marks the moment; under its lock nothing else is written.
 	var iter *pebble.Iterator
-	staged, err := s.stage(write{batch: s.db.NewBatch(), locked: func(*write) (err error) {
+	w := s.newWrite(directPath)
+	w.locked = func(*write) (err error) {
 		iter, err = s.db.NewIter(&pebble.IterOptions{UpperBound: appendDataEnd(nil)})
 		return err
-	}})
-	if err != nil {
+	}
+	if err := w.stage(); err != nil {
 		if iter != nil {
 			err = firstError(err, iter.Close())
 		}
 		return nil, err
 	}
-	if err := staged.Wait(); err != nil {
+	if err := w.Wait(); err != nil {
 		return nil, firstError(err, iter.Close())
 	}
 	image := &pebbleSnapshot{s: s}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 
@@ -20,8 +21,9 @@ const (
 	idlePath                    // never: nobody waits for it, and it can be done again
 )
 
-// write is a batch on its way into the engine.
+// write is a batch on its way into the engine, and then, as a Staged, to the disk.
 type write struct {
+	s            *pebbleStore
 	batch        *pebble.Batch
 	path         writePath
 	highTS       uint64           // highest commit timestamp in it; 0 if it commits nothing
@@ -31,90 +33,127 @@ type write struct {
 	ranges       []rangeTombstone // range tombstones that it adds; each has its row in batch
 	rangesGone   bool             // it deletes rows of range tombstones
 	rows         rowEncoder       // of its rows
-	// locked, if not nil, runs under the apply lock: it checks for conflicts and
-	// may add to the write. What it sees stays true until the batch is in.
+	deletes      bool             // a commit deletes spans
+	checked      bool             // a commit has to be checked
+	ctx          context.Context  // of the caller, whom a long check may outlast; nil if nothing is checked
+	// locked, if not nil, runs under the apply lock and may add to the write. What it sees stays true until the batch is in.
 	locked func(w *write) error
+
+	// When it is staged:
+	epoch    uint64
+	stagedTS uint64 // highest timestamp of it and of everything staged before
+	synced   bool   // it counts only when it is durable
+
+	single single // where a write of one commit keeps it, in the same piece of memory
 }
 
-// commit writes w and returns when it counts. It closes the batch.
-func (s *pebbleStore) commit(w write) error {
-	staged, err := s.stage(w)
-	if err != nil {
+// single is what a write of one commit consists of.
+type single struct {
+	commits   [1]Commit
+	check     Check
+	mutations [1]*KVPairMutation
+	mutation  KVPairMutation
+}
+
+var _ Staged = (*write)(nil)
+
+// newWrite returns a write of an empty batch.
+func (s *pebbleStore) newWrite(path writePath) *write {
+	return &write{s: s, batch: s.db.NewBatch(), path: path, rows: s.newRowEncoder(path)}
+}
+
+// at says that everything in w is committed at ts.
+func (w *write) at(ts uint64) *write {
+	w.highTS, w.lowTS = ts, ts
+	return w
+}
+
+// commit stages w and returns when it counts. It closes the batch.
+func (w *write) commit() error {
+	if err := w.stage(); err != nil {
 		return err
 	}
-	return staged.Wait()
+	return w.Wait()
 }
 
 // stage hands w to the engine as one atomic write, after which every read sees
 // it. It closes the batch if it fails.
-func (s *pebbleStore) stage(w write) (*stagedBatch, error) {
-	s.apply.Lock()
-	defer s.apply.Unlock()
-	b, err := s.stageLocked(&w)
-	if err != nil {
-		return nil, firstError(err, w.batch.Close())
+func (w *write) stage() error {
+	w.s.apply.Lock()
+	defer w.s.apply.Unlock()
+	if err := w.stageLocked(); err != nil {
+		return firstError(err, w.batch.Close())
 	}
-	return b, nil
+	return nil
 }
 
-func (s *pebbleStore) stageLocked(w *write) (*stagedBatch, error) {
+func (w *write) stageLocked() error {
+	s := w.s
 	if err := s.failure(); err != nil {
-		return nil, err
+		return err
+	}
+	if w.deletes {
+		if err := s.checkDeleted(w.commits); err != nil {
+			return err
+		}
+	}
+	if w.checked {
+		if err := s.checkCommits(w.ctx, w.commits); err != nil {
+			return err
+		}
 	}
 	if w.locked != nil {
 		if err := w.locked(w); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	cut, err := s.admitLate(w)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w.rangesGone = w.rangesGone || cut
 	// The highest timestamp is written every time, so that no batch is empty
 	// and to open a store takes one look.
-	highTS := max(s.apply.stagedTS, w.highTS)
+	w.epoch, w.stagedTS = s.apply.epoch, max(s.apply.stagedTS, w.highTS)
+	w.synced = w.path == directPath || w.path == raftPath && s.fsmSync
 	index := max(s.apply.stagedIndex, w.appliedIndex)
-	if err := putMeta(w.batch, metaLastCommitTS, highTS); err != nil {
-		return nil, err
+	if err := putMeta(w.batch, metaLastCommitTS, w.stagedTS); err != nil {
+		return err
 	}
 	if w.appliedIndex != 0 {
 		if err := putMeta(w.batch, metaAppliedIndex, index); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if w.batch.Len() > batchSizeMost {
-		return nil, ErrBatchTooLarge
+		return ErrBatchTooLarge
 	}
-	undo, err := s.noteClean(w)
+	clean, err := s.noteClean(w)
+	if err == nil {
+		err = s.show(w)
+	}
 	if err != nil {
-		undo()
-		return nil, err
+		s.apply.clean = clean
+		return err
 	}
-	b := &stagedBatch{s: s, batch: w.batch, highTS: highTS, epoch: s.apply.epoch}
-	b.synced = w.path == directPath || w.path == raftPath && s.fsmSync
-	if err := s.show(w, b.synced); err != nil {
-		undo()
-		return nil, err
-	}
-	s.apply.stagedTS, s.apply.stagedIndex = highTS, index
+	s.apply.stagedTS, s.apply.stagedIndex = w.stagedTS, index
 	s.appliedIndex.Store(index)
 	s.noteForCompaction(w)
 	if w.path == raftPath {
-		s.reach(b.epoch, highTS)
+		s.reach(w.epoch, w.stagedTS)
 	}
-	return b, nil
+	return nil
 }
 
 // show makes the batch visible, and what is kept in memory of the rows agree with it.
-func (s *pebbleStore) show(w *write, synced bool) error {
+func (s *pebbleStore) show(w *write) error {
 	s.inFlight.Store(max(w.lowTS, 1))
 	defer s.inFlight.Store(0)
 	if len(w.ranges) > 0 || w.rangesGone {
 		s.rangeMoves.Add(1)
 		defer s.rangeMoves.Add(1)
 	}
-	if err := s.applyBatch(w.batch, synced); err != nil {
+	if err := s.applyBatch(w.batch, w.synced); err != nil {
 		return err
 	}
 	s.gaps.note(w.commits)
@@ -173,30 +212,19 @@ func (s *pebbleStore) reach(epoch, ts uint64) {
 	}
 }
 
-// stagedBatch is a batch that reads see and that may not be durable yet.
-type stagedBatch struct {
-	s      *pebbleStore
-	batch  *pebble.Batch
-	epoch  uint64
-	highTS uint64 // of it and of everything staged before it
-	synced bool   // it counts only when it is durable
-}
-
-var _ Staged = (*stagedBatch)(nil)
-
 // Wait implements Staged. The log is written in the order of staging, so when
 // this batch is durable, all before it are; that is why their highest timestamp
 // can be shown, whoever waits first.
-func (b *stagedBatch) Wait() error {
-	if !b.synced {
-		return b.batch.Close()
+func (w *write) Wait() error {
+	if !w.synced {
+		return w.batch.Close()
 	}
-	if err := b.batch.SyncWait(); err != nil {
-		return b.s.fail(err)
+	if err := w.batch.SyncWait(); err != nil {
+		return w.s.fail(err)
 	}
-	if err := b.s.failure(); err != nil {
+	if err := w.s.failure(); err != nil {
 		return err
 	}
-	b.s.reach(b.epoch, b.highTS)
-	return b.batch.Close()
+	w.s.reach(w.epoch, w.stagedTS)
+	return w.batch.Close()
 }

@@ -33,12 +33,21 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 		return err
 	}
 	defer s.gate.leave()
-	b, rows := s.db.NewBatch(), s.newRowEncoder(directPath)
-	if err := rows.put(b, &m, commitTS); err != nil {
-		return firstError(err, b.Close())
+	w := s.newWrite(directPath).at(commitTS)
+	w.only(m, commitTS)
+	if err := w.rows.put(w.batch, &w.single.mutation, commitTS); err != nil {
+		return firstError(err, w.batch.Close())
 	}
-	return s.commit(write{batch: b, rows: rows, highTS: commitTS, lowTS: commitTS,
-		commits: []Commit{{TS: commitTS, Mutations: []*KVPairMutation{&m}}}})
+	return w.commit()
+}
+
+// only makes m the only mutation of w.
+func (w *write) only(m KVPairMutation, ts uint64) {
+	one := &w.single
+	one.mutation = m
+	one.mutations[0] = &one.mutation
+	one.commits[0] = Commit{TS: ts, Mutations: one.mutations[:]}
+	w.commits = one.commits[:]
 }
 
 // ExpireAt implements MVCCStore. It reads and writes under the apply lock, so
@@ -51,10 +60,9 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		return err
 	}
 	defer s.gate.leave()
-	b := s.db.NewBatch()
-	m := KVPairMutation{Op: OpTypePut, Key: key, ExpireAt: expireAt}
-	commits := []Commit{{TS: commitTS, Mutations: []*KVPairMutation{&m}}}
-	return s.commit(write{batch: b, highTS: commitTS, lowTS: commitTS, commits: commits, locked: func(w *write) error {
+	w := s.newWrite(directPath).at(commitTS)
+	w.only(KVPairMutation{Op: OpTypePut, Key: key, ExpireAt: expireAt}, commitTS)
+	w.locked = func(w *write) error {
 		r, err := s.openPoint()
 		if err != nil {
 			return err
@@ -70,10 +78,10 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		if !ok || !shown(v, commitTS) {
 			return ErrKeyNotFound
 		}
-		w.rows = s.newRowEncoder(directPath)
-		m.Value = bytes.Clone(v.Value)
-		return w.rows.put(b, &m, commitTS)
-	}})
+		w.single.mutation.Value = bytes.Clone(v.Value)
+		return w.rows.put(w.batch, &w.single.mutation, commitTS)
+	}
+	return w.commit()
 }
 
 // checkSize fails if m breaks a limit or is of no known kind.
