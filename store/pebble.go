@@ -55,6 +55,7 @@ type pebbleStore struct {
 	apply struct {
 		sync.Mutex
 		stagedTS    uint64 // highest commit timestamp handed to the engine
+		unmarked    int    // rows since the last one that says so
 		stagedFloor uint64 // highest floor handed to the engine
 		stagedIndex uint64 // highest applied index handed to the engine
 		epoch       uint64 // number of restores; what was staged in an earlier one is replaced

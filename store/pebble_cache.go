@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"hash/maphash"
 	"sync"
 )
@@ -8,10 +9,12 @@ import (
 const (
 	// cacheShards is how many parts the cache has, each with a lock of its own.
 	cacheShards = 64
-	// cachedOverhead is about what an entry takes besides its key and value, in bytes.
-	cachedOverhead = 160
-	// cachedShare is which part of a shard one entry may take at most.
+	// cachedShare is which part of a shard one chunk, and so one entry, may take at most.
 	cachedShare = 8
+	// cacheChunkLeast is the size in bytes of the first chunk of a shard, if its limit allows it.
+	cacheChunkLeast = 4 << 10
+	// indexOverhead is about what the index takes for an entry, in bytes.
+	indexOverhead = 40
 	// defaultVersionCacheSize is in bytes.
 	defaultVersionCacheSize = 64 << 20
 )
@@ -20,10 +23,16 @@ const (
 // written or read last, within a bound in bytes. A read at or above the timestamp of
 // the newest version needs nothing else, and that is nearly every read.
 //
-// It is exact: an entry is the newest version that the engine shows, once the
-// write of that version has returned. Writes replace entries before anyone can
-// read at their timestamp. Reads put in what they find, unless a key of the same shard
-// has been written since their view was opened: it might be theirs.
+// It is exact: an entry is the newest version that has a row of its own and that the
+// engine shows, once the write of that version has returned. Writes replace entries
+// before anyone can read at their timestamp. Reads put in what they find, unless a key of
+// the same shard has been written since their view was opened: it might be theirs.
+//
+// Entries stand one after the other in chunks of bytes, which are never written
+// again, so that values can be handed out, and which the garbage collector need not
+// look into. (A list of entries with pointers cost as much for each write
+// as the engine itself.) The oldest chunk goes first; what was read in it since it was put
+// there gets a second chance.
 type versionCache struct {
 	seed   maphash.Seed
 	limit  int // bytes of each shard
@@ -31,25 +40,19 @@ type versionCache struct {
 }
 
 type cacheShard struct {
-	mu      sync.Mutex
-	entries map[string]*cachedVersion
-	ring    cachedVersion // its next is the entry used last, its prev the one not used for longest
-	size    int           // bytes, overhead included
-	limit   int           // bytes; 0 while nothing may be kept
-	writes  uint64        // writes to keys of this shard
+	mu     sync.Mutex
+	index  map[uint64]cacheRef // by hash of the key; of two keys with one hash the later is there
+	chunks [][]byte            // oldest first, the last one is being filled
+	first  uint32              // number of chunks[0]; they are numbered as they come
+	taken  int                 // bytes of all chunks
+	limit  int                 // bytes; 0 while nothing may be kept
+	writes uint64              // writes to keys of this shard
 
 	hits, misses uint64
 }
 
-// cachedVersion is the newest version of a key, or that it has none.
-type cachedVersion struct {
-	key        string
-	version    VersionedValue // its value is never modified
-	none       bool           // the key has no version at all
-	prev, next *cachedVersion
-}
-
-func (e *cachedVersion) size() int { return cachedOverhead + len(e.key) + len(e.version.Value) }
+// cacheRef is where an entry stands.
+type cacheRef struct{ chunk, offset uint32 }
 
 // init makes an empty cache of at most size bytes; 0 or less keeps nothing.
 func (c *versionCache) init(size int64) {
@@ -61,55 +64,63 @@ func (c *versionCache) init(size int64) {
 	}
 }
 
-func (c *versionCache) shard(key []byte) *cacheShard {
-	return &c.shards[maphash.Bytes(c.seed, key)%cacheShards]
+func (c *versionCache) shard(key []byte) (*cacheShard, uint64) {
+	hash := maphash.Bytes(c.seed, key)
+	return &c.shards[hash%cacheShards], hash
 }
 
 // newest returns what is known of the newest version of key. If nothing is,
 // found wants to see mark together with what the engine says.
 func (c *versionCache) newest(key []byte) (v VersionedValue, none, known bool, mark uint64) {
-	s := c.shard(key)
+	s, hash := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.entries[string(key)]
+	e, ok := s.find(hash, key)
 	if !ok {
 		s.misses++
 		return VersionedValue{}, false, false, s.writes
 	}
 	s.hits++
-	s.unlink(e)
-	s.link(e)
-	return e.version, e.none, true, 0
+	e.markUsed()
+	return e.version(), e.none(), true, 0
 }
 
 // found puts in what a read has found to be the newest version of key, or that there
-// is none, in a view that was opened after newest had returned mark. The value is kept.
-func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint64) {
-	s := c.shard(key)
+// is none, in a view that was opened after newest had returned mark. It copies the value, and
+// returns v with a value that is never modified: that copy, or another.
+func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint64) VersionedValue {
+	s, hash := c.shard(key)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.writes == mark && s.fits(key, v) {
-		s.set(key, v, none)
+		v = s.set(c.seed, hash, key, v, none)
+		s.mu.Unlock()
+		return v
 	}
+	s.mu.Unlock()
+	return v.clone()
 }
 
 // wrote puts in what has been written. It is called once the engine shows the
 // writes, and before anything is published of them. Every version that was there before
 // has a timestamp of at most highest.
 func (c *versionCache) wrote(commits []Commit, highest uint64) {
+	if c.limit == 0 {
+		return
+	}
 	for i := range commits {
 		for _, m := range commits[i].Mutations {
-			c.shard(m.Key).wrote(m, commits[i].TS, highest)
+			s, hash := c.shard(m.Key)
+			s.wrote(c.seed, hash, m, commits[i].TS, highest)
 		}
 	}
 }
 
-func (s *cacheShard) wrote(m *KVPairMutation, ts, highest uint64) {
+func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts, highest uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
-	e, ok := s.entries[string(m.Key)]
-	newest := ok && (e.none || e.version.TS <= ts) || !ok && ts > highest
+	e, ok := s.find(hash, m.Key)
+	newest := ok && (e.none() || e.ts() <= ts) || !ok && ts > highest
 	if !newest {
 		return // an entry stays right, and without one nobody knows what is newest
 	}
@@ -117,71 +128,104 @@ func (s *cacheShard) wrote(m *KVPairMutation, ts, highest uint64) {
 	if !v.Tombstone {
 		v.Value, v.ExpireAt = m.Value, m.ExpireAt
 	}
-	switch {
-	case !s.fits(m.Key, v):
-		if ok {
-			s.drop(e)
-		}
-		return
-	case !v.Tombstone:
-		v.Value = cloneBytes(v.Value)
+	if s.fits(m.Key, v) {
+		s.set(seed, hash, m.Key, v, false)
+	} else if ok {
+		delete(s.index, hash)
 	}
-	s.set(m.Key, v, false)
+}
+
+// find returns the entry of key.
+func (s *cacheShard) find(hash uint64, key []byte) (cacheEntry, bool) {
+	ref, ok := s.index[hash]
+	if !ok {
+		return nil, false
+	}
+	e := s.at(ref)
+	return e, bytes.Equal(e.key(), key)
+}
+
+func (s *cacheShard) at(ref cacheRef) cacheEntry {
+	return cacheEntry(s.chunks[ref.chunk-s.first][ref.offset:])
 }
 
 // fits reports whether there is room for an entry: one must not push out all others.
 func (s *cacheShard) fits(key []byte, v VersionedValue) bool {
-	return cachedOverhead+len(key)+len(v.Value) <= s.limit/cachedShare
+	return cacheEntryHead+len(key)+len(v.Value) <= s.limit/cachedShare
 }
 
-// set makes v, which fits and is kept, the entry of key, and drops others to make room.
-func (s *cacheShard) set(key []byte, v VersionedValue, none bool) {
-	e, ok := s.entries[string(key)]
-	if ok {
-		s.unlink(e)
-	} else {
-		e = &cachedVersion{key: string(key)}
-		s.entries[e.key] = e
-		s.size += e.size()
+// set makes v, which fits, the entry of key, drops others to make room, and returns v with
+// the value that it keeps.
+func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
+	ref := s.reserve(cacheEntryHead + len(key) + len(v.Value))
+	chunk := &s.chunks[len(s.chunks)-1]
+	*chunk = appendCacheEntry(*chunk, key, v, none)
+	s.index[hash] = ref
+	if !v.Tombstone && !none {
+		v.Value = s.at(ref).version().Value
 	}
-	s.size += len(v.Value) - len(e.version.Value)
-	e.version, e.none = v, none
-	s.link(e)
-	for s.size > s.limit {
-		s.drop(s.ring.prev)
+	s.evict(seed)
+	return v
+}
+
+// reserve makes the last chunk one that has room for n bytes, and returns where they will stand.
+func (s *cacheShard) reserve(n int) cacheRef {
+	last := len(s.chunks) - 1
+	if last < 0 || cap(s.chunks[last])-len(s.chunks[last]) < n {
+		size := max(n, min(max(cacheChunkLeast, s.taken), s.limit/cachedShare))
+		s.chunks = append(s.chunks, make([]byte, 0, size))
+		s.taken += size
+		last++
 	}
+	return cacheRef{chunk: s.first + uint32(last), offset: uint32(len(s.chunks[last]))}
 }
 
-func (s *cacheShard) drop(e *cachedVersion) {
-	delete(s.entries, e.key)
-	s.size -= e.size()
-	s.unlink(e)
-}
+// size is what the shard takes, in bytes.
+func (s *cacheShard) size() int { return s.taken + len(s.index)*indexOverhead }
 
-func (s *cacheShard) link(e *cachedVersion) {
-	e.prev, e.next = &s.ring, s.ring.next
-	e.prev.next, e.next.prev = e, e
-}
-
-func (s *cacheShard) unlink(e *cachedVersion) {
-	e.prev.next, e.next.prev = e.next, e.prev
+// evict drops chunks until the shard is within its limit. The one being filled stays.
+func (s *cacheShard) evict(seed maphash.Seed) {
+	for s.size() > s.limit && len(s.chunks) > 1 {
+		oldest, number := s.chunks[0], s.first
+		s.chunks[0] = nil
+		s.chunks = s.chunks[1:]
+		s.first++
+		s.taken -= cap(oldest)
+		kept := 0
+		eachCacheEntry(oldest, func(offset int, e cacheEntry) {
+			hash := maphash.Bytes(seed, e.key())
+			if s.index[hash] != (cacheRef{number, uint32(offset)}) {
+				return // another has taken its place
+			}
+			if n := len(e.whole()); e.used() && kept+n <= cap(oldest)/2 {
+				kept += n
+				ref := s.reserve(n)
+				chunk := &s.chunks[len(s.chunks)-1]
+				*chunk = append(*chunk, e.whole()...)
+				s.at(ref).markUnused()
+				s.index[hash] = ref
+				return
+			}
+			delete(s.index, hash)
+		})
+	}
 }
 
 func (s *cacheShard) clear() {
-	s.entries = make(map[string]*cachedVersion)
-	s.size = 0
-	s.ring.prev, s.ring.next = &s.ring, &s.ring
+	s.index = make(map[uint64]cacheRef)
+	s.first += uint32(len(s.chunks))
+	s.chunks, s.taken = nil, 0
 	s.writes++
 }
 
 // forget drops what is known of some keys whose newest version has been compacted away.
 func (c *versionCache) forget(keys [][]byte) {
 	for _, key := range keys {
-		s := c.shard(key)
+		s, hash := c.shard(key)
 		s.mu.Lock()
 		s.writes++
-		if e, ok := s.entries[string(key)]; ok {
-			s.drop(e)
+		if _, ok := s.find(hash, key); ok {
+			delete(s.index, hash)
 		}
 		s.mu.Unlock()
 	}
@@ -194,12 +238,11 @@ func (c *versionCache) forgetCovered(index *rangeIndex, ts uint64) {
 		s := &c.shards[i]
 		s.mu.Lock()
 		s.writes++
-		for e := s.ring.next; e != &s.ring; {
-			next := e.next
-			if mark, ok := index.at([]byte(e.key)).highest(ts, false); ok && mark > e.version.TS {
-				s.drop(e)
+		for hash, ref := range s.index {
+			e := s.at(ref)
+			if mark, ok := index.at(e.key()).highest(ts, false); ok && mark > e.ts() {
+				delete(s.index, hash)
 			}
-			e = next
 		}
 		s.mu.Unlock()
 	}
@@ -235,8 +278,8 @@ func (c *versionCache) stats() (st VersionCacheStats) {
 		s.mu.Lock()
 		st.Hits += s.hits
 		st.Misses += s.misses
-		st.Entries += int64(len(s.entries))
-		st.Bytes += int64(s.size)
+		st.Entries += int64(len(s.index))
+		st.Bytes += int64(s.size())
 		s.mu.Unlock()
 	}
 	return st

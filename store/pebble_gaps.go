@@ -29,6 +29,7 @@ const (
 // timestamp that sees the put.
 type gaps struct {
 	count     atomic.Int64 // gaps in tree; most stores have none
+	walks     atomic.Int64 // walks that may leave a gap behind
 	rowsLeast int          // immutable; gapRowsLeast unless a test has set it
 
 	mu        sync.Mutex
@@ -62,16 +63,23 @@ func (g *gaps) init() {
 		btree.Options{NoLocks: true})
 }
 
-// noted returns the number of puts so far. A walk asks before it opens its view.
-func (g *gaps) noted() uint64 {
+// begin returns the number of puts so far. A walk calls it before it opens its view, and
+// end when it has left behind what it will.
+func (g *gaps) begin() uint64 {
+	g.walks.Add(1)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.puts
 }
 
+func (g *gaps) end() { g.walks.Add(-1) }
+
 // note cuts the gaps that a put lies in. It is called once the puts can be seen
 // in the engine and before anything is published of them.
 func (g *gaps) note(commits []Commit) {
+	if g.walks.Load() == 0 && g.count.Load() == 0 {
+		return // a walk that begins now sees the puts
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range commits {

@@ -140,7 +140,7 @@ func TestGapsModel(t *testing.T) {
 			switch rapid.IntRange(0, 2).Draw(rt, "op") {
 			case 0:
 				durable := uint64(rapid.IntRange(0, int(ts)).Draw(rt, "durable"))
-				g.add(run{start: name(from), end: name(to), ts: ts, noted: g.noted(), durable: durable, long: true})
+				g.add(run{start: name(from), end: name(to), ts: ts, noted: g.begin(), durable: durable, long: true})
 				for i := from; i < to; i++ {
 					if dead[i] == 0 {
 						dead[i] = ts
@@ -191,7 +191,7 @@ func checkGaps(rt *rapid.T, g *gaps) {
 func TestGapsRefuseRunsWithPuts(t *testing.T) {
 	var g gaps
 	g.init()
-	before := g.noted()
+	before := g.begin()
 	put := func(key string) { g.note([]Commit{{Mutations: []*KVPairMutation{{Key: []byte(key)}}}}) }
 	put("m")
 	add := func(start, end string, noted uint64) bool {
@@ -212,10 +212,10 @@ func TestGapsRefuseRunsWithPuts(t *testing.T) {
 		t.Error("a run is kept although nobody knows what was put during the walk")
 	}
 	g.suspend()
-	if add("a", "c", g.noted()) {
+	if add("a", "c", g.begin()) {
 		t.Error("a run is kept while everything is being replaced")
 	}
-	before = g.noted()
+	before = g.begin()
 	g.resume()
 	if add("a", "c", before) {
 		t.Error("a run of what has been replaced is kept")

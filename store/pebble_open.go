@@ -86,13 +86,13 @@ func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 }
 
 // readMeta reads the engine's own rows. What it costs depends on the range tombstones that
-// retention has not passed yet, and on no other data.
+// retention has not passed yet and on what the last writes were, and on no other data.
 func (s *pebbleStore) readMeta() error {
 	for _, m := range []struct {
 		key    []byte
 		loaded func(uint64)
 	}{
-		{metaLastCommitTS, func(v uint64) { s.apply.stagedTS = v; s.lastCommitTS.Store(v) }},
+		{metaLastCommitTS, func(v uint64) { s.apply.stagedTS = v }},
 		{metaRetentionFloor, func(v uint64) { s.apply.stagedFloor = v; s.floor.Store(v) }},
 		{metaAppliedIndex, func(v uint64) { s.apply.stagedIndex = v; s.appliedIndex.Store(v) }},
 		{metaClean, func(v uint64) { s.apply.clean = v }},
@@ -112,12 +112,46 @@ func (s *pebbleStore) readMeta() error {
 	if err := s.loadRanges(); err != nil {
 		return err
 	}
+	if err := s.findHighest(); err != nil {
+		return err
+	}
 	row, ok, err := s.metaRow(metaCompactionCursor)
 	if err != nil || !ok {
 		return err
 	}
 	s.compaction.pass, err = parseCompactionPass(row)
 	return err
+}
+
+// findHighest raises the highest timestamp to that of the highest version. Those above the
+// row that says it are of the last batches, and tables without such ones are not read.
+func (s *pebbleStore) findHighest() (err error) {
+	highest := s.apply.stagedTS
+	if ranges := s.ranges.Load(); ranges != nil {
+		highest = max(highest, ranges.high)
+	}
+	if highest < maxTS {
+		options := s.spanOptions(Span{})
+		options.PointKeyFilters = committedIn(highest+1, maxTS)
+		iter, err := s.db.NewIter(&options)
+		if err != nil {
+			return err
+		}
+		defer func() { err = firstError(err, iter.Close()) }()
+		for ok := iter.First(); ok; ok = iter.Next() {
+			_, ts, err := parseVersionKey(iter.Key())
+			if err != nil {
+				return err
+			}
+			highest = max(highest, ts)
+		}
+		if err := iter.Error(); err != nil {
+			return err
+		}
+	}
+	s.apply.stagedTS = highest
+	s.lastCommitTS.Store(highest)
+	return nil
 }
 
 // metaRow returns a copy of one of the engine's own rows.

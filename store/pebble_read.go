@@ -168,11 +168,10 @@ func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64
 	if err != nil {
 		return VersionedValue{}, false, err
 	}
-	if ok && !v.Tombstone {
-		v.Value = cloneBytes(v.Value)
-	}
-	if !cached {
-		s.versions.found(key, v, !ok, mark)
+	if cached {
+		v = v.clone()
+	} else {
+		v = s.versions.found(key, v, !ok, mark)
 	}
 	if !ok {
 		return VersionedValue{}, false, nil

@@ -143,7 +143,8 @@ func (w *scanner) enter(span Span, order Order) error {
 
 // walk opens a view and calls fn for what it has of span. The caller is inside the gate.
 func (w *scanner) walk(span Span, order Order) error {
-	w.dead = deadRun{gaps: &w.s.gaps, ts: w.ts, noted: w.s.gaps.noted(), durable: w.s.lastCommitTS.Load()}
+	w.dead = deadRun{gaps: &w.s.gaps, ts: w.ts, noted: w.s.gaps.begin(), durable: w.s.lastCommitTS.Load()}
+	defer w.s.gaps.end()
 	iter, ranges, err := w.s.openView(span)
 	if err != nil {
 		return err

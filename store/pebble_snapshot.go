@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"sync"
@@ -20,7 +19,9 @@ func (s *pebbleStore) Snapshot() (Snapshot, error) {
 	// An empty write marks the moment; under its lock nothing else is written.
 	var iter *pebble.Iterator
 	w := s.newWrite(directPath)
+	image := &pebbleSnapshot{s: s}
 	w.locked = func(*write) (err error) {
+		image.header = snapshotHeader{s.apply.stagedTS, s.apply.stagedFloor, s.apply.stagedIndex}
 		iter, err = s.db.NewIter(&pebble.IterOptions{UpperBound: appendDataEnd(nil)})
 		return err
 	}
@@ -33,7 +34,6 @@ func (s *pebbleStore) Snapshot() (Snapshot, error) {
 	if err := w.Wait(); err != nil {
 		return nil, firstError(err, iter.Close())
 	}
-	image := &pebbleSnapshot{s: s}
 	image.mu.iter = iter
 	s.snapshots.Lock()
 	defer s.snapshots.Unlock()
@@ -59,7 +59,8 @@ func (s *pebbleStore) closeSnapshots() {
 // the engine's snapshots: an iterator keeps its files, so that a restore, which
 // replaces files, does not reach into it.
 type pebbleSnapshot struct {
-	s *pebbleStore
+	s      *pebbleStore
+	header snapshotHeader
 
 	mu struct {
 		sync.Mutex
@@ -79,12 +80,8 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 		return 0, err
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
-	header, err := readSnapshotHeader(iter)
-	if err != nil {
-		return 0, err
-	}
 	out := &countingWriter{w: w}
-	sw := newSnapshotWriter(out, header)
+	sw := newSnapshotWriter(out, i.header)
 	if err := i.writeRanges(iter, sw); err != nil {
 		return out.n, err
 	}
@@ -167,32 +164,4 @@ func currentVersion(iter *pebble.Iterator, d *rowDecoder) ([]byte, VersionedValu
 	v, err := d.version(iter.Key(), row)
 	v.TS = ts
 	return key, v, err
-}
-
-// readSnapshotHeader reads the engine's own rows in iter's view.
-func readSnapshotHeader(iter *pebble.Iterator) (h snapshotHeader, err error) {
-	for _, m := range []struct {
-		key  []byte
-		into *uint64
-	}{
-		{metaLastCommitTS, &h.LastCommitTS},
-		{metaRetentionFloor, &h.Floor},
-		{metaAppliedIndex, &h.AppliedIndex},
-	} {
-		if !iter.SeekPrefixGE(m.key) {
-			if err := iter.Error(); err != nil {
-				return h, err
-			}
-			continue
-		}
-		row, err := iter.ValueAndErr()
-		if err != nil {
-			return h, err
-		}
-		if len(row) != 8 {
-			return h, fmt.Errorf("%w: row %q of %d bytes", errValueDamaged, m.key, len(row))
-		}
-		*m.into = binary.BigEndian.Uint64(row)
-	}
-	return h, nil
 }

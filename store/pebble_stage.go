@@ -112,13 +112,14 @@ func (w *write) stageLocked() error {
 		return err
 	}
 	w.rangesGone = w.rangesGone || cut
-	// The highest timestamp is written every time, so that no batch is empty
-	// and to open a store takes one look.
 	w.epoch, w.stagedTS = s.apply.epoch, max(s.apply.stagedTS, w.highTS)
 	w.synced = w.path == directPath || w.path == raftPath && s.fsmSync
 	index := max(s.apply.stagedIndex, w.appliedIndex)
-	if err := putMeta(w.batch, metaLastCommitTS, w.stagedTS); err != nil {
-		return err
+	if w.wantsMark() {
+		if err := putMeta(w.batch, metaLastCommitTS, w.stagedTS); err != nil {
+			return err
+		}
+		s.apply.unmarked = 0
 	}
 	if w.appliedIndex != 0 {
 		if err := putMeta(w.batch, metaAppliedIndex, index); err != nil {
@@ -143,6 +144,31 @@ func (w *write) stageLocked() error {
 		s.reach(w.epoch, w.stagedTS)
 	}
 	return nil
+}
+
+// markEvery is how many rows may be written without one that says how high the timestamps
+// are. What is above the last one has to be looked for when the store is opened.
+const markEvery = 256
+
+// wantsMark reports whether w has to hold the row of the highest timestamp. It does without
+// if a version in it says the same, or if w raises nothing and is not empty. So most
+// writes are rows of versions alone; and what deletes rows, and might so delete the highest
+// timestamp, or marks a moment commits nothing and always has that row.
+func (w *write) wantsMark() bool {
+	w.s.apply.unmarked += int(w.batch.Count())
+	if w.highTS == 0 || w.s.apply.unmarked >= markEvery {
+		return true
+	}
+	highest, any := uint64(0), false
+	for i := range w.commits {
+		if c := &w.commits[i]; len(c.Mutations) > 0 {
+			highest, any = max(highest, c.TS), true
+		}
+	}
+	for _, t := range w.ranges {
+		highest, any = max(highest, t.ts), true
+	}
+	return !any || highest < w.stagedTS && w.stagedTS > w.s.apply.stagedTS
 }
 
 // show makes the batch visible, and what is kept in memory of the rows agree with it.

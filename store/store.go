@@ -47,6 +47,14 @@ type VersionedValue struct {
 	ExpireAt  uint64 // hybrid-logical timestamp; 0 means never
 }
 
+// clone returns v with a value of its own.
+func (v VersionedValue) clone() VersionedValue {
+	if v.Value != nil {
+		v.Value = cloneBytes(v.Value)
+	}
+	return v
+}
+
 // ExpiredAt reports whether the version has an expiry at or before ts.
 func (v VersionedValue) ExpiredAt(ts uint64) bool { return v.ExpireAt != 0 && v.ExpireAt <= ts }
 
