@@ -103,6 +103,7 @@ func compactJob() job {
 		compaction.ops = a.keys // the versions that had to go
 		quiet.name, quiet.by = reads, before
 		busy.name = reads
+		busy.cpu, busy.counted = 0, false // the compaction's is in it
 		return []sample{quiet, busy, compaction}, wantKeys(ctx, db, db.ts, a.keys)
 	}
 	return job{

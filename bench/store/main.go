@@ -82,7 +82,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.Float64Var(&o.seconds, "seconds", 1, "seconds that a turn of one contestant takes")
 	fs.StringVar(&o.dir, "dir", "", "folder to put the stores in, on the disk to measure (default: the system's temporary one)")
 	fs.StringVar(&o.history, "history", "", "folder to leave the report in as a file (default: none)")
-	fs.StringVar(&o.profiles, "cpuprofile", "", "folder to leave a CPU profile of each turn in (default: none)")
+	fs.StringVar(&o.profiles, "cpuprofile", "", "folder to leave a CPU profile of each turn in, with what makes it ready (default: none)")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

@@ -19,8 +19,9 @@ type sample struct {
 	ops     int
 	elapsed time.Duration
 	cpu     time.Duration // of the whole process; 0 if not known
+	counted bool          // what was allocated is known
 	mallocs uint64
-	bytes   uint64 // allocated
+	bytes   uint64
 }
 
 func (s sample) nsPerOp() float64     { return float64(s.elapsed.Nanoseconds()) / float64(s.ops) }
@@ -107,6 +108,7 @@ func together(goroutines int, fn func(w *worker) (ops int, err error)) (sample, 
 	all.Wait()
 	s := sample{elapsed: time.Since(began), cpu: cpuTime() - used}
 	runtime.ReadMemStats(&after)
+	s.counted = true
 	s.mallocs, s.bytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
 	for _, n := range ops {
 		s.ops += n

@@ -66,8 +66,14 @@ func (r *results) report(w io.Writer, m machine, o options, took time.Duration) 
 	fmt.Fprintf(w, "keys: %d\nkey-bytes: %d\nvalue-bytes: %d\nrounds: %d\nseconds-a-turn: %g\n\n",
 		o.keys, keySize, valueSize, o.rounds, o.seconds)
 	for _, s := range r.samples {
-		fmt.Fprintf(w, "Benchmark%s/by=%s-%d\t%d\t%.1f ns/op\t%.1f cpu-ns/op\t%.1f B/op\t%.2f allocs/op\n",
-			s.name, s.by, runtime.GOMAXPROCS(0), s.ops, s.nsPerOp(), s.cpuPerOp(), s.bytesPerOp(), s.allocsPerOp())
+		fmt.Fprintf(w, "Benchmark%s/by=%s-%d\t%d\t%.1f ns/op", s.name, s.by, runtime.GOMAXPROCS(0), s.ops, s.nsPerOp())
+		if s.cpu > 0 {
+			fmt.Fprintf(w, "\t%.1f cpu-ns/op", s.cpuPerOp())
+		}
+		if s.counted {
+			fmt.Fprintf(w, "\t%.1f B/op\t%.2f allocs/op", s.bytesPerOp(), s.allocsPerOp())
+		}
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, legend, o.rounds, took.Round(time.Second))
 	return r.table(w)
