@@ -19,6 +19,7 @@ type machine struct {
 	commit     string // with a + behind it if files have changed since
 	cpu        string
 	fileSystem string
+	load       string // runnable threads of all programs, on average of the minute before
 }
 
 const unknown = "unknown"
@@ -26,15 +27,15 @@ const unknown = "unknown"
 // thisMachine describes where the figures of dir come from. What cannot be found out
 // is unknown.
 func thisMachine(ctx context.Context, dir string, date time.Time) machine {
-	return machine{date.UTC(), commit(ctx), cpuModel(), fileSystemOf(dir)}
+	return machine{date.UTC(), commit(ctx), cpuModel(), fileSystemOf(dir), loadBefore()}
 }
 
 // write writes m as configuration lines of Go's benchmark format.
 func (m machine) write(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: github.com/elastickv/elastickv/bench/store\ncpu: %s\n"+
-		"cores: %d\ngomaxprocs: %d\ngo: %s\nfile-system: %s\ndate: %s\ncommit: %s\n",
+		"cores: %d\ngomaxprocs: %d\ngo: %s\nfile-system: %s\nload-before: %s\ndate: %s\ncommit: %s\n",
 		runtime.GOOS, runtime.GOARCH, m.cpu, runtime.NumCPU(), runtime.GOMAXPROCS(0), runtime.Version(),
-		m.fileSystem, m.date.Format(time.RFC3339), m.commit)
+		m.fileSystem, m.load, m.date.Format(time.RFC3339), m.commit)
 	return err
 }
 
@@ -65,6 +66,16 @@ func cpuModel() string {
 		}
 	}
 	return unknown
+}
+
+// loadBefore reads where Linux tells it.
+func loadBefore() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	minute, _, _ := strings.Cut(string(text), " ")
+	if err != nil {
+		return unknown
+	}
+	return minute
 }
 
 // fileSystemOf reads where Linux tells it.
