@@ -12,7 +12,7 @@ BENCHTIME ?= 1s
 RACE ?= $(shell $(GO) list ./... | grep -v -e /internal/arch$$ -e /bench$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz bench-store bench-redis nightly
+.PHONY: help build test race lint fuzz bench-micro bench-store bench-redis nightly
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ build: ## bin/elastickv
 
 test: ## every test
 	$(GO) test -timeout 15m ./...
+	$(GO) test -C bench/store -timeout 5m ./...
 
 race: ## the tests under the race detector, the server they start included
 	$(GO) test -race -short -timeout 20m $(RACE)
@@ -29,7 +30,9 @@ race: ## the tests under the race detector, the server they start included
 lint: bin/staticcheck ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -C bench/store ./...
 	bin/staticcheck ./...
+	cd bench/store && ../../bin/staticcheck ./...
 
 bin/staticcheck: tools/go.mod tools/go.sum
 	$(GO) build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
@@ -43,8 +46,11 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 		done; \
 	done
 
-bench-store: ## the store's benchmarks
+bench-micro: ## the benchmarks inside package store
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./store
+
+bench-store: ## the store against raw Pebble and Badger, with targets; the report goes into bench/history
+	$(GO) run -C bench/store . -history ../history
 
 bench-redis: ## redis-benchmark against us and against a redis-server that syncs every write
 	$(GO) run ./bench

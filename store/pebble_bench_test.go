@@ -4,14 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
-	"sync/atomic"
 	"testing"
-
-	"github.com/cockroachdb/pebble/v2"
 )
-
-// The benchmarks set the store against the bare engine, with the same options and
-// the same data, in turns: run them with -count to see the noise.
 
 const benchKeys = 200_000
 
@@ -21,7 +15,7 @@ func benchKey(i int) []byte {
 
 func openBench(b *testing.B) *pebbleStore {
 	b.Helper()
-	s, err := NewPebbleStore(b.TempDir())
+	s, err := NewPebbleStore(b.TempDir(), WithVersionCacheSize(-1))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -52,6 +46,9 @@ func fillBench(b *testing.B, s *pebbleStore) {
 	}
 }
 
+// BenchmarkGetAt sets the store against its own engine, over the same rows: it tells
+// what this package adds, apart from the order of keys. What a user of the bare
+// engine has is measured by bench/store.
 func BenchmarkGetAt(b *testing.B) {
 	s := openBench(b)
 	fillBench(b, s)
@@ -75,41 +72,6 @@ func BenchmarkGetAt(b *testing.B) {
 			_ = cloneBytes(v)
 			_ = closer.Close()
 		}
-	}
-	for range 2 {
-		b.Run("raw", raw)
-		b.Run("store", store)
-	}
-}
-
-func BenchmarkPutAtParallel(b *testing.B) {
-	s := openBench(b)
-	ctx := context.Background()
-	var ts atomic.Uint64
-	value := make([]byte, 100)
-	store := func(b *testing.B) {
-		b.SetParallelism(32)
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				n := ts.Add(1)
-				if err := s.PutAt(ctx, benchKey(int(n%benchKeys)), value, n, 0); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	raw := func(b *testing.B) {
-		b.SetParallelism(32)
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				n := ts.Add(1)
-				if err := s.db.Set(appendVersionKey(nil, benchKey(int(n%benchKeys)), n), value, pebble.Sync); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
 	}
 	for range 2 {
 		b.Run("raw", raw)
