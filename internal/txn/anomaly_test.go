@@ -41,7 +41,7 @@ func overEngines(t *testing.T, fn func(t *testing.T, e store.Engine)) {
 	}
 }
 
-func openLocal(t *testing.T, e store.Engine) *txn.Local {
+func openLocal(t testing.TB, e store.Engine) *txn.Local {
 	db := txn.NewLocal(e, hlc.New(time.Now), txn.Options{})
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
