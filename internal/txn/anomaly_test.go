@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,8 +54,10 @@ func openLocal(t testing.TB, e store.Engine) *txn.Local {
 
 // TestAnomalies plays interleaved transactions. Every line of a script is a step:
 //
-//	begin T | get T key | scan T start end | put T key value | del T key | commit T
+//	begin T | get T key | scan T start end | put T key value | del T key | clear T prefix | commit T
 //	update key=value …        one transaction inside the sequencer
+//	fill prefix n             the same; n keys of the prefix and three digits
+//	drop prefix               the same; deletes every key with the prefix
 //	view key …                one read-only transaction
 func TestAnomalies(t *testing.T) {
 	overEngines(t, func(t *testing.T, e store.Engine) {
@@ -91,18 +94,20 @@ func (p *player) step(words []string) string {
 		return result(words, "ok", p.open[words[1]].Put([]byte(words[2]), []byte(words[3]), 0))
 	case "del":
 		return result(words, "ok", p.open[words[1]].Delete([]byte(words[2])))
+	case "clear":
+		return result(words, "ok", p.open[words[1]].DeletePrefix([]byte(words[2])))
 	case "commit":
 		return result(words, "ok", p.db.Commit(ctx, p.open[words[1]]))
 	case "update":
-		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error {
-			for _, pair := range words[1:] {
-				k, v, _ := strings.Cut(pair, "=")
-				if err := tx.Put([]byte(k), []byte(v), 0); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
+		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error { return putPairs(tx, words[1:]) }))
+	case "fill":
+		n, err := strconv.Atoi(words[2])
+		if err != nil {
+			return err.Error()
+		}
+		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error { return fill(tx, words[1], n) }))
+	case "drop":
+		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error { return tx.DeletePrefix([]byte(words[1])) }))
 	case "view":
 		var got []string
 		err := p.db.View(ctx, func(tx *txn.Tx) error {
@@ -114,6 +119,27 @@ func (p *player) step(words []string) string {
 		return result(words, strings.Join(got, " "), err)
 	}
 	return "unknown step " + words[0]
+}
+
+// putPairs puts key=value.
+func putPairs(tx *txn.Tx, pairs []string) error {
+	for _, pair := range pairs {
+		k, v, _ := strings.Cut(pair, "=")
+		if err := tx.Put([]byte(k), []byte(v), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill puts n keys of a prefix and three digits.
+func fill(tx *txn.Tx, prefix string, n int) error {
+	for i := range n {
+		if err := tx.Put(fmt.Appendf(nil, "%s%03d", prefix, i), []byte("f"), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func result(words []string, ok string, err error) string {
