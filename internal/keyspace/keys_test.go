@@ -111,7 +111,7 @@ func (m *keysModel) step(rt *rapid.T, s *Space) error {
 	db, key, other := s.Number(), nameGen.Draw(rt, "key"), nameGen.Draw(rt, "other")
 	k, there := m.get(db, key)
 	future := func() int64 { return m.now + int64(rapid.IntRange(-1, 4).Draw(rt, "ttl")) }
-	switch rapid.IntRange(0, 10).Draw(rt, "op") {
+	switch rapid.IntRange(0, 11).Draw(rt, "op") {
 	case 0:
 		at := rapid.SampledFrom([]int64{0, future()}).Draw(rt, "at")
 		m.dbs[db][key] = modelKey{value: other, expire: at}
@@ -161,6 +161,8 @@ func (m *keysModel) step(rt *rapid.T, s *Space) error {
 			return s.Flush()
 		}
 	case 10:
+		return m.hashFill(db, key, s)
+	case 11:
 		_, err := s.RemoveExpired(rapid.IntRange(1, 3).Draw(rt, "limit"))
 		return err
 	}
@@ -210,6 +212,29 @@ func (m *keysModel) hashSet(db int, key, field string, s *Space) error {
 	k.hash[field] = key
 	m.dbs[db][key] = k
 	_, err = h.Set([]byte(field), []byte(key))
+	return err
+}
+
+// hashFill makes a hash so large that its rows are not deleted one by one.
+func (m *keysModel) hashFill(db int, key string, s *Space) error {
+	k, there := m.get(db, key)
+	if there && k.hash == nil {
+		return nil
+	}
+	if !there {
+		k = modelKey{hash: map[string]string{}}
+	}
+	var fields []Field
+	for _, f := range numbers(0, 70) {
+		fields = append(fields, Field{Name: f, Value: f})
+		k.hash[string(f)] = string(f)
+	}
+	m.dbs[db][key] = k
+	h, err := s.Hash([]byte(key))
+	if err != nil {
+		return err
+	}
+	_, err = h.SetAll(fields...)
 	return err
 }
 
