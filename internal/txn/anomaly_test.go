@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
 
 	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/txn"
@@ -20,7 +22,7 @@ import (
 var engines = map[string]func(t *testing.T) store.Engine{
 	"memory": func(*testing.T) store.Engine { return store.NewMVCCStore().(store.Engine) },
 	"pebble": func(t *testing.T) store.Engine {
-		s, err := store.NewPebbleStore(t.TempDir())
+		s, err := store.NewPebbleStore("db", store.WithFS(vfs.NewMem()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,6 +40,19 @@ func overEngines(t *testing.T, fn func(t *testing.T, e store.Engine)) {
 				}
 			})
 			fn(t, e)
+		})
+	}
+}
+
+// checkOverEngines runs a model over a fresh engine for each history.
+func checkOverEngines(t *testing.T, fn func(rt *rapid.T, e store.Engine)) {
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				e := open(t)
+				defer e.Close()
+				fn(rt, e)
+			})
 		})
 	}
 }

@@ -171,10 +171,8 @@ func TestWhatASpanBecomes(t *testing.T) {
 // transaction and its commit. If that does not conflict, it is as if all of its steps had been
 // made behind the update's.
 func TestOptimisticSpansModel(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		e := store.NewMVCCStore().(store.Engine)
+	checkOverEngines(t, func(rt *rapid.T, e store.Engine) {
 		db := txn.NewLocal(e, hlc.New(time.Now), txn.Options{})
-		defer e.Close()
 		defer db.Close()
 		ctx := context.Background()
 		var before, between, own program
@@ -383,7 +381,7 @@ func TestSpanBeyondTheLimit(t *testing.T) {
 // TestSpanKeepsTheLimit counts spans like anything that a batch has to hold.
 func TestSpanKeepsTheLimit(t *testing.T) {
 	db := openLocal(t, &endlessEngine{stillEngine{last: 1}})
-	long := []byte(strings.Repeat("x", 1<<20))
+	long := []byte(strings.Repeat("x", 1<<20-2))
 	err := db.Update(context.Background(), func(tx *txn.Tx) error {
 		for i := range 1000 {
 			// Every second byte string is left out, so that no two adjoin.
@@ -395,6 +393,37 @@ func TestSpanKeepsTheLimit(t *testing.T) {
 	})
 	if !errors.Is(err, txn.ErrTooLarge) {
 		t.Errorf("2 GB of bounds in one transaction: %v, want ErrTooLarge", err)
+	}
+}
+
+// TestSpanWithLongBounds refuses a bound that the engine would refuse, with the
+// whole run, and leaves the transaction as it was.
+func TestSpanWithLongBounds(t *testing.T) {
+	r := newRecorder(t)
+	db := openLocal(t, r)
+	if err := db.Update(context.Background(), filled("a", 100)); err != nil {
+		t.Fatal(err)
+	}
+	long := "a" + strings.Repeat("0", 1<<20)
+	err := db.Update(context.Background(), steps(func(tx *txn.Tx) error {
+		for name, err := range map[string]error{
+			"one key up to a long end": clearedSpan("a", long+"1")(tx),
+			"a long prefix of nothing": cleared(long)(tx),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := clearedSpan("", "b"+long)(tx); !errors.Is(err, txn.ErrKeyTooLarge) {
+			t.Errorf("many keys up to a long end: %v, want ErrKeyTooLarge", err)
+		}
+		return nil
+	}, put("k", "v")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.last(); got != "-a000 +k" {
+		t.Errorf("the engine got %s, want -a000 +k", got)
 	}
 }
 

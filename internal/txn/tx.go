@@ -80,27 +80,36 @@ const deleteSingly = 64
 
 // DeleteSpan removes every key of span. It takes about the same time and memory
 // for any number of keys: it looks at the first few and, if there are more,
-// deletes the span as a whole.
+// deletes the span as a whole. A bound over the limits of the store may then be
+// refused like a key.
 func (tx *Tx) DeleteSpan(span store.Span) error {
 	if err := tx.mayWrite(); err != nil || isEmpty(span) {
 		return err
 	}
 	if tx.view.swept != nil && tx.view.swept.hidden.touches(span) {
-		tx.view.sweep(cloneSpan(span)) // the two become one and cost no more
-		return nil
+		return tx.sweep(span) // the two become one and cost no more
 	}
 	keys, err := tx.keysBelow(span, deleteSingly+1)
 	if err != nil {
 		return err
 	}
 	if len(keys) > deleteSingly {
-		tx.view.sweep(cloneSpan(span))
-		return nil
+		return tx.sweep(span)
 	}
 	tx.view.dropWrites(span)
 	for _, key := range keys {
 		tx.view.add(write{key: key, deleted: true})
 	}
+	return nil
+}
+
+func (tx *Tx) sweep(span store.Span) error {
+	for _, bound := range [][]byte{span.Start, span.End} {
+		if err := store.CheckSize(bound, nil); err != nil {
+			return err
+		}
+	}
+	tx.view.sweep(cloneSpan(span))
 	return nil
 }
 

@@ -23,11 +23,9 @@ import (
 // failing functions. Many transactions share a run, so that each reads through the
 // writes of those before it. In the end the past is compared, too.
 func TestTxModel(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		engine := store.NewMVCCStore().(store.Engine)
+	checkOverEngines(t, func(rt *rapid.T, engine store.Engine) {
 		runBytes := rapid.SampledFrom([]int{64, 1 << 20}).Draw(rt, "run bytes")
 		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{RunBytes: runBytes})
-		defer engine.Close()
 		defer db.Close()
 		model := map[string]string{}
 		past := map[uint64]map[string]string{}
