@@ -41,8 +41,7 @@ func (e *scales) Stage(ctx context.Context, commits []store.Commit) (store.Stage
 func newScaledWorld(t *testing.T) (*world, *scales) {
 	t.Helper()
 	e := &scales{Engine: store.NewMVCCStore().(store.Engine)}
-	w := &world{engine: e, now: time.UnixMilli(1_700_000_000_000), samples: NewSamples(1 << 20)}
-	w.db = txn.NewLocal(e, hlc.New(func() time.Time { return w.now }), txn.Options{})
+	w := newWorldOver(e)
 	t.Cleanup(w.close)
 	return w, e
 }

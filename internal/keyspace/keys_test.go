@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
 	"github.com/elastickv/elastickv/hlc"
@@ -26,8 +27,10 @@ type world struct {
 	samples *Samples
 }
 
-func newWorld() *world {
-	w := &world{engine: store.NewMVCCStore().(store.Engine), now: time.UnixMilli(1_700_000_000_000), samples: NewSamples(1 << 20)}
+func newWorld() *world { return newWorldOver(store.NewMVCCStore().(store.Engine)) }
+
+func newWorldOver(e store.Engine) *world {
+	w := &world{engine: e, now: time.UnixMilli(1_700_000_000_000), samples: NewSamples(1 << 20)}
 	w.db = txn.NewLocal(w.engine, hlc.New(func() time.Time { return w.now }), txn.Options{})
 	return w
 }
@@ -80,8 +83,26 @@ func (m *keysModel) get(db int, key string) (modelKey, bool) {
 }
 
 func TestKeysModel(t *testing.T) {
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) { testKeysModel(t, open) })
+	}
+}
+
+// engines are the stores in memory, and in a folder in memory.
+var engines = map[string]func(t *testing.T) store.Engine{
+	"memory": func(*testing.T) store.Engine { return store.NewMVCCStore().(store.Engine) },
+	"pebble": func(t *testing.T) store.Engine {
+		s, err := store.NewPebbleStore("db", store.WithFS(vfs.NewMem()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.(store.Engine)
+	},
+}
+
+func testKeysModel(t *testing.T, open func(t *testing.T) store.Engine) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld()
+		w := newWorldOver(open(t))
 		defer w.close()
 		m := &keysModel{}
 		for i := range m.dbs {
