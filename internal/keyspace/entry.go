@@ -128,14 +128,30 @@ func (s *Space) reindex(key []byte, from, to uint64, keys int64) error {
 
 // remove deletes a key whose entry is e, with all its rows.
 func (s *Space) remove(key []byte, e entry) error {
-	for _, p := range s.collectionPrefixes(e.kind, key) {
-		if err := s.tx.DeletePrefix(p); err != nil {
-			return err
-		}
+	if err := s.removeRows(key, e.kind); err != nil {
+		return err
 	}
 	if err := s.tx.Delete(s.entryName(key)); err != nil {
 		return err
 	}
 	s.changed(key)
 	return s.reindex(key, e.expireAt, 0, -1)
+}
+
+// removeRows deletes all rows that a key of the given kind has besides its
+// directory entry, in the same time for any number of them.
+func (s *Space) removeRows(key []byte, kind Kind) error {
+	prefixes := s.collectionPrefixes(kind, key)
+	if len(prefixes) == 0 {
+		return nil
+	}
+	if err := s.tx.Delete(prefixes[0]); err != nil { // the row of the length
+		return err
+	}
+	for _, p := range prefixes[1:] {
+		if err := s.tx.DeletePrefix(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
 	"github.com/elastickv/elastickv/hlc"
@@ -26,8 +27,10 @@ type world struct {
 	samples *Samples
 }
 
-func newWorld() *world {
-	w := &world{engine: store.NewMVCCStore().(store.Engine), now: time.UnixMilli(1_700_000_000_000), samples: NewSamples(1 << 20)}
+func newWorld() *world { return newWorldOver(store.NewMVCCStore().(store.Engine)) }
+
+func newWorldOver(e store.Engine) *world {
+	w := &world{engine: e, now: time.UnixMilli(1_700_000_000_000), samples: NewSamples(1 << 20)}
 	w.db = txn.NewLocal(w.engine, hlc.New(func() time.Time { return w.now }), txn.Options{})
 	return w
 }
@@ -80,8 +83,26 @@ func (m *keysModel) get(db int, key string) (modelKey, bool) {
 }
 
 func TestKeysModel(t *testing.T) {
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) { testKeysModel(t, open) })
+	}
+}
+
+// engines are the stores in memory, and in a folder in memory.
+var engines = map[string]func(t *testing.T) store.Engine{
+	"memory": func(*testing.T) store.Engine { return store.NewMVCCStore().(store.Engine) },
+	"pebble": func(t *testing.T) store.Engine {
+		s, err := store.NewPebbleStore("db", store.WithFS(vfs.NewMem()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.(store.Engine)
+	},
+}
+
+func testKeysModel(t *testing.T, open func(t *testing.T) store.Engine) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld()
+		w := newWorldOver(open(t))
 		defer w.close()
 		m := &keysModel{}
 		for i := range m.dbs {
@@ -111,7 +132,7 @@ func (m *keysModel) step(rt *rapid.T, s *Space) error {
 	db, key, other := s.Number(), nameGen.Draw(rt, "key"), nameGen.Draw(rt, "other")
 	k, there := m.get(db, key)
 	future := func() int64 { return m.now + int64(rapid.IntRange(-1, 4).Draw(rt, "ttl")) }
-	switch rapid.IntRange(0, 10).Draw(rt, "op") {
+	switch rapid.IntRange(0, 11).Draw(rt, "op") {
 	case 0:
 		at := rapid.SampledFrom([]int64{0, future()}).Draw(rt, "at")
 		m.dbs[db][key] = modelKey{value: other, expire: at}
@@ -161,6 +182,8 @@ func (m *keysModel) step(rt *rapid.T, s *Space) error {
 			return s.Flush()
 		}
 	case 10:
+		return m.hashFill(db, key, s)
+	case 11:
 		_, err := s.RemoveExpired(rapid.IntRange(1, 3).Draw(rt, "limit"))
 		return err
 	}
@@ -210,6 +233,29 @@ func (m *keysModel) hashSet(db int, key, field string, s *Space) error {
 	k.hash[field] = key
 	m.dbs[db][key] = k
 	_, err = h.Set([]byte(field), []byte(key))
+	return err
+}
+
+// hashFill makes a hash so large that its rows are not deleted one by one.
+func (m *keysModel) hashFill(db int, key string, s *Space) error {
+	k, there := m.get(db, key)
+	if there && k.hash == nil {
+		return nil
+	}
+	if !there {
+		k = modelKey{hash: map[string]string{}}
+	}
+	var fields []Field
+	for _, f := range numbers(0, 70) {
+		fields = append(fields, Field{Name: f, Value: f})
+		k.hash[string(f)] = string(f)
+	}
+	m.dbs[db][key] = k
+	h, err := s.Hash([]byte(key))
+	if err != nil {
+		return err
+	}
+	_, err = h.SetAll(fields...)
 	return err
 }
 

@@ -201,10 +201,10 @@ func (l *List) popOne(side Side) ([][]byte, error) {
 	return [][]byte{value}, l.drop(side, 1)
 }
 
-// dropSingly is the number of elements up to which a list that goes away is
-// deleted row by row: a queue that keeps running empty costs a few rows then,
-// and a long list one prefix.
-const dropSingly = 64
+// dropSingly is the number of elements up to which those that go away at one end
+// are deleted row by row. It is larger than for a key that is deleted: a queue that
+// is taken from in batches would leave a deleted span behind for each.
+const dropSingly = 1024
 
 // drop removes k elements at one side.
 func (l *List) drop(side Side, k int64) error {
@@ -216,14 +216,12 @@ func (l *List) drop(side Side, k int64) error {
 		l.entry, l.head, l.n = entry{}, 0, 0
 		return l.s.remove(l.key, e)
 	}
-	first := int64(0)
+	gone := ListRange{0, k}
 	if side == Right {
-		first = l.n - k
+		gone = ListRange{l.n - k, l.n}
 	}
-	for i := first; i < first+k; i++ {
-		if err := l.s.tx.Delete(l.itemName(i)); err != nil {
-			return err
-		}
+	if err := l.deleteItems(gone); err != nil {
+		return err
 	}
 	if side == Left {
 		l.head += k
@@ -233,42 +231,33 @@ func (l *List) drop(side Side, k int64) error {
 	return l.writeMeta()
 }
 
+// deleteItems deletes the rows of the elements of r.
+func (l *List) deleteItems(r ListRange) error {
+	if r.To-r.From > dropSingly {
+		return l.s.tx.DeleteSpan(store.Span{Start: l.itemName(r.From), End: l.itemName(r.To)})
+	}
+	for i := r.From; i < r.To; i++ {
+		if err := l.s.tx.Delete(l.itemName(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Trim removes every element outside r, which may be empty but not larger than
-// the list. Single rows are written only for the smaller of what stays and what goes.
+// the list.
 func (l *List) Trim(r ListRange) error {
 	if !l.Exists() {
 		return nil
 	}
 	l.s.changed(l.key)
-	kept := max(r.To-r.From, 0)
-	if kept == 0 {
+	if r.To <= r.From {
 		return l.drop(Left, l.n)
-	}
-	if gone := l.n - kept; gone > dropSingly && gone > kept {
-		return l.keep(r)
 	}
 	if err := l.drop(Right, l.n-r.To); err != nil {
 		return err
 	}
 	return l.drop(Left, r.From)
-}
-
-// keep is Trim for a small r: it deletes the rows of all elements by their
-// prefix and writes those of r again.
-func (l *List) keep(r ListRange) error {
-	values, err := l.collect(r, Left)
-	if err != nil {
-		return err
-	}
-	prefix := append(l.s.row(len(store.ListItemPrefix)+len(l.name)), store.ListItemPrefix...)
-	if err := l.s.tx.DeletePrefix(append(prefix, l.name...)); err != nil {
-		return err
-	}
-	l.head, l.n = l.head+r.From, r.To-r.From
-	if err := l.putAll(0, values); err != nil {
-		return err
-	}
-	return l.writeMeta()
 }
 
 // MoveElement takes the outermost element at one side of the list at src, adds

@@ -153,16 +153,26 @@ func expect[T comparable](err error, what string, got, want T) error {
 func (m listModel) stepPush(t *rapid.T, l *List, key string) error {
 	side := listSides.Draw(t, "side")
 	var values [][]byte
-	for range rapid.SampledFrom([]int{0, 1, 2, 5, dropSingly + 5}).Draw(t, "count") {
-		v := listValues.Draw(t, "value")
-		m.push(key, side, []byte(v))
-		values = append(values, []byte(v))
+	for range rapid.SampledFrom([]int{0, 1, 2, 5}).Draw(t, "count") {
+		values = append(values, []byte(listValues.Draw(t, "value")))
 	}
+	values = append(values, numbers(0, rapid.SampledFrom([]int{0, 0, 0, 70, dropSingly + 5}).Draw(t, "more"))...)
+	all := slices.Clone(values)
+	if side == Left {
+		slices.Reverse(all)
+		all = append(all, m[key].values...)
+	} else {
+		all = append(slices.Clone(m[key].values), values...)
+	}
+	m.set(key, all)
 	return l.Push(side, values...)
 }
 
 func (m listModel) stepPop(t *rapid.T, l *List, key string) error {
 	side, n := listSides.Draw(t, "side"), rapid.IntRange(0, 100).Draw(t, "count")
+	if rapid.IntRange(0, 3).Draw(t, "many") == 0 {
+		n += dropSingly
+	}
 	var want [][]byte
 	for range min(n, len(m[key].values)) {
 		want = append(want, m.pop(key, side))

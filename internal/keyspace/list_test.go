@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -175,6 +176,58 @@ func TestListCost(t *testing.T) {
 			if got != want {
 				t.Errorf("rows looked up, walked over, written: got %v, want %v", got, want)
 			}
+		})
+	}
+}
+
+// TestTrimCost trims a long list from both ends: that costs a few rows, and the
+// elements that stay keep their places.
+func TestTrimCost(t *testing.T) {
+	const n = 10_000
+	for _, r := range []ListRange{{0, n / 2}, {n / 2, n}, {3000, 7000}, {4000, 4001}, {5, n - 5}, {1024, n}, {1025, n - 1025}, {7, 7}} {
+		t.Run(fmt.Sprint(r), func(t *testing.T) {
+			w, e := newScaledWorld(t)
+			w.update(t, func(s *Space) error {
+				l, err := s.List([]byte("l"))
+				if err != nil {
+					return err
+				}
+				return l.Push(Right, numbers(0, n)...)
+			})
+			e.read, e.written, e.spans = 0, 0, 0
+			w.together(t, func(s *Space) error {
+				l, err := s.List([]byte("l"))
+				if err != nil {
+					return err
+				}
+				if err := l.Trim(r); err != nil || r.From == r.To {
+					return err
+				}
+				return l.Push(Left, []byte("pushed"))
+			})
+			singly, spans := int64(0), 0
+			for _, k := range []int64{r.From, n - r.To} {
+				switch {
+				case r.From == r.To: // the whole key goes
+					spans = 1
+				case k > dropSingly:
+					spans++
+				default:
+					singly += k
+				}
+			}
+			if e.read > 2*65+10 || int64(e.written) > singly+10 || e.spans != spans {
+				t.Errorf("%d rows read, %d rows and %d spans written; want few, few more than %d, and %d", e.read, e.written, e.spans, singly, spans)
+			}
+			w.audit(t)
+			w.update(t, func(s *Space) error {
+				got, err := listIn(s, "l")
+				want := append([][]byte{[]byte("pushed")}, numbers(int(r.From), int(r.To))...)
+				if r.From == r.To {
+					want = nil
+				}
+				return expect(err, "elements", fmt.Sprintf("%q", got), fmt.Sprintf("%q", want))
+			})
 		})
 	}
 }

@@ -73,7 +73,8 @@ func listName(key []byte) []byte {
 }
 
 // collectionPrefixes returns the prefixes of all rows that a key of the given
-// kind has besides its directory entry.
+// kind has besides its directory entry. The first is the whole name of one row, that
+// of the length.
 func (s *Space) collectionPrefixes(kind Kind, key []byte) [][]byte {
 	var names [][]byte
 	switch kind {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -324,6 +325,80 @@ func TestHashRandom(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestPicksAfterADeletion picks members of a set, and keys, whose predecessors
+// were deleted as a span in the same run: with a sample that remembers these, and by descent.
+func TestPicksAfterADeletion(t *testing.T) {
+	for name, samples := range map[string]*Samples{"sample": NewSamples(1 << 20), "descent": nil} {
+		t.Run(name, func(t *testing.T) {
+			w, e := newScaledWorld(t)
+			w.samples = samples
+			rnd := seeded(3)
+			w.update(t, func(s *Space) error {
+				return errors.Join(s.StoreSet([]byte("s"), numbered("old:", 3000)), populate(s.DB(1), 200))
+			})
+			w.update(t, func(s *Space) error { return picks(s, rnd, "old:") })
+			e.read = 0
+			w.together(t,
+				func(s *Space) error {
+					if err := errors.Join(s.StoreSet([]byte("s"), numbered("new:", 2000)), picks(s, rnd, "new:")); err != nil {
+						return err
+					}
+					return errors.Join(s.DB(1).Flush(), s.DB(1).SetString([]byte("new:key"), nil, 0))
+				},
+				func(s *Space) error { return errors.Join(picks(s, rnd, "new:"), pickKeys(s.DB(1), rnd)) },
+				func(s *Space) error { // and again, over what the run itself has written
+					if err := errors.Join(s.StoreSet([]byte("s"), numbered("newest:", 1500)), picks(s, rnd, "newest:")); err != nil {
+						return err
+					}
+					set, err := s.Set([]byte("s"))
+					if err != nil {
+						return err
+					}
+					popped, err := set.Pop(2000, rnd)
+					if err := expect(err, "popped", len(popped), 1500); err != nil {
+						return err
+					}
+					return expect(err, "there after that", set.Exists(), false)
+				})
+			if most := 4*65 + 2000; e.read > most { // looks for names that are gone among them
+				t.Errorf("%d rows read, want at most %d: no walk over the old members", e.read, most)
+			}
+			w.audit(t)
+		})
+	}
+}
+
+// picks checks that random members begin with prefix, and are not always the same.
+func picks(s *Space, rnd Random, prefix string) error {
+	set, err := s.Set([]byte("s"))
+	if err != nil {
+		return err
+	}
+	different := map[string]bool{}
+	for range 100 {
+		m, ok, err := set.Random(rnd)
+		if err != nil || !ok || !strings.HasPrefix(string(m), prefix) {
+			return fmt.Errorf("picked %q, %v, %v; want a member that begins with %s", m, ok, err, prefix)
+		}
+		different[string(m)] = true
+	}
+	if len(different) < 60 {
+		return fmt.Errorf("100 picks were only %d different members", len(different))
+	}
+	return nil
+}
+
+// pickKeys checks that the only key is picked.
+func pickKeys(s *Space, rnd Random) error {
+	for range 10 {
+		key, ok, err := s.Random(rnd)
+		if err != nil || !ok || string(key) != "new:key" {
+			return fmt.Errorf("picked key %q, %v, %v", key, ok, err)
+		}
+	}
+	return nil
 }
 
 // BenchmarkRandom picks members of large sets in the engine that servers use.

@@ -54,10 +54,5 @@ func (s *Space) clear(key []byte) (entry, error) {
 	if err != nil || !ok {
 		return entry{}, err
 	}
-	for _, p := range s.collectionPrefixes(e.kind, key) {
-		if err := s.tx.DeletePrefix(p); err != nil {
-			return entry{}, err
-		}
-	}
-	return e, nil
+	return e, s.removeRows(key, e.kind)
 }

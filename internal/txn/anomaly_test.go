@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
 
 	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/txn"
@@ -19,7 +22,7 @@ import (
 var engines = map[string]func(t *testing.T) store.Engine{
 	"memory": func(*testing.T) store.Engine { return store.NewMVCCStore().(store.Engine) },
 	"pebble": func(t *testing.T) store.Engine {
-		s, err := store.NewPebbleStore(t.TempDir())
+		s, err := store.NewPebbleStore("db", store.WithFS(vfs.NewMem()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +44,20 @@ func overEngines(t *testing.T, fn func(t *testing.T, e store.Engine)) {
 	}
 }
 
-func openLocal(t *testing.T, e store.Engine) *txn.Local {
+// checkOverEngines runs a model over a fresh engine for each history.
+func checkOverEngines(t *testing.T, fn func(rt *rapid.T, e store.Engine)) {
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				e := open(t)
+				defer e.Close()
+				fn(rt, e)
+			})
+		})
+	}
+}
+
+func openLocal(t testing.TB, e store.Engine) *txn.Local {
 	db := txn.NewLocal(e, hlc.New(time.Now), txn.Options{})
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
@@ -53,8 +69,10 @@ func openLocal(t *testing.T, e store.Engine) *txn.Local {
 
 // TestAnomalies plays interleaved transactions. Every line of a script is a step:
 //
-//	begin T | get T key | scan T start end | put T key value | del T key | commit T
+//	begin T | get T key | scan T start end | put T key value | del T key | clear T prefix | commit T
 //	update key=value …        one transaction inside the sequencer
+//	fill prefix n             the same; n keys of the prefix and three digits
+//	drop prefix               the same; deletes every key with the prefix
 //	view key …                one read-only transaction
 func TestAnomalies(t *testing.T) {
 	overEngines(t, func(t *testing.T, e store.Engine) {
@@ -91,18 +109,20 @@ func (p *player) step(words []string) string {
 		return result(words, "ok", p.open[words[1]].Put([]byte(words[2]), []byte(words[3]), 0))
 	case "del":
 		return result(words, "ok", p.open[words[1]].Delete([]byte(words[2])))
+	case "clear":
+		return result(words, "ok", p.open[words[1]].DeletePrefix([]byte(words[2])))
 	case "commit":
 		return result(words, "ok", p.db.Commit(ctx, p.open[words[1]]))
 	case "update":
-		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error {
-			for _, pair := range words[1:] {
-				k, v, _ := strings.Cut(pair, "=")
-				if err := tx.Put([]byte(k), []byte(v), 0); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
+		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error { return putPairs(tx, words[1:]) }))
+	case "fill":
+		n, err := strconv.Atoi(words[2])
+		if err != nil {
+			return err.Error()
+		}
+		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error { return fill(tx, words[1], n) }))
+	case "drop":
+		return result(words, "ok", p.db.Update(ctx, func(tx *txn.Tx) error { return tx.DeletePrefix([]byte(words[1])) }))
 	case "view":
 		var got []string
 		err := p.db.View(ctx, func(tx *txn.Tx) error {
@@ -114,6 +134,27 @@ func (p *player) step(words []string) string {
 		return result(words, strings.Join(got, " "), err)
 	}
 	return "unknown step " + words[0]
+}
+
+// putPairs puts key=value.
+func putPairs(tx *txn.Tx, pairs []string) error {
+	for _, pair := range pairs {
+		k, v, _ := strings.Cut(pair, "=")
+		if err := tx.Put([]byte(k), []byte(v), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill puts n keys of a prefix and three digits.
+func fill(tx *txn.Tx, prefix string, n int) error {
+	for i := range n {
+		if err := tx.Put(fmt.Appendf(nil, "%s%03d", prefix, i), []byte("f"), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func result(words []string, ok string, err error) string {

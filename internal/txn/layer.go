@@ -47,8 +47,9 @@ func (s *snapshot) walk(span store.Span, order store.Order, fn func(key []byte, 
 // overlay is a layer with buffered writes on top of another.
 type overlay struct {
 	writes
-	base   layer
-	hidden int // deleted keys that walks have passed
+	base layer
+	// passed is what walks have had to pass: deleted keys, and swept spans.
+	passed int
 }
 
 func (o *overlay) row(key []byte) (Row, bool, error) {
@@ -56,6 +57,9 @@ func (o *overlay) row(key []byte) (Row, bool, error) {
 		if i := o.find(key); i >= 0 {
 			wr := &o.log[i]
 			return Row{Value: wr.value, ExpireAt: wr.expireAt}, !wr.deleted, nil
+		}
+		if o.hides(key) {
+			return Row{}, false, nil
 		}
 	}
 	return o.base.row(key)
@@ -66,33 +70,66 @@ func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r
 	if o.empty() {
 		return o.base.walk(span, order, fn)
 	}
-	if span.End != nil && bytes.Compare(span.Start, span.End) >= 0 {
+	if isEmpty(span) {
 		return nil
 	}
-	cur, more := o.cursor(span, order), true
-	emit := func() {
-		if wr := cur.write(); !wr.deleted {
-			more = fn(wr.key, Row{Value: wr.value, ExpireAt: wr.expireAt})
-		} else {
-			o.hidden++
-		}
-		cur.next()
-	}
-	err := o.base.walk(span, order, func(key []byte, r Row) bool {
-		for more && cur.valid && cur.before(key) {
-			emit()
-		}
-		switch {
-		case !more:
-		case cur.valid && bytes.Equal(cur.write().key, key):
-			emit()
-		default:
-			more = fn(key, r)
-		}
-		return more
-	})
-	for err == nil && more && cur.valid {
-		emit()
+	m := merge{o: o, cur: o.cursor(span, order), fn: fn, more: true}
+	err := o.walkBelow(span, order, m.row)
+	for err == nil && m.more && m.cur.valid {
+		m.emit()
 	}
 	return err
+}
+
+// walkBelow walks the base over those parts of span that have not been swept. A
+// part costs a walk, however many rows lie between it and the one before.
+func (o *overlay) walkBelow(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+	if o.swept == nil {
+		return o.base.walk(span, order, fn)
+	}
+	var err error
+	more, parts := true, 0
+	o.swept.hidden.outside(span, order, func(part store.Span) bool {
+		parts++
+		err = o.base.walk(part, order, func(key []byte, r Row) bool {
+			more = fn(key, r)
+			return more
+		})
+		return err == nil && more
+	})
+	o.passed += max(parts-1, 0)
+	return err
+}
+
+// merge is a walk over an overlay in progress.
+type merge struct {
+	o    *overlay
+	cur  cursor
+	fn   func(key []byte, r Row) bool
+	more bool // fn has not seen enough
+}
+
+// row takes the next row of the base.
+func (m *merge) row(key []byte, r Row) bool {
+	for m.more && m.cur.valid && m.cur.before(key) {
+		m.emit()
+	}
+	switch {
+	case !m.more:
+	case m.cur.valid && bytes.Equal(m.cur.write().key, key):
+		m.emit()
+	default:
+		m.more = m.fn(key, r)
+	}
+	return m.more
+}
+
+// emit hands on the buffered write at the cursor.
+func (m *merge) emit() {
+	if wr := m.cur.write(); !wr.deleted {
+		m.more = m.fn(wr.key, Row{Value: wr.value, ExpireAt: wr.expireAt})
+	} else {
+		m.o.passed++
+	}
+	m.cur.next()
 }

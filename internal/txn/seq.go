@@ -42,22 +42,25 @@ func (s *Seq) Do(fn func(*Tx) error) error {
 		return nil
 	}
 	s.commit(tx)
-	if s.pending.size > s.db.opts.RunBytes || s.pending.hidden > hiddenMost {
+	if s.pending.size > s.db.opts.RunBytes || s.pending.passed > passedMost {
 		return s.stage()
 	}
 	return nil
 }
 
-// hiddenMost is how many deleted keys walks may pass in one run. Transactions
-// that each take the first of many keys would pass all that were taken before;
-// the engine knows better how to leave those out.
-const hiddenMost = 256
+// passedMost is how many deleted keys and spans walks may pass in one run.
+// Transactions that each take the first of many keys would pass all that were
+// taken before; the engine knows better how to leave those out.
+const passedMost = 256
 
 // commit moves the writes of tx into the run.
 func (s *Seq) commit(tx *Tx) {
-	muts := tx.view.mutations()
-	s.commits = append(s.commits, store.Commit{TS: tx.now, Mutations: muts})
-	for _, m := range muts {
+	c := store.Commit{TS: tx.now, Deleted: tx.view.deleted(), Mutations: tx.view.mutations()}
+	s.commits = append(s.commits, c)
+	for _, span := range c.Deleted {
+		s.pending.sweep(span)
+	}
+	for _, m := range c.Mutations {
 		s.pending.add(write{key: m.Key, value: m.Value, expireAt: m.ExpireAt, deleted: m.Op == store.OpTypeDelete})
 	}
 }
@@ -68,7 +71,7 @@ func (s *Seq) stage() error {
 	commits := s.commits
 	s.commits = nil
 	s.pending.reset()
-	s.pending.hidden = 0
+	s.pending.passed = 0
 	if s.failed == nil && len(commits) > 0 {
 		s.failed = s.stageCommits(commits)
 	}
@@ -93,6 +96,7 @@ func (s *Seq) commitChecked(tx *Tx) error {
 	}
 	return s.stageCommits([]store.Commit{{
 		TS:        s.db.clock.Now(),
+		Deleted:   tx.view.deleted(),
 		Mutations: tx.view.mutations(),
 		Check:     &store.Check{StartTS: tx.startTS, ReadKeys: tx.reads.keys, ReadRanges: tx.reads.spans},
 	}})

@@ -69,24 +69,67 @@ func (tx *Tx) Delete(key []byte) error {
 }
 
 // DeletePrefix removes every key that begins with prefix.
-func (tx *Tx) DeletePrefix(prefix []byte) error {
-	if err := tx.mayWrite(); err != nil {
+func (tx *Tx) DeletePrefix(prefix []byte) error { return tx.DeleteSpan(store.PrefixSpan(prefix)) }
+
+// deleteSingly is the number of keys up to which a span is deleted key by key.
+// A span that is deleted whole costs every later read near it a look-up in
+// memory until its versions are dropped; a key's own deletion costs the others
+// nothing and goes with its row. A batch of so many still takes less time than a
+// sync.
+const deleteSingly = 64
+
+// DeleteSpan removes every key of span. It takes about the same time and memory
+// for any number of keys: it looks at the first few and, if there are more,
+// deletes the span as a whole. A bound over the limits of the store may then be
+// refused like a key.
+func (tx *Tx) DeleteSpan(span store.Span) error {
+	if err := tx.mayWrite(); err != nil || isEmpty(span) {
 		return err
 	}
-	var keys [][]byte
-	err := tx.WalkAll(store.PrefixSpan(prefix), store.Ascending, func(key []byte, _ Row) bool {
-		keys = append(keys, bytes.Clone(key))
-		return true
-	})
+	if tx.view.swept != nil && tx.view.swept.hidden.touches(span) {
+		return tx.sweep(span) // the two become one and cost no more
+	}
+	keys, err := tx.keysBelow(span, deleteSingly+1)
 	if err != nil {
 		return err
 	}
+	if len(keys) > deleteSingly {
+		return tx.sweep(span)
+	}
+	tx.view.dropWrites(span)
 	for _, key := range keys {
-		if err := tx.Delete(key); err != nil {
+		tx.view.add(write{key: key, deleted: true})
+	}
+	return nil
+}
+
+func (tx *Tx) sweep(span store.Span) error {
+	for _, bound := range [][]byte{span.Start, span.End} {
+		if err := store.CheckSize(bound, nil); err != nil {
 			return err
 		}
 	}
+	tx.view.sweep(cloneSpan(span))
 	return nil
+}
+
+// keysBelow returns the first keys of span that were there before the
+// transaction and that no deleted span hides, at most the given number.
+func (tx *Tx) keysBelow(span store.Span, most int) ([][]byte, error) {
+	var keys [][]byte
+	var stop []byte
+	err := tx.view.walkBelow(span, store.Ascending, func(key []byte, _ Row) bool {
+		keys = append(keys, bytes.Clone(key))
+		if len(keys) < most {
+			return true
+		}
+		stop = bytes.Clone(key)
+		return false
+	})
+	if tx.reads != nil {
+		tx.reads.addSpan(walked(span, store.Ascending, stop))
+	}
+	return keys, err
 }
 
 // txBytesMost is what a transaction may write before it is refused: with the
@@ -150,19 +193,21 @@ func walked(span store.Span, order store.Order, stop []byte) store.Span {
 }
 
 // Savepoint is a place in a transaction to which its writes can be rolled back.
-type Savepoint int
+type Savepoint struct{ writes, sweeps int }
 
 // Savepoint marks the present state of the writes.
 func (tx *Tx) Savepoint() Savepoint {
 	tx.view.mark = len(tx.view.log)
-	return Savepoint(tx.view.mark)
+	return Savepoint{writes: tx.view.mark, sweeps: tx.view.sweepCount()}
 }
 
 // RollbackTo takes back every write since the savepoint.
-func (tx *Tx) RollbackTo(s Savepoint) { tx.view.truncate(int(s)) }
+func (tx *Tx) RollbackTo(s Savepoint) { tx.view.truncate(s) }
 
 // Changed reports whether the transaction has written anything since the savepoint.
-func (tx *Tx) Changed(s Savepoint) bool { return len(tx.view.log) > int(s) }
+func (tx *Tx) Changed(s Savepoint) bool {
+	return len(tx.view.log) > s.writes || tx.view.sweepCount() > s.sweeps
+}
 
 // readSet is what an optimistic transaction relies on.
 type readSet struct {
@@ -172,10 +217,12 @@ type readSet struct {
 
 func (r *readSet) addKey(key []byte) { r.keys = append(r.keys, bytes.Clone(key)) }
 
-func (r *readSet) addSpan(s store.Span) {
+func (r *readSet) addSpan(s store.Span) { r.spans = append(r.spans, cloneSpan(s)) }
+
+func cloneSpan(s store.Span) store.Span {
 	c := store.Span{Start: bytes.Clone(s.Start)}
 	if s.End != nil {
 		c.End = append([]byte{}, s.End...)
 	}
-	r.spans = append(r.spans, c)
+	return c
 }

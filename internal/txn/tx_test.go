@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,109 +19,181 @@ import (
 )
 
 // TestTxModel runs random transactions against a map: reads, scans of both
-// directions, deletions by prefix, savepoints and rollbacks, failing functions.
+// directions, deletions of spans with few keys and with many, savepoints and rollbacks,
+// failing functions. Many transactions share a run, so that each reads through the
+// writes of those before it. In the end the past is compared, too.
 func TestTxModel(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		engine := store.NewMVCCStore().(store.Engine)
-		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{RunBytes: 64})
-		defer engine.Close()
+	checkOverEngines(t, func(rt *rapid.T, engine store.Engine) {
+		runBytes := rapid.SampledFrom([]int{64, 1 << 20}).Draw(rt, "run bytes")
+		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{RunBytes: runBytes})
 		defer db.Close()
 		model := map[string]string{}
-		errDrop := errors.New("drop")
-		for range rapid.IntRange(1, 8).Draw(rt, "sequences") {
+		past := map[uint64]map[string]string{}
+		for range rapid.IntRange(1, 6).Draw(rt, "sequences") {
 			err := db.Sequence(context.Background(), func(seq *txn.Seq) {
 				for range rapid.IntRange(1, 6).Draw(rt, "transactions") {
-					m := modelTx{state: maps.Clone(model)}
-					drop := rapid.Bool().Draw(rt, "drop")
-					err := seq.Do(func(tx *txn.Tx) error {
-						m.play(rt, tx)
-						if drop {
-							return errDrop
-						}
-						return nil
-					})
-					if drop != errors.Is(err, errDrop) {
-						rt.Fatalf("transaction: %v", err)
-					}
-					if !drop {
-						model = m.state
-					}
+					model = playTx(rt, seq, model, past)
 				}
 			})
 			if err != nil {
 				rt.Fatal(err)
 			}
 			err = db.View(context.Background(), func(tx *txn.Tx) error {
-				m := modelTx{state: model}
-				m.checkScan(rt, tx, store.Span{}, store.Ascending)
+				(&modelTx{state: model}).checkAll(rt, tx)
 				return nil
 			})
 			if err != nil {
 				rt.Fatal(err)
 			}
 		}
+		for ts, state := range past {
+			err := db.ViewAt(context.Background(), ts, func(tx *txn.Tx) error {
+				(&modelTx{state: state}).checkAll(rt, tx)
+				return nil
+			})
+			if err != nil {
+				rt.Fatalf("at %d: %v", ts, err)
+			}
+		}
 	})
 }
 
-type modelTx struct{ state map[string]string }
+// playTx plays one transaction on state and returns what it has made of it. It adds that to past.
+func playTx(rt *rapid.T, seq *txn.Seq, state map[string]string, past map[uint64]map[string]string) map[string]string {
+	m := modelTx{state: maps.Clone(state)}
+	errDrop := errors.New("drop")
+	drop := rapid.IntRange(0, 3).Draw(rt, "drop") == 0
+	var ts uint64
+	err := seq.Do(func(tx *txn.Tx) error {
+		m.play(rt, tx)
+		ts = tx.Now()
+		if drop {
+			return errDrop
+		}
+		return nil
+	})
+	if drop != errors.Is(err, errDrop) {
+		rt.Fatalf("transaction: %v", err)
+	}
+	if drop {
+		return state
+	}
+	past[ts] = m.state
+	return m.state
+}
 
-var keyGen = rapid.SampledFrom([]string{"", "a", "a\x00", "aa", "ab", "a\xff", "b", "b\x00\x00", "\xff", "\xff\xff"})
+type modelTx struct {
+	state map[string]string
+	marks []mark
+}
+
+// mark is a savepoint and what the keys were then.
+type mark struct {
+	at    txn.Savepoint
+	state map[string]string
+}
+
+var (
+	keyGen = rapid.SampledFrom([]string{"", "a", "a\x00", "aa", "ab", "ab07", "a\xff", "b", "b07", "b\x00\x00", "\xff", "\xff\xff"})
+	// fills are prefixes under which there are at times more keys than are deleted one by one.
+	fills = rapid.SampledFrom([]string{"a", "ab", "b", "\xff"})
+)
 
 func (m *modelTx) play(rt *rapid.T, tx *txn.Tx) {
-	type mark struct {
-		at    txn.Savepoint
-		state map[string]string
-	}
-	var marks []mark
 	for range rapid.IntRange(1, 30).Draw(rt, "steps") {
-		key := keyGen.Draw(rt, "key")
-		switch rapid.IntRange(0, 7).Draw(rt, "op") {
-		case 0, 1:
-			value := rapid.StringN(0, 3, -1).Draw(rt, "value")
-			must(rt, tx.Put([]byte(key), []byte(value), 0))
-			m.state[key] = value
-		case 2:
-			must(rt, tx.Delete([]byte(key)))
-			delete(m.state, key)
-		case 3:
-			must(rt, tx.DeletePrefix([]byte(key)))
-			maps.DeleteFunc(m.state, func(k, _ string) bool { return len(k) >= len(key) && k[:len(key)] == key })
-		case 4:
-			marks = append(marks, mark{tx.Savepoint(), maps.Clone(m.state)})
-		case 5:
-			if len(marks) > 0 {
-				i := rapid.IntRange(0, len(marks)-1).Draw(rt, "mark")
-				tx.RollbackTo(marks[i].at)
-				m.state = maps.Clone(marks[i].state)
-				marks = marks[:i]
-			}
-		case 6:
-			r, ok, err := tx.Get([]byte(key))
-			must(rt, err)
-			if want, there := m.state[key]; ok != there || string(r.Value) != want {
-				rt.Fatalf("Get(%q) = %q, %v; want %q, %v", key, r.Value, ok, want, there)
-			}
-		case 7:
-			span := store.Span{Start: []byte(key)}
-			if rapid.Bool().Draw(rt, "bounded") {
-				span.End = []byte(keyGen.Draw(rt, "end"))
-			}
-			m.checkScan(rt, tx, span, store.Order(rapid.Bool().Draw(rt, "descending")))
+		m.step(rt, tx)
+	}
+}
+
+func (m *modelTx) step(rt *rapid.T, tx *txn.Tx) {
+	key := keyGen.Draw(rt, "key")
+	switch rapid.IntRange(0, 10).Draw(rt, "op") {
+	case 0, 1:
+		value := rapid.StringN(0, 3, -1).Draw(rt, "value")
+		must(rt, tx.Put([]byte(key), []byte(value), 0))
+		m.state[key] = value
+	case 2:
+		must(rt, tx.Delete([]byte(key)))
+		delete(m.state, key)
+	case 3:
+		must(rt, tx.DeletePrefix([]byte(key)))
+		maps.DeleteFunc(m.state, func(k, _ string) bool { return strings.HasPrefix(k, key) })
+	case 4:
+		prefix := fills.Draw(rt, "fill")
+		for i := range rapid.SampledFrom([]int{64, 65, 90}).Draw(rt, "keys") {
+			k := fmt.Sprintf("%s%02d", prefix, i)
+			must(rt, tx.Put([]byte(k), []byte("f"), 0))
+			m.state[k] = "f"
+		}
+	case 5:
+		span := drawSpan(rt, key)
+		must(rt, tx.DeleteSpan(span))
+		maps.DeleteFunc(m.state, func(k, _ string) bool { return span.Contains([]byte(k)) })
+	case 6:
+		m.marks = append(m.marks, mark{tx.Savepoint(), maps.Clone(m.state)})
+	case 7:
+		m.rollBack(rt, tx)
+	case 8:
+		r, ok, err := tx.Get([]byte(key))
+		must(rt, err)
+		if want, there := m.state[key]; ok != there || string(r.Value) != want {
+			rt.Fatalf("Get(%q) = %q, %v; want %q, %v", key, r.Value, ok, want, there)
+		}
+	default:
+		m.checkScan(rt, tx, drawSpan(rt, key), store.Order(rapid.Bool().Draw(rt, "descending")))
+	}
+}
+
+func (m *modelTx) rollBack(rt *rapid.T, tx *txn.Tx) {
+	if len(m.marks) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(m.marks)-1).Draw(rt, "mark")
+	back := m.marks[i]
+	if !maps.Equal(m.state, back.state) && !tx.Changed(back.at) {
+		rt.Fatalf("Changed says that nothing was written since %v", back.at)
+	}
+	tx.RollbackTo(back.at)
+	if tx.Changed(back.at) {
+		rt.Fatalf("Changed says that there are writes behind %v after a rollback to it", back.at)
+	}
+	m.state, m.marks = maps.Clone(back.state), m.marks[:i]
+}
+
+func drawSpan(rt *rapid.T, start string) store.Span {
+	span := store.Span{Start: []byte(start)}
+	if rapid.Bool().Draw(rt, "bounded") {
+		span.End = []byte(keyGen.Draw(rt, "end"))
+	}
+	return span
+}
+
+// checkAll compares every key, in both directions and one by one.
+func (m *modelTx) checkAll(rt *rapid.T, tx *txn.Tx) {
+	for _, order := range []store.Order{store.Ascending, store.Descending} {
+		m.checkSome(rt, tx, store.Span{}, order, len(m.state)+1)
+	}
+	for key, want := range m.state {
+		if got := lookUp(tx, key); got != want {
+			rt.Fatalf("Get(%q) = %q, want %q", key, got, want)
 		}
 	}
 }
 
 func (m *modelTx) checkScan(rt *rapid.T, tx *txn.Tx, span store.Span, order store.Order) {
+	m.checkSome(rt, tx, span, order, rapid.SampledFrom([]int{1, 2, 5, 12, 1000}).Draw(rt, "limit"))
+}
+
+func (m *modelTx) checkSome(rt *rapid.T, tx *txn.Tx, span store.Span, order store.Order, limit int) {
 	var want []string
 	for _, k := range slices.Sorted(maps.Keys(m.state)) {
-		if k >= string(span.Start) && (span.End == nil || k < string(span.End)) {
+		if span.Contains([]byte(k)) {
 			want = append(want, fmt.Sprintf("%q=%q", k, m.state[k]))
 		}
 	}
 	if order == store.Descending {
 		slices.Reverse(want)
 	}
-	limit := rapid.IntRange(1, 12).Draw(rt, "limit")
 	want = want[:min(limit, len(want))]
 	var got []string
 	must(rt, tx.Walk(span, order, func(k []byte, r txn.Row) bool {

@@ -21,20 +21,23 @@ type write struct {
 	value    []byte
 	expireAt uint64
 	deleted  bool
-	prev     int // index in the log of the key's write before this one, or -1
+	void     bool // a sweep has dropped it, and with it all writes of the key before it
+	prev     int  // index in the log of the key's write before this one, or -1
 }
 
-// writes buffers writes over a snapshot: the newest write of a key wins, and
-// every write since a mark can be taken back.
+// writes buffers writes over a snapshot: the newest write of a key wins over
+// those before it and over the spans that have been swept, and every write and
+// sweep since a mark can be taken back.
 type writes struct {
 	log   []write
 	index map[string]int // key -> newest index in log; nil while len(log) <= linearMax
 	// tree orders the indices of the newest writes by key. It is built by the
 	// first scan and kept from then on: buffers that are never scanned do not
 	// pay for order.
-	tree *btree.BTreeG[*ordered]
-	size int // bytes of the log: keys, values and writeOverhead each
-	mark int // the last savepoint: writes from here on may be replaced in place
+	tree  *btree.BTreeG[*ordered]
+	swept *sweeps // nil if nothing has been
+	size  int     // bytes of the log: keys, values and writeOverhead each; and of what is swept
+	mark  int     // the last savepoint: writes from here on may be replaced in place
 }
 
 // ordered is a tree entry: a key and where its newest write stands.
@@ -43,7 +46,7 @@ type ordered struct {
 	at  int
 }
 
-func (w *writes) empty() bool { return len(w.log) == 0 }
+func (w *writes) empty() bool { return len(w.log) == 0 && w.swept == nil }
 
 // reset empties the buffer and keeps its memory, unless it has grown large.
 func (w *writes) reset() {
@@ -56,7 +59,7 @@ func (w *writes) reset() {
 	*w = writes{log: w.log[:0]}
 }
 
-// find returns the index of the newest write of key, or -1.
+// find returns the index of the newest write of key, or -1 if there is none or it is void.
 func (w *writes) find(key []byte) int {
 	if w.index != nil {
 		if i, ok := w.index[string(key)]; ok {
@@ -66,6 +69,9 @@ func (w *writes) find(key []byte) int {
 	}
 	for i := len(w.log) - 1; i >= 0; i-- {
 		if bytes.Equal(w.log[i].key, key) {
+			if w.log[i].void {
+				return -1
+			}
 			return i
 		}
 	}
@@ -84,62 +90,68 @@ func (w *writes) add(wr write) {
 	}
 	w.log = append(w.log, wr)
 	w.size += len(wr.key) + len(wr.value) + writeOverhead
-	at := len(w.log) - 1
-	switch {
-	case w.index != nil:
-		w.index[string(wr.key)] = at
-	case len(w.log) > linearMax:
+	w.point(wr.key, len(w.log)-1)
+	if w.index == nil && len(w.log) > linearMax {
 		w.buildIndex()
 	}
+}
+
+// point makes index i of the log what look-ups and scans find of key; -1 is nothing.
+func (w *writes) point(key []byte, i int) {
+	if w.index != nil {
+		if i >= 0 {
+			w.index[string(key)] = i
+		} else {
+			delete(w.index, string(key))
+		}
+	}
 	if w.tree != nil {
-		w.tree.Set(&ordered{wr.key, at})
+		if i >= 0 {
+			w.tree.Set(&ordered{key, i})
+		} else {
+			w.tree.Delete(&ordered{key: key})
+		}
 	}
 }
 
 func (w *writes) buildIndex() {
 	w.index = make(map[string]int, 4*linearMax)
 	for i := range w.log {
-		w.index[string(w.log[i].key)] = i
+		if wr := &w.log[i]; wr.void {
+			delete(w.index, string(wr.key))
+		} else {
+			w.index[string(wr.key)] = i
+		}
 	}
 }
 
-// truncate takes back every write from index mark on.
-func (w *writes) truncate(mark int) {
-	for i := len(w.log) - 1; i >= mark; i-- {
+// truncate takes back everything since the savepoint.
+func (w *writes) truncate(to Savepoint) {
+	for w.sweepCount() > to.sweeps {
+		w.undoSweep()
+	}
+	w.cutLog(to.writes)
+	w.mark = min(w.mark, to.writes)
+}
+
+// cutLog takes back every write from index n on. No sweep has come after it.
+func (w *writes) cutLog(n int) {
+	for i := len(w.log) - 1; i >= n; i-- {
 		wr := &w.log[i]
 		w.size -= len(wr.key) + len(wr.value) + writeOverhead
-		w.restore(wr)
+		w.point(wr.key, wr.prev)
 		*wr = write{}
 	}
-	w.log = w.log[:mark]
-	w.mark = min(w.mark, mark)
+	w.log = w.log[:n]
 }
 
-// restore makes the write before wr the newest of its key again.
-func (w *writes) restore(wr *write) {
-	if w.index != nil {
-		if wr.prev >= 0 {
-			w.index[string(wr.key)] = wr.prev
-		} else {
-			delete(w.index, string(wr.key))
-		}
-	}
-	if w.tree != nil {
-		if wr.prev >= 0 {
-			w.tree.Set(&ordered{wr.key, wr.prev})
-		} else {
-			w.tree.Delete(&ordered{key: wr.key})
-		}
-	}
-}
-
-// mutations returns the newest write of every key, in order of writing. They
-// alias the buffer's keys and values.
+// mutations returns the newest write of every key, in order of writing, but for
+// deletions of what deleted returns anyhow. They alias the buffer's keys and values.
 func (w *writes) mutations() []*store.KVPairMutation {
 	block := make([]store.KVPairMutation, 0, len(w.log))
 	for i := range w.log {
 		wr := &w.log[i]
-		if len(w.log) > 1 && w.find(wr.key) != i {
+		if wr.void || len(w.log) > 1 && w.find(wr.key) != i || wr.deleted && w.hides(wr.key) {
 			continue
 		}
 		m := store.KVPairMutation{Key: wr.key, Value: wr.value, ExpireAt: wr.expireAt}
@@ -169,7 +181,11 @@ func (w *writes) cursor(span store.Span, order store.Order) cursor {
 		w.tree = btree.NewBTreeGOptions(func(a, b *ordered) bool { return bytes.Compare(a.key, b.key) < 0 },
 			btree.Options{NoLocks: true})
 		for i := range w.log {
-			w.tree.Set(&ordered{w.log[i].key, i})
+			if wr := &w.log[i]; wr.void {
+				w.tree.Delete(&ordered{key: wr.key})
+			} else {
+				w.tree.Set(&ordered{wr.key, i})
+			}
 		}
 	}
 	c := cursor{w: w, iter: w.tree.Iter(), span: span, order: order}
