@@ -2,7 +2,11 @@ module github.com/elastickv/elastickv
 
 go 1.26.0
 
-require github.com/tidwall/btree v1.8.2
+require (
+	github.com/prometheus/client_golang v1.16.0
+	github.com/prometheus/client_model v0.3.0
+	github.com/tidwall/btree v1.8.2
+)
 
 require (
 	github.com/DataDog/zstd v1.5.7 // indirect
@@ -29,8 +33,6 @@ require (
 	github.com/minio/minlz v1.0.1-0.20250507153514-87eb42fe8882 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
-	github.com/prometheus/client_golang v1.16.0 // indirect
-	github.com/prometheus/client_model v0.3.0 // indirect
 	github.com/prometheus/common v0.42.0 // indirect
 	github.com/prometheus/procfs v0.10.1 // indirect
 	github.com/redis/go-redis/v9 v9.23.0 // indirect

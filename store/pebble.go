@@ -15,7 +15,7 @@ import (
 //
 // Lock order: restoring, compaction.running, apply, publish. Below them, and never
 // one inside another: gaps, a shard of versions, the conflict counts, open
-// snapshots. Readers take only gaps and a shard, for a look-up in memory.
+// snapshots, progress, stalls. Readers take only gaps and a shard, for a look-up in memory.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate
 	fs        vfs.FS                // where dir is
@@ -73,6 +73,8 @@ type pebbleStore struct {
 
 	restoring  sync.Mutex // held by Restore from its first byte to its end
 	compaction compaction
+	progress   compactProgress
+	stalls     writeStalls
 	snapshots  struct {
 		sync.Mutex
 		open map[*pebbleSnapshot]struct{}

@@ -128,7 +128,12 @@ func (s *pebbleStore) Compact(ctx context.Context, minTS uint64) error {
 	if err := s.beginPass(minTS); err != nil || s.compaction.pass == nil {
 		return err
 	}
+	s.progress.begin(s.compaction.pass.floor)
+	defer s.progress.leave()
 	err := s.runPass(ctx, s.compaction.pass)
+	if err == nil {
+		s.progress.finish()
+	}
 	if err == nil || errors.Is(err, errRestored) {
 		s.compaction.pass = nil
 	}
@@ -247,7 +252,11 @@ func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect 
 		}
 		return nil
 	}
-	return w.commit()
+	if err := w.commit(); err != nil {
+		return err
+	}
+	s.progress.step(g.work())
+	return nil
 }
 
 // finishPass lets go of the range tombstones that hide nothing any more, and notes that

@@ -36,6 +36,8 @@ type garbage struct {
 
 	looked  int // rows
 	deletes int
+	dropped int    // rows that are deleted one by one
+	leaps   int    // over keys without garbage
 	idle    int    // keys in a row without garbage
 	covered int    // keys in a row under range tombstones
 	bound   []byte // of the key at hand; a buffer
@@ -48,6 +50,12 @@ type garbage struct {
 }
 
 func (g *garbage) full() bool { return g.deletes >= compactDeletesMost || g.looked >= compactRowsMost }
+
+// work is what the batch amounts to.
+func (g *garbage) work() CompactPass {
+	return CompactPass{Rows: uint64(g.looked), Dropped: uint64(g.dropped), Ranges: uint64(len(g.ranges)),
+		Keys: uint64(len(g.gone)), Skipped: uint64(g.leaps)}
+}
 
 // open opens the view. It may be called again, for another try.
 func (g *garbage) open(span Span) (err error) {
@@ -319,6 +327,7 @@ func (g *garbage) leap(span Span) (ok bool, err error) {
 	if compareKeys(next, at) <= 0 {
 		return true, nil
 	}
+	g.leaps++
 	if err := g.flush(at); err != nil {
 		return false, err
 	}
@@ -331,6 +340,8 @@ func (g *garbage) flush(next []byte) error {
 	g.deletes += n
 	if r.first != nil {
 		g.ranges = append(g.ranges, r)
+	} else {
+		g.dropped += n
 	}
 	return err
 }

@@ -57,6 +57,7 @@ func (s *pebbleStore) openEngine() error {
 	if s.tune != nil {
 		s.tune(s.engine)
 	}
+	s.stalls.listen(s.engine.EventListener)
 	db, err := openDB(s.dir, s.engine)
 	if err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)

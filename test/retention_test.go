@@ -40,7 +40,7 @@ func TestIdleServerKeepsItsData(t *testing.T) {
 	}
 }
 
-var historyFrom = regexp.MustCompile(`elastickv_history_from_ms:(\d+)`)
+var historyFrom = regexp.MustCompile(`retention_floor_ms:(\d+)`)
 
 // waitForFloor waits until history begins at at or later.
 func waitForFloor(t *testing.T, c *testkit.Client, at time.Time) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/store"
@@ -16,21 +17,27 @@ import (
 // folders may come to stand beside it.
 const storeFolder = "store"
 
+// engine is a store that can be asked how it is.
+type engine interface {
+	store.Engine
+	store.StatsReporter
+}
+
 // openStore opens the store of the data folder, which it creates if need be.
-func openStore(cfg *server.Config, log *slog.Logger) (store.Engine, error) {
+func openStore(cfg *server.Config, log *slog.Logger) (engine, error) {
 	if err := checkFolder(cfg.Dir()); err != nil {
 		return nil, err
 	}
 	s, err := store.NewPebbleStore(filepath.Join(cfg.Dir(), storeFolder),
-		store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()))
+		store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now))
 	if err != nil {
 		return nil, err
 	}
-	engine, ok := s.(store.Engine)
+	e, ok := s.(engine)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the store in %s is no engine", cfg.Dir()), s.Close())
 	}
-	return engine, nil
+	return e, nil
 }
 
 // checkFolder refuses a folder that somebody else uses, so that a wrong --dir

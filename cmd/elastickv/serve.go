@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/elastickv/elastickv/hlc"
+	"github.com/elastickv/elastickv/internal/metrics"
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/internal/txn"
-	"github.com/elastickv/elastickv/store"
 )
 
 // serve is the subcommand that runs a server until it is asked to end.
@@ -70,6 +70,11 @@ func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
 		return err
 	}
 	defer closeAll(listeners)
+	meters, err := listenMetrics(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer closeAll(meters)
 	engine, err := openStore(cfg, log)
 	if err != nil {
 		return err
@@ -79,15 +84,20 @@ func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
 		log.Warn("the clock of this machine is behind the newest data", "by", ahead.String())
 	}
 	db := txn.NewLocal(engine, clock, txn.Options{})
+	src := metrics.Source{Store: engine, Pins: pinsOf(db), Now: time.Now, Version: version()}
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
 		Compact:    db.DropHistory,
-		EngineInfo: func() []server.Figure { return engineInfo(engine) },
+		EngineInfo: func() []server.Figure { return metrics.Info(src) },
 	})
+	src.Server = srv
+	stopMetrics := serveMetrics(meters, src, log) // they tell of the shutdown, too
 	log.Info("ready", "addr", listeners[0].Addr().String(), "dir", cfg.Dir(), "version", version(),
 		"took", time.Since(began).Round(time.Millisecond).String())
-	if err := srv.Serve(ctx, listeners...); err != nil {
+	err = srv.Serve(ctx, listeners...)
+	stopMetrics()
+	if err != nil {
 		return err // what is on disk is whole; to close could wait for ever
 	}
 	if err := errors.Join(db.Close(), engine.Close()); err != nil {
@@ -133,13 +143,5 @@ func listen(ctx context.Context, cfg *server.Config) ([]net.Listener, error) {
 func closeAll(listeners []net.Listener) {
 	for _, ln := range listeners {
 		_ = ln.Close()
-	}
-}
-
-// engineInfo are the figures of the store that INFO shows.
-func engineInfo(engine store.Engine) []server.Figure {
-	return []server.Figure{
-		{Name: "elastickv_last_commit_ms", Value: strconv.FormatUint(hlc.Millis(engine.LastCommitTS()), 10)},
-		{Name: "elastickv_history_from_ms", Value: strconv.FormatUint(hlc.Millis(engine.MinRetainedTS()), 10)},
 	}
 }

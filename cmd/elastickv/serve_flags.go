@@ -25,6 +25,8 @@ Flags:
   --maxclients N           connections at the same time     (10000)
   --cache-size SIZE        memory for the store's blocks    (128mb)
   --retention SECONDS      how long old versions are kept   (3600)
+  --metrics-listen HOST:PORT
+                           where /metrics and /healthz are served (nowhere)
   --protected-mode yes|no  without a password, let in clients of this machine only (yes)
   --log-level LEVEL        debug, verbose, notice, warning  (notice)
   --log-format FORMAT      text, json                       (text)
@@ -39,7 +41,7 @@ A first SIGINT or SIGTERM lets clients have their answers; a second ends at once
 // settingFlags are the flags that give a setting a value, and the settings' names.
 var settingFlags = map[string]string{
 	"dir": "dir", "maxclients": "maxclients", "cache-size": "cache-size", "retention": "retention",
-	"protected-mode": "protected-mode", "log-level": "loglevel", "log-format": "log-format",
+	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
 }
 
 // parseServe turns flags, the file that they name and the environment into a

@@ -26,6 +26,7 @@ type Config struct {
 	bulkMax        int64 // bytes of one argument or string
 	output         map[string]outputLimit
 	enableDebug    string
+	metricsListen  string // address for metrics; none if empty
 	dir            string
 	cacheSize      int64 // bytes
 	logLevel       string
@@ -89,6 +90,9 @@ func (c *Config) CacheSize() int64 { return c.cacheSize }
 
 // Dir is the data folder.
 func (c *Config) Dir() string { return c.dir }
+
+// MetricsListen is the address at which metrics are served; none if it is empty.
+func (c *Config) MetricsListen() string { return c.metricsListen }
 
 // Addresses returns the addresses to listen on. Those that are optional may fail.
 func (c *Config) Addresses() []Address {

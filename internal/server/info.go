@@ -32,6 +32,7 @@ var sections = []section{
 	{name: "clients", title: "Clients", write: (*Server).infoClients},
 	{name: "memory", title: "Memory", write: (*Server).infoMemory},
 	{name: "persistence", title: "Persistence", write: (*Server).infoPersistence},
+	{name: "storage", title: "Storage", write: (*Server).infoStorage},
 	{name: "stats", title: "Stats", write: (*Server).infoStats},
 	{name: "replication", title: "Replication", write: (*Server).infoReplication},
 	{name: "cpu", title: "CPU", write: (*Server).infoCPU},
@@ -182,6 +183,11 @@ func (s *Server) infoPersistence(r *report) error {
 	r.add("aof_rewrite_scheduled", 0)
 	r.add("aof_last_bgrewrite_status", "ok")
 	r.add("aof_last_write_status", "ok")
+	return nil
+}
+
+// infoStorage tells how the store under the server is.
+func (s *Server) infoStorage(r *report) error {
 	if s.opts.EngineInfo != nil {
 		for _, f := range s.opts.EngineInfo() {
 			r.add(f.Name, f.Value)

@@ -19,6 +19,7 @@ func (s *Server) retentionLoop(ctx context.Context) {
 			return
 		}
 		if err := s.dropHistory(ctx); err != nil && ctx.Err() == nil {
+			s.stats.dropsFailed.Add(1)
 			// Nothing is lost by history that stays longer, so this is no reason to end.
 			s.log.Error("old versions could not be dropped", "err", err)
 		}

@@ -48,6 +48,9 @@ func TestRetention(t *testing.T) {
 		if !slices.Equal(floors, want) {
 			t.Errorf("history was dropped up to %v, want %v", floors, want)
 		}
+		if n := s.stats.dropsFailed.Load(); n != 1 {
+			t.Errorf("%d rounds are counted as failed, want 1", n)
+		}
 		if !strings.Contains(log.String(), "not today") {
 			t.Errorf("the log does not tell of the error:\n%s", log.String())
 		}

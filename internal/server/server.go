@@ -33,7 +33,7 @@ type Options struct {
 	// server calls it from time to time, with the moment up to which history is kept.
 	Compact func(ctx context.Context, ts uint64) error
 
-	// EngineInfo, if not nil, returns figures of the store for INFO.
+	// EngineInfo, if not nil, returns figures of the store for INFO storage.
 	EngineInfo func() []Figure
 }
 

@@ -36,6 +36,7 @@ const (
 	errOutputLimits     = badValue("Wrong number of arguments in buffer limit configuration.")
 	errOutputClass      = badValue("Invalid client class specified in buffer limit configuration.")
 	errOutputNumber     = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
@@ -56,6 +57,7 @@ var settings = []setting{
 	enumSetting("enable-debug-command", "local", func(c *Config) *string { return &c.enableDebug },
 		"no", "yes", "local").onlyAtStart(),
 
+	textSetting("metrics-listen", "", func(c *Config) *string { return &c.metricsListen }).check(checkListen).onlyAtStart(),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
 	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
 	intSetting("retention", "3600", 0, math.MaxInt32, func(c *Config) *int64 { return &c.retention }),
@@ -226,6 +228,21 @@ func always(name, value string) setting {
 			}
 			return fmt.Errorf("is always '%s' here", value)
 		}}
+}
+
+// checkListen accepts an address to listen on, or none. Without a host it is all of the machine's.
+func checkListen(v string) error {
+	if v == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return errSettingListen
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errSettingListen
+	}
+	return nil
 }
 
 func checkBind(v string) error {

@@ -28,6 +28,7 @@ type stats struct {
 	misses      atomic.Int64  // the same, in vain
 	expired     atomic.Int64  // keys
 	changes     atomic.Int64  // of keys
+	dropsFailed atomic.Int64  // rounds in which old versions could not be dropped
 	errors      atomic.Int64  // error replies
 	denied      atomic.Int64  // wrong passwords
 	peak        atomic.Uint64 // bytes of memory, as far as anybody has looked

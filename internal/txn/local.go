@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/store"
@@ -14,11 +15,20 @@ type Options struct {
 	// RunBytes is the size, in bytes of keys and values, at which a run is
 	// handed to the engine although more transactions wait. 0 means 4 MiB.
 	RunBytes int
+
+	// PinAge is for how long an optimistic transaction keeps the history that it
+	// reads from being dropped; its reads and its commit may fail with
+	// store.ErrReadTSCompacted after that. One that was forgotten would else
+	// keep history for ever. 0 means 10 minutes.
+	PinAge time.Duration
 }
 
 func (o Options) withDefaults() Options {
 	if o.RunBytes <= 0 {
 		o.RunBytes = 4 << 20
+	}
+	if o.PinAge <= 0 {
+		o.PinAge = 10 * time.Minute
 	}
 	return o
 }
@@ -37,6 +47,7 @@ type Local struct {
 	queue queue
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
+	pins  pins
 }
 
 // task is one call of Sequence or Commit on its way through the sequencer.
@@ -60,6 +71,7 @@ func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	clock.Observe(engine.LastCommitTS())
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
 	l.queue.init()
+	l.pins.init(engine, clock, l.opts.PinAge)
 	l.done.Add(2)
 	go l.sequence()
 	go l.sync()
@@ -68,18 +80,33 @@ func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 
 // View implements DB.
 func (l *Local) View(ctx context.Context, fn func(*Tx) error) error {
-	return l.view(ctx, l.engine.LastCommitTS(), l.clock.Now(), fn)
+	now := l.clock.Now()
+	h, ts, _ := l.pins.take(present, heldSince(now, 0)) // of what is gone the engine's reads tell
+	if now <= ts {
+		now = l.clock.Now()
+	}
+	err := l.view(ctx, ts, now, fn)
+	l.pins.release(h)
+	return err
 }
 
 // ViewAt implements DB.
 func (l *Local) ViewAt(ctx context.Context, ts uint64, fn func(*Tx) error) error {
-	return l.view(ctx, min(ts, l.engine.LastCommitTS()), ts, fn)
+	h, at, err := l.pins.take(ts, heldSince(l.clock.Now(), 0))
+	if err == nil {
+		err = l.view(ctx, at, ts, fn)
+	}
+	l.pins.release(h)
+	return err
 }
 
 func (l *Local) view(ctx context.Context, ts, now uint64, fn func(*Tx) error) error {
-	tx := &Tx{now: now, startTS: ts, readOnly: true}
-	tx.view.base = &snapshot{ctx: ctx, engine: l.engine, ts: ts}
-	return Protect(func() error { return fn(tx) })
+	v := &struct { // one piece of memory for both
+		tx   Tx
+		base snapshot
+	}{Tx{now: now, startTS: ts, readOnly: true}, snapshot{ctx: ctx, engine: l.engine, ts: ts}}
+	v.tx.view.base = &v.base
+	return Protect(func() error { return fn(&v.tx) })
 }
 
 // Update implements DB.
@@ -97,9 +124,13 @@ func (l *Local) Begin(ctx context.Context) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	ts := l.engine.LastCommitTS()
-	tx := &Tx{now: l.clock.Now(), startTS: ts, reads: &readSet{}}
-	tx.view.base = &snapshot{ctx: ctx, engine: l.engine, ts: ts}
+	now := l.clock.Now()
+	h, ts, _ := l.pins.take(present, heldSince(now, optimistic))
+	if now <= ts {
+		now = l.clock.Now()
+	}
+	tx := &Tx{now: now, startTS: ts, reads: &readSet{}}
+	tx.view.base = &pinned{snapshot: snapshot{ctx: ctx, engine: l.engine, ts: ts}, pin: h}
 	return tx, nil
 }
 
@@ -109,6 +140,7 @@ func (l *Local) Commit(ctx context.Context, tx *Tx) error {
 		return ErrFinished
 	}
 	tx.ended = true
+	defer l.pins.unpin(tx)
 	if tx.view.empty() {
 		return nil // one snapshot is serialisable by itself
 	}
@@ -117,9 +149,10 @@ func (l *Local) Commit(ctx context.Context, tx *Tx) error {
 
 // DropHistory lets go of versions that no read at or above ts needs; reads
 // below it fail from then on. What reads of the present need stays, however old
-// it is: without writes the present is the moment of the last one.
+// it is: without writes the present is the moment of the last one. So does what
+// transactions in progress need, optimistic ones up to Options.PinAge.
 func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
-	return l.engine.Compact(ctx, min(ts, l.engine.LastCommitTS()))
+	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.engine.LastCommitTS())))
 }
 
 // Close implements DB.

@@ -1,0 +1,94 @@
+package metrics
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/store"
+)
+
+// serverMetrics are the figures of clients and commands. CONFIG RESETSTAT sets many of them
+// back to zero, which Prometheus takes for a restart.
+var serverMetrics = []metric{
+	{name: "build_info", help: "Always 1; the labels tell the release and the Go version that it was built with.",
+		kind: prometheus.GaugeValue, labels: []string{"version", "go_version"},
+		read: func(s *sample, emit emit) { emit(1, s.version, runtime.Version()) }},
+	gauge("connected_clients", "Connections of clients that are open now.",
+		func(s *sample) int { return s.server.Clients }),
+	counter("connections_total", "Connections that were accepted, those included that were turned away.",
+		func(s *sample) int64 { return s.server.Connections }),
+	counter("rejected_connections_total", "Connections turned away: over maxclients, or refused by protected-mode.",
+		func(s *sample) int64 { return s.server.Refused }),
+	counter("output_limit_disconnections_total", "Connections closed because the client did not read its replies.",
+		func(s *sample) int64 { return s.server.OverLimit }),
+	counter("auth_failures_total", "Wrong passwords.",
+		func(s *sample) int64 { return s.server.Denied }),
+	counter("received_bytes_total", "Bytes read from clients.",
+		func(s *sample) int64 { return s.server.Received }),
+	counter("sent_bytes_total", "Bytes sent to clients.",
+		func(s *sample) int64 { return s.server.Sent }),
+	counter("commands_processed_total", "Commands carried out.",
+		func(s *sample) int64 { return s.server.Commands }),
+	counter("error_replies_total", "Replies that were an error.",
+		func(s *sample) int64 { return s.server.ErrorReplies }),
+	{name: "error_replies_by_code_total", help: "Replies that were an error, by its first word. At most 128 words are told apart.",
+		kind: prometheus.CounterValue, labels: []string{"code"},
+		read: func(s *sample, emit emit) {
+			for code, n := range byLabel(s.server.ErrorCodes) {
+				emit(float64(n), code)
+			}
+		}},
+	byCommand("commands_total", "Calls of a command that were carried out.",
+		func(c *server.CommandActivity) float64 { return float64(c.Calls) }),
+	byCommand("command_failures_total", "Calls of a command that were answered by an error.",
+		func(c *server.CommandActivity) float64 { return float64(c.Failed) }),
+	byCommand("command_rejections_total", "Calls of a command that were not carried out: wrong arguments, no permission, not in a MULTI.",
+		func(c *server.CommandActivity) float64 { return float64(c.Rejected) }),
+	byCommand("command_seconds_total", "Time that calls of a command took, without waiting for their turn or for the disk.",
+		func(c *server.CommandActivity) float64 { return c.Took.Seconds() }),
+	counter("keyspace_hits_total", "Look-ups of keys, by commands that only read, that found something.",
+		func(s *sample) int64 { return s.server.Hits }),
+	counter("keyspace_misses_total", "Look-ups of keys, by commands that only read, that found nothing.",
+		func(s *sample) int64 { return s.server.Misses }),
+	counter("expired_keys_total", "Keys removed because their time had come. Expired keys that nobody reads may wait for it.",
+		func(s *sample) int64 { return s.server.Expired }),
+	counter("key_changes_total", "Keys that were written or removed.",
+		func(s *sample) int64 { return s.server.Changes }),
+	counter("retention_failures_total", "Rounds in which old versions could not be dropped; the log tells why.",
+		func(s *sample) int64 { return s.server.RetentionFailures }),
+}
+
+// byCommand is a row of counters with the command as label. Commands are those of the
+// server's table, and of these the ones that were called.
+func byCommand(name, help string, read func(*server.CommandActivity) float64) metric {
+	return metric{name: name, help: help, kind: prometheus.CounterValue, labels: []string{"command"},
+		read: func(s *sample, emit emit) {
+			for i := range s.server.ByCommand {
+				emit(read(&s.server.ByCommand[i]), s.server.ByCommand[i].Name)
+			}
+		}}
+}
+
+// histograms are the figures that are distributions.
+var histograms = []histogram{
+	{name: "command_duration_seconds", help: "How long commands took, all together, without waiting for their turn or for the disk.",
+		read: commandDurations},
+	{name: "store_wal_sync_duration_seconds", help: "How long it took to make the write-ahead log durable (fsync). Every write waits for one, many share it.",
+		read: func(s *sample) store.Histogram { return s.store.WAL.Sync }},
+}
+
+func commandDurations(s *sample) (h store.Histogram) {
+	for _, b := range s.server.Latency {
+		h.Count = uint64(b.Calls) // the last has all
+		if b.AtMost < time.Hour {
+			h.Bounds, h.Counts = append(h.Bounds, b.AtMost.Seconds()), append(h.Counts, uint64(b.Calls))
+		}
+	}
+	for i := range s.server.ByCommand {
+		h.Sum += s.server.ByCommand[i].Took.Seconds()
+	}
+	return h
+}

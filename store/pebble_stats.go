@@ -1,0 +1,242 @@
+package store
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// StatsReporter is a store that can tell how it is. The store of NewPebbleStore is one.
+type StatsReporter interface {
+	// Stats returns the figures of this moment. It waits for no write, but costs
+	// enough not to be called for each of them: once a second does no harm.
+	Stats() Stats
+}
+
+// Stats are figures of a store. What is counted is counted since it was opened; timestamps are
+// hybrid-logical; sizes are in bytes.
+type Stats struct {
+	LastCommitTS   uint64 // as MVCCStore.LastCommitTS
+	RetentionFloor uint64 // as RetentionController.MinRetainedTS; 0 while nothing has been dropped
+	AppliedIndex   uint64 // as Engine.LastAppliedIndex
+	Failure        error  // why the store takes no more writes; nil while it does
+
+	DiskBytes    uint64 // all files, those included that are about to be deleted
+	VersionCache VersionCacheStats
+	BlockCache   BlockCacheStats
+	Gaps         int64 // spans of dead keys that scans leave out
+	Ranges       int64 // spans that were deleted as a whole and still hide versions
+
+	Levels      []LevelStats // of the tree of tables, the newest rows first
+	MemTables   MemTableStats
+	WAL         WALStats
+	Flushes     FlushStats
+	Compactions EngineCompactionStats
+	Stalls      StallStats
+	Compact     CompactProgress // what Compact does, as opposed to the engine's own compactions
+}
+
+// BlockCacheStats are figures of the cache of decoded blocks.
+type BlockCacheStats struct {
+	Bytes        int64
+	Capacity     int64  // bytes, as WithCacheSize has it
+	Hits, Misses uint64 // look-ups of blocks
+}
+
+// LevelStats are figures of one level of the tree.
+type LevelStats struct {
+	Tables int64
+	Bytes  uint64 // of the tables, with the values that they keep elsewhere
+	// ReadAmplification is how many tables of the level a read may have to look
+	// into: 0 if it is empty, 1 below the first level.
+	ReadAmplification int
+}
+
+// MemTableStats are figures of the rows that are not yet in a table.
+type MemTableStats struct {
+	Count int64
+	Bytes uint64
+}
+
+// WALStats are figures of the write-ahead log.
+type WALStats struct {
+	Files   int64
+	Bytes   uint64 // of the files, those included that wait to be used again
+	Written uint64 // bytes
+	// Sync tells how long it took to make the log durable, in seconds.
+	Sync Histogram
+}
+
+// FlushStats are figures of the work of turning memtables into tables.
+type FlushStats struct {
+	Count      uint64
+	InProgress int64
+	Written    uint64 // bytes
+}
+
+// EngineCompactionStats are figures of the engine's merging of tables.
+type EngineCompactionStats struct {
+	Count      uint64
+	InProgress int64
+	Read       uint64 // bytes
+	Written    uint64 // bytes
+	Debt       uint64 // bytes that have to be merged until the tree is at rest; an estimate
+}
+
+// StallStats tell of writes that had to wait because the engine fell behind.
+type StallStats struct {
+	Count    uint64
+	Active   bool          // one is going on
+	Duration time.Duration // of all of them; 0 without WithNow
+}
+
+// Histogram counts observations by size.
+type Histogram struct {
+	Bounds []float64 // upper bounds, inclusive and rising
+	Counts []uint64  // Counts[i] is how many observations were at most Bounds[i]
+	Count  uint64    // all observations
+	Sum    float64   // of all observations
+}
+
+// WithNow gives the store the clock that it measures durations for Stats by, usually
+// time.Now. The default measures none. It is used for nothing else.
+func WithNow(now func() time.Time) PebbleStoreOption {
+	return func(s *pebbleStore) { s.progress.now, s.stalls.now = now, now }
+}
+
+var _ StatsReporter = (*pebbleStore)(nil)
+
+// Stats implements StatsReporter. Of a store that is closed there is only Failure.
+func (s *pebbleStore) Stats() Stats {
+	if err := s.enter(); err != nil {
+		return Stats{Failure: err}
+	}
+	defer s.gate.leave()
+	m := s.db.Metrics()
+	st := Stats{
+		LastCommitTS:   s.LastCommitTS(),
+		RetentionFloor: s.MinRetainedTS(),
+		AppliedIndex:   s.LastAppliedIndex(),
+		Failure:        s.failure(),
+		DiskBytes:      m.DiskSpaceUsage(),
+		VersionCache:   s.versions.stats(),
+		BlockCache: BlockCacheStats{Bytes: m.BlockCache.Size, Capacity: s.cacheSize,
+			Hits: uint64(m.BlockCache.Hits), Misses: uint64(m.BlockCache.Misses)},
+		Gaps:      s.gaps.count.Load(),
+		MemTables: MemTableStats{Count: m.MemTable.Count, Bytes: m.MemTable.Size},
+		WAL: WALStats{Files: m.WAL.Files + m.WAL.ObsoleteFiles, Bytes: m.WAL.PhysicalSize + m.WAL.ObsoletePhysicalSize,
+			Written: m.WAL.BytesWritten, Sync: syncHistogram(m.LogWriter.FsyncLatency)},
+		Flushes: FlushStats{Count: uint64(m.Flush.Count), InProgress: m.Flush.NumInProgress},
+		Compactions: EngineCompactionStats{Count: uint64(m.Compact.Count), InProgress: m.Compact.NumInProgress,
+			Debt: m.Compact.EstimatedDebt},
+		Stalls:  s.stalls.stats(),
+		Compact: s.progress.snapshot(),
+	}
+	st.addLevels(m)
+	if ranges := s.ranges.Load(); ranges != nil {
+		st.Ranges = int64(ranges.fragments.Len())
+	}
+	return st
+}
+
+// addLevels adds what the engine counts by level.
+func (st *Stats) addLevels(m *pebble.Metrics) {
+	for i := range m.Levels {
+		l := &m.Levels[i]
+		st.Levels = append(st.Levels, LevelStats{Tables: l.TablesCount, Bytes: uint64(l.AggregateSize()), ReadAmplification: int(l.Sublevels)})
+		st.Flushes.Written += l.TableBytesFlushed + l.BlobBytesFlushed
+		st.Compactions.Read += l.TableBytesRead + l.BlobBytesReadEstimate
+		st.Compactions.Written += l.TableBytesCompacted + l.BlobBytesCompacted
+	}
+}
+
+// syncBounds are the upper bounds of WALStats.Sync in seconds. The engine's own are closer: for
+// each of ours there is one at it, or at most a seventh below it.
+var syncBounds = []float64{0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10}
+
+// syncHistogram turns the engine's histogram, of nanoseconds in a hundred buckets, into
+// one of seconds in few. What lies between a bound of ours and the engine's next one
+// below it counts to the bucket above, so a duration may seem longer than it was, but not shorter.
+func syncHistogram(h prometheus.Histogram) Histogram {
+	out := Histogram{Bounds: syncBounds, Counts: make([]uint64, len(syncBounds))}
+	var m dto.Metric
+	if h == nil || h.Write(&m) != nil {
+		return out
+	}
+	own := m.GetHistogram()
+	out.Count, out.Sum = own.GetSampleCount(), own.GetSampleSum()/float64(time.Second)
+	for _, b := range own.GetBucket() {
+		seconds := b.GetUpperBound() / float64(time.Second)
+		for i, bound := range syncBounds {
+			if seconds <= bound {
+				out.Counts[i] = max(out.Counts[i], b.GetCumulativeCount())
+			}
+		}
+	}
+	return out
+}
+
+// writeStalls measures for how long writes wait for the engine. The zero value is ready for
+// use, without durations.
+type writeStalls struct {
+	now func() time.Time // nil: no durations; immutable
+
+	mu struct {
+		sync.Mutex
+		StallStats
+		since time.Time // when the active one began
+	}
+}
+
+// listen has the engine tell of stalls, after what l does already. It calls under its own
+// locks, so what is done here is next to nothing.
+func (w *writeStalls) listen(l *pebble.EventListener) {
+	begin, end := l.WriteStallBegin, l.WriteStallEnd
+	l.WriteStallBegin = func(i pebble.WriteStallBeginInfo) {
+		w.begin()
+		begin(i)
+	}
+	l.WriteStallEnd = func() {
+		w.end()
+		end()
+	}
+}
+
+func (w *writeStalls) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.Count++
+	w.mu.Active, w.mu.since = true, w.clock()
+}
+
+func (w *writeStalls) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.StallStats = w.statsLocked()
+	w.mu.Active = false
+}
+
+func (w *writeStalls) clock() time.Time {
+	if w.now == nil {
+		return time.Time{}
+	}
+	return w.now()
+}
+
+func (w *writeStalls) stats() StallStats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.statsLocked()
+}
+
+// statsLocked includes the stall that is going on.
+func (w *writeStalls) statsLocked() StallStats {
+	st := w.mu.StallStats
+	if st.Active {
+		st.Duration += w.clock().Sub(w.mu.since)
+	}
+	return st
+}
