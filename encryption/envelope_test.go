@@ -18,6 +18,10 @@ func TestEnvelopeParts(t *testing.T) {
 	if err != nil || e.KeyID != 0x01020304 || *e.Nonce != *someNonce || !bytes.Equal(e.Sealed, append([]byte("text"), make([]byte, 16)...)) {
 		t.Fatalf("got %+v, %v", e, err)
 	}
+	clear(b[2:6])
+	if _, err := encryption.ParseEnvelope(b); !errors.Is(err, encryption.ErrIntegrity) {
+		t.Errorf("key id 0: got %v", err)
+	}
 	if cap(e.Sealed) != len(e.Sealed) {
 		t.Error("what is sealed can be appended to in place")
 	}

@@ -13,7 +13,8 @@ import (
 var (
 	// ErrEncryptedReadIntegrity says that a stored row is not what was sealed: its
 	// bytes, its header, or the place it is in; or that its key is missing, so that
-	// nobody can tell. encryption.ErrIntegrity is in the chain too. The read has no result: such a row is never returned, zeroed or passed over.
+	// nobody can tell. encryption.ErrIntegrity is in the chain too. The read has no
+	// result: such a row is never returned, zeroed or passed over.
 	ErrEncryptedReadIntegrity = errors.New("store: a sealed row is not what was written and is not returned; check the disk and the keys, or restore a backup")
 
 	// ErrWriterNotRegistered says that a direct write was to be sealed before this
@@ -29,7 +30,9 @@ var (
 )
 
 // ActiveStorageKeyID returns the id of the key that new values are sealed under; false
-// if there is none yet, and values are then written clear.
+// if there is none yet, and values are then written clear. Like the gates below it is
+// asked once for each write that has a row, by many goroutines at once and under locks of
+// the store, so none of them may call the store.
 type ActiveStorageKeyID func() (uint32, bool)
 
 // StorageEnvelopeActive reports whether values that could be sealed are to be sealed.
@@ -108,9 +111,10 @@ func WithStorageEnvelopeGate(active StorageEnvelopeActive) PebbleStoreOption {
 }
 
 // WithStorageRegistrationGate makes each direct write that is to be sealed ask whether this
-// process is registered; if not, the write fails with ErrWriterNotRegistered. The writes
-// of the Raft path and Restore do not ask: a replica must do what its log
-// says, which may come before its own registration. nil changes nothing.
+// process is registered; if not, the write fails with ErrWriterNotRegistered, and so does a
+// compaction that has a row to write. The writes of the Raft path and Restore do not ask: a
+// replica must do what its log says, which may come before its own registration. nil
+// changes nothing.
 func WithStorageRegistrationGate(registered StorageRegistered) PebbleStoreOption {
 	return func(s *pebbleStore) {
 		if registered != nil {

@@ -255,7 +255,7 @@ func buriedAt(iter *pebble.Iterator, rows *rowDecoder, ranges *rangeCursor) (uin
 	if err != nil {
 		return 0, err
 	}
-	v, err := rows.header(row)
+	v, err := rows.version(iter.Key(), row) // that nothing has changed goes by what it says
 	v.TS = ts
 	return ranges.over(userKey, v, maxTS).TS, err
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/elastickv/elastickv/encryption"
 )
 
 // open prepares the folder, opens the engine and reads its own rows.
@@ -65,11 +67,20 @@ func (s *pebbleStore) openEngine() error {
 	s.db = db
 	logger.opened.Store(true)
 	if err := s.readMeta(); err != nil {
-		return firstError(folderError(s.dir, ErrDamagedFolder, err), db.Close())
+		return firstError(s.metaError(err), db.Close())
 	}
 	s.log.Debug("store: opened", slog.String("dir", s.dir),
 		slog.Uint64("last_commit_ts", s.LastCommitTS()), slog.Uint64("floor", s.MinRetainedTS()))
 	return nil
+}
+
+// metaError says why the engine's own rows cannot be read. A folder whose keys are missing
+// is not damaged, as far as anyone can tell.
+func (s *pebbleStore) metaError(err error) error {
+	if errors.Is(err, ErrValueSealed) || errors.As(err, new(*encryption.UnknownKeyError)) {
+		return fmt.Errorf("store: open %s: %w", s.dir, oneLine{err})
+	}
+	return folderError(s.dir, ErrDamagedFolder, err)
 }
 
 // openDB opens the engine and returns its fatal failures as errors.

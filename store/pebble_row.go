@@ -12,24 +12,35 @@ import (
 // rowDecoder, and by nothing else. Both are given the full physical key, since what
 // stands under a key may be bound to it.
 
-// rowEncoder encodes the rows of one write. Its zero value is not for use: newRowEncoder
-// decides for the whole write how they are encoded.
+// rowEncoder encodes the rows of one write, all of them clear or all of them sealed under
+// one key. Its zero value is not for use.
 type rowEncoder struct {
 	seal    *sealing
+	path    writePath
+	decided bool   // the following are set
 	keyID   uint32 // rows are sealed under it, or clear if it is 0
 	refused error  // why no row may be written
 	bound   []byte // a buffer
 }
 
 // newRowEncoder returns an encoder for a write on path. If no row may be written, append
-// says so: a write without rows needs no leave.
+// says so.
 func (s *pebbleStore) newRowEncoder(path writePath) rowEncoder {
-	keyID, err := s.seal.keyID(path)
-	return rowEncoder{seal: &s.seal, keyID: keyID, refused: err}
+	return rowEncoder{seal: &s.seal, path: path}
+}
+
+// decide settles how rows are encoded when there is a first one: a write without rows needs
+// no leave, and asks for none.
+func (e *rowEncoder) decide() {
+	if !e.decided {
+		e.keyID, e.refused = e.seal.keyID(e.path)
+		e.decided = true
+	}
 }
 
 // size returns the number of bytes that append will add for v.
 func (e *rowEncoder) size(v VersionedValue) int {
+	e.decide()
 	n := valueHeaderSize(v) + len(v.Value)
 	if e.keyID != 0 {
 		n += encryption.EnvelopeOverhead
@@ -40,6 +51,7 @@ func (e *rowEncoder) size(v VersionedValue) int {
 // append appends the row of v, which stands under the physical key key, to dst. If it fails,
 // nothing of the write may reach the engine.
 func (e *rowEncoder) append(dst, key []byte, v VersionedValue) ([]byte, error) {
+	e.decide()
 	if e.refused != nil {
 		return dst, e.refused
 	}

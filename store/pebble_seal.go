@@ -41,7 +41,7 @@ func (s *sealing) keyID(path writePath) (uint32, error) {
 		return 0, nil
 	case id == 0:
 		return 0, fmt.Errorf("store: seal: %w", encryption.ErrKeyIDReserved)
-	case path == directPath && s.registered != nil && !s.registered():
+	case path != raftPath && s.registered != nil && !s.registered():
 		return 0, ErrWriterNotRegistered
 	}
 	return id, nil

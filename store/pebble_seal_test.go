@@ -398,6 +398,69 @@ func TestSealedSnapshotIsPlain(t *testing.T) {
 	}
 }
 
+// What writes no row asks nobody: whoever answers may be waiting for it.
+func TestWritesWithoutRowsAskNoGate(t *testing.T) {
+	ctx := context.Background()
+	fail := func() bool { t.Error("a gate was asked"); return true }
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithStorageEnvelopeGate(fail), WithStorageRegistrationGate(fail),
+		WithEncryption(sealTestCipher(t, 1), NewCounterNonceFactory(1, 1), func() (uint32, bool) { return 1, fail() }))
+	must(t, openRegistry(t, s).PutWriterRow(encryption.WriterRow{KeyID: 1}))
+	must(t, s.ApplyMutations(ctx, nil, nil, 0, 5))
+	if err := s.ExpireAt(ctx, []byte("k"), 9, 6); !errors.Is(err, ErrKeyNotFound) {
+		t.Error(err)
+	}
+	must(t, s.Compact(ctx, 3))
+	s.SetMinRetainedTS(4)
+	describe(t, s) // takes a snapshot
+	wantValue(t, s, "k", 5, "none")
+}
+
+// A compaction that has to write a row is a writer like any other of this process.
+func TestCompactionAsksForRegistration(t *testing.T) {
+	ctx := context.Background()
+	sealed := newSealer(t)
+	s := openTest(t, "db", append(sealed.options(), WithFS(vfs.NewMem()), WithEagerRanges())...)
+	for _, key := range []string{"a1", "a2"} {
+		must(t, s.PutAt(ctx, []byte(key), []byte("old"), 10, 0))
+	}
+	must(t, s.DeletePrefixAt(ctx, []byte("a"), nil, 20))
+	must(t, s.PutAt(ctx, []byte("a1"), []byte("new"), 40, 0))
+	want := func(when string) {
+		t.Helper()
+		wantValue(t, s, "a1", 45, "new")
+		if ok, err := s.CommittedVersionAt(ctx, []byte("a1"), 20); !ok || err != nil {
+			t.Errorf("%s: the deletion of a1 is gone, %v", when, err)
+		}
+	}
+	sealed.registered = false
+	used := sealed.used()
+	if err := s.Compact(ctx, 30); !errors.Is(err, ErrWriterNotRegistered) || sealed.used() != used {
+		t.Errorf("not registered: got %v, %d nonces", err, sealed.used()-used)
+	}
+	want("not registered")
+	sealed.registered = true
+	must(t, s.Compact(ctx, 30))
+	if sealed.used() == used {
+		t.Error("the compaction has written no row: this test is about nothing")
+	}
+	want("compacted")
+}
+
+// Readers and their buffers are shared by all stores of a process, and what they open is not.
+func TestReadersDoNotMixStores(t *testing.T) {
+	ctx := context.Background()
+	one, two := newSealer(t), newSealer(t)
+	two.cipher = encryption.NewCipher()
+	must(t, two.cipher.AddKey(1, sealTestKey(7)))
+	stores := []*pebbleStore{openSealed(t, one), openSealed(t, two), openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(-1))}
+	for i, s := range stores {
+		must(t, s.PutAt(ctx, []byte("k"), fmt.Appendf(nil, "store %d", i), 1, 0))
+	}
+	for round := range 20 {
+		wantValue(t, stores[round%3], "k", 1, fmt.Sprintf("store %d", round%3))
+	}
+}
+
 func TestBatchReservesSealedRows(t *testing.T) {
 	commits := []Commit{{TS: 1, Mutations: append(put("a", strings.Repeat("v", 1000)), put("b", "w")...)}}
 	for _, s := range []*pebbleStore{openMem(t), openSealed(t, newSealer(t))} {

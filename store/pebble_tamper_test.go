@@ -242,6 +242,131 @@ func TestTamperCompaction(t *testing.T) {
 	}
 }
 
+// rangeRow returns the row of the store's only range tombstone.
+func rangeRow(t *testing.T, s *pebbleStore) (row engineRow) {
+	t.Helper()
+	options := rangeRows()
+	iter, err := s.db.NewIter(&options)
+	must(t, err)
+	if !iter.First() {
+		t.Fatal("no range tombstone")
+	}
+	row = engineRow{cloneBytes(iter.Key()), cloneBytes(iter.Value())}
+	if iter.Next() {
+		t.Error("more than one range tombstone")
+	}
+	must(t, iter.Close())
+	return row
+}
+
+// A deletion of a whole span is sealed too. It is read when the folder is opened, and one that
+// does not say what was written keeps the folder shut.
+func TestTamperRangeTombstone(t *testing.T) {
+	ctx := context.Background()
+	mem, sealed := vfs.NewMem(), newSealer(t)
+	open := func(opts ...PebbleStoreOption) (*pebbleStore, error) {
+		s, err := NewPebbleStore("db", append(opts, WithFS(mem))...)
+		if err != nil {
+			return nil, err
+		}
+		return s.(*pebbleStore), nil
+	}
+	s, err := open(append(sealed.options(), WithEagerRanges())...)
+	must(t, err)
+	must(t, s.ApplyMutations(ctx, append(put("a1", "v"), append(put("a2", "v"), put("b", "v")...)...), nil, maxTS, 10))
+	must(t, s.DeletePrefixAt(ctx, []byte("a"), nil, 20))
+	row := rangeRow(t, s)
+	if !valueSealed(row.value) {
+		t.Fatalf("the range tombstone is clear: %x", row.value)
+	}
+	tamper := func(what string, key, value []byte) {
+		t.Helper()
+		must(t, s.db.Delete(row.key, pebble.NoSync))
+		setRow(t, s, key, value)
+		must(t, s.Close())
+		again, err := open(sealed.options()...)
+		damaged := errors.Is(err, ErrDamagedFolder) != errors.As(err, new(*encryption.UnknownKeyError))
+		if !errors.Is(err, ErrEncryptedReadIntegrity) || !damaged {
+			t.Errorf("%s: opened, %v", what, err)
+		}
+		if again != nil {
+			must(t, again.Close())
+		}
+		// Mended below the store, as nothing opens it any more.
+		db, err := pebble.Open("db", engineOptions(mem, 1<<20, &engineLogger{log: s.log}))
+		must(t, err)
+		must(t, db.Delete(key, pebble.Sync))
+		must(t, firstError(db.Set(row.key, row.value, pebble.Sync), db.Close()))
+		s, err = open(sealed.options()...)
+		must(t, err)
+	}
+	for i := range row.value {
+		value := bytes.Clone(row.value)
+		value[i] ^= 1 << (i % 8)
+		tamper(fmt.Sprintf("byte %d", i), row.key, value)
+	}
+	other, err := parseRangeKey(row.key)
+	must(t, err)
+	for _, change := range []func(r *rangeTombstone){
+		func(r *rangeTombstone) { r.ts-- },
+		func(r *rangeTombstone) { r.ts++ },
+		func(r *rangeTombstone) { r.expired = true },
+		func(r *rangeTombstone) { r.span.End = nil },
+		func(r *rangeTombstone) { r.span.Start = nil },
+		func(r *rangeTombstone) { r.span.End = []byte("c") },
+	} {
+		moved := other
+		change(&moved)
+		tamper(fmt.Sprintf("moved to %+v", moved), appendRangeKey(nil, moved), row.value)
+	}
+	wantValue(t, s, "a1", 25, "none")
+	wantValue(t, s, "a1", 15, "v")
+	wantValue(t, s, "b", 25, "v")
+	must(t, s.Close())
+
+	_, err = open()
+	if !errors.Is(err, ErrValueSealed) || errors.Is(err, ErrDamagedFolder) {
+		t.Errorf("opened without a cipher: %v", err)
+	}
+	sealed.cipher.RemoveKey(1)
+	if _, err = open(sealed.options()...); !errors.As(err, new(*encryption.UnknownKeyError)) || errors.Is(err, ErrDamagedFolder) {
+		t.Errorf("opened without the key: %v", err)
+	}
+	must(t, sealed.cipher.AddKey(1, sealTestKey(1)))
+	s, err = open(sealed.options()...)
+	must(t, err)
+	wantValue(t, s, "a2", 25, "none")
+	must(t, s.Close())
+}
+
+// A conflict check under a deleted span goes by what rows say of themselves; one that lies
+// does not let a transaction pass.
+func TestTamperConflictCheck(t *testing.T) {
+	ctx := context.Background()
+	s := openTest(t, "db", append(newSealer(t).options(), WithFS(vfs.NewMem()), WithVersionCacheSize(-1), WithEagerRanges())...)
+	must(t, s.ApplyMutations(ctx, append(put("a1", "v"), put("a2", "v")...), nil, maxTS, 10))
+	must(t, s.DeletePrefixAt(ctx, []byte("a"), nil, 20))
+	rangeRow(t, s)
+	check := func() error {
+		c := Commit{TS: 30, Check: &Check{StartTS: 15, ReadRanges: []Span{PrefixSpan([]byte("a"))}}}
+		staged, err := s.Stage(ctx, []Commit{c})
+		if err != nil {
+			return err
+		}
+		return staged.Wait()
+	}
+	if err := check(); !errors.Is(err, ErrWriteConflict) {
+		t.Fatalf("a span that was deleted meanwhile: %v", err)
+	}
+	for _, r := range engineRows(t, s) {
+		r.value[0] |= valueFlagTombstone
+		setRow(t, s, r.key, r.value)
+	}
+	if err := check(); !errors.Is(err, ErrEncryptedReadIntegrity) {
+		t.Errorf("rows marked as tombstones: %v", err)
+	}
+}
+
 // secrets are values that no file may show, none like another, so that compression leaves
 // them as they are.
 func secrets() (values []string) {

@@ -31,7 +31,7 @@ var (
 
 	// ErrValueSealed says that a stored value is encrypted and the store was
 	// opened without a cipher.
-	ErrValueSealed = errors.New("store: value is encrypted and the store was opened without a cipher")
+	ErrValueSealed = errors.New("store: value is encrypted and the store was opened without a cipher; open it with WithEncryption")
 
 	errValueDamaged = errors.New("store: damaged row value")
 )
