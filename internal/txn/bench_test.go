@@ -18,6 +18,8 @@ type stillEngine struct {
 
 func (e *stillEngine) LastCommitTS() uint64 { return e.last }
 
+func (e *stillEngine) MinRetainedTS() uint64 { return 0 }
+
 func (e *stillEngine) VersionAt(context.Context, []byte, uint64) (store.VersionedValue, bool, error) {
 	return store.VersionedValue{}, false, nil
 }
