@@ -20,13 +20,14 @@ const (
 )
 
 // versionCache holds the newest version of some keys: of those that were
-// written or read last, within a bound in bytes. A read at or above the timestamp of
+// read last, within a bound in bytes. A read at or above the timestamp of
 // the newest version needs nothing else, and that is nearly every read.
 //
 // It is exact: an entry is the newest version that has a row of its own and that the
-// engine shows, once the write of that version has returned. Writes replace entries
-// before anyone can read at their timestamp. Reads put in what they find, unless a key of
-// the same shard has been written since their view was opened: it might be theirs.
+// engine shows, once the write of that version has returned. Reads put in what they
+// find, unless a key of the same shard has been written since their view was opened: it
+// might be theirs. Writes replace entries before anyone can read at their timestamp, and
+// make none: of many keys that are written once the cache is of no use.
 //
 // Entries stand one after the other in chunks of bytes, which are never written
 // again, so that values can be handed out, and which the garbage collector need not
@@ -100,29 +101,27 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 	return v.clone()
 }
 
-// wrote puts in what has been written. It is called once the engine shows the
-// writes, and before anything is published of them. Every version that was there before
-// has a timestamp of at most highest.
-func (c *versionCache) wrote(commits []Commit, highest uint64) {
+// wrote is told what has been written. It is called once the engine shows the
+// writes, and before anything is published of them.
+func (c *versionCache) wrote(commits []Commit) {
 	if c.limit == 0 {
 		return
 	}
 	for i := range commits {
 		for _, m := range commits[i].Mutations {
 			s, hash := c.shard(m.Key)
-			s.wrote(c.seed, hash, m, commits[i].TS, highest)
+			s.wrote(c.seed, hash, m, commits[i].TS)
 		}
 	}
 }
 
-func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts, highest uint64) {
+func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
 	e, ok := s.find(hash, m.Key)
-	newest := ok && (e.none() || e.ts() <= ts) || !ok && ts > highest
-	if !newest {
-		return // an entry stays right, and without one nobody knows what is newest
+	if !ok || !e.none() && e.ts() > ts {
+		return
 	}
 	v := VersionedValue{TS: ts, Tombstone: m.Op == OpTypeDelete}
 	if !v.Tombstone {
@@ -130,7 +129,7 @@ func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts
 	}
 	if s.fits(m.Key, v) {
 		s.set(seed, hash, m.Key, v, false)
-	} else if ok {
+	} else {
 		delete(s.index, hash)
 	}
 }

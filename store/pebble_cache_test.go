@@ -17,7 +17,11 @@ func TestVersionCacheBound(t *testing.T) {
 	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(size))
 	ctx := context.Background()
 	for i := range uint64(20_000) {
-		must(t, s.ApplyMutationsRaft(ctx, put(fmt.Sprintf("key%06d", i), "0123456789"), nil, maxTS, i+1))
+		key := fmt.Sprintf("key%06d", i)
+		must(t, s.ApplyMutationsRaft(ctx, put(key, "0123456789"), nil, maxTS, i+1))
+		if _, err := s.GetAt(ctx, []byte(key), maxTS); err != nil {
+			t.Fatal(err)
+		}
 	}
 	st := s.VersionCacheStats()
 	if st.Bytes > size || st.Entries < 1000 {
@@ -42,9 +46,10 @@ func TestVersionCacheAnswersHotReads(t *testing.T) {
 	s := openTest(t, "db", WithFS(vfs.NewMem()))
 	ctx := context.Background()
 	must(t, s.PutAt(ctx, []byte("k"), []byte("v"), 10, 0))
-	_, err := s.GetAt(ctx, []byte("nosuch"), 20)
-	if !errors.Is(err, ErrKeyNotFound) {
-		t.Fatal(err)
+	for key, want := range map[string]error{"k": nil, "nosuch": ErrKeyNotFound} {
+		if _, err := s.GetAt(ctx, []byte(key), 20); !errors.Is(err, want) {
+			t.Fatal(key, err)
+		}
 	}
 	hot := func() {
 		if _, ok, err := s.VersionAt(ctx, []byte("k"), 20); err != nil || !ok {

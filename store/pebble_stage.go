@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -47,6 +48,22 @@ type write struct {
 	single single // where a write of one commit keeps it, in the same piece of memory
 }
 
+// writes keeps those that nobody holds any more.
+var writes = sync.Pool{New: func() any { return new(write) }}
+
+// newBareWrite returns a write that has no batch yet.
+func (s *pebbleStore) newBareWrite(path writePath) *write {
+	w := writes.Get().(*write)
+	w.s, w.path = s, path
+	return w
+}
+
+// release gives up w, which is not used again.
+func (w *write) release() {
+	*w = write{}
+	writes.Put(w)
+}
+
 // single is what a write of one commit consists of.
 type single struct {
 	commits   [1]Commit
@@ -59,7 +76,9 @@ var _ Staged = (*write)(nil)
 
 // newWrite returns a write of an empty batch.
 func (s *pebbleStore) newWrite(path writePath) *write {
-	return &write{s: s, batch: s.db.NewBatch(), path: path, rows: s.newRowEncoder(path)}
+	w := s.newBareWrite(path)
+	w.batch, w.rows = s.db.NewBatch(), s.newRowEncoder(path)
+	return w
 }
 
 // at says that everything in w is committed at ts.
@@ -183,7 +202,7 @@ func (s *pebbleStore) show(w *write) error {
 		return err
 	}
 	s.gaps.note(w.commits)
-	s.versions.wrote(w.commits, s.apply.stagedTS)
+	s.versions.wrote(w.commits)
 	if w.rangesGone {
 		return s.loadRanges()
 	}

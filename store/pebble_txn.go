@@ -21,7 +21,9 @@ func (s *pebbleStore) ApplyMutationsRaftAt(ctx context.Context, mutations []*KVP
 }
 
 func (s *pebbleStore) applyMutations(ctx context.Context, c Commit, check Check, path writePath, appliedIndex uint64) error {
-	w := &write{s: s, path: path, appliedIndex: appliedIndex}
+	w := s.newBareWrite(path)
+	defer w.release()
+	w.appliedIndex = appliedIndex
 	w.single.check = check
 	c.Check = &w.single.check
 	w.single.commits[0] = c

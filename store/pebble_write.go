@@ -34,6 +34,7 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 	}
 	defer s.gate.leave()
 	w := s.newWrite(directPath).at(commitTS)
+	defer w.release()
 	w.only(m, commitTS)
 	if err := w.rows.put(w.batch, &w.single.mutation, commitTS); err != nil {
 		return firstError(err, w.batch.Close())
