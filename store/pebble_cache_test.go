@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
 )
 
 func TestVersionCacheBound(t *testing.T) {
@@ -124,5 +125,76 @@ func TestVersionCacheIsExact(t *testing.T) {
 	wg.Wait()
 	if st := s.VersionCacheStats(); st.Hits == 0 || st.Misses == 0 {
 		t.Errorf("%+v: want hits and misses", st)
+	}
+}
+
+// TestVersionCacheModel reads and writes keys of all sizes with little room, and compares
+// whatever the cache says it knows with what is so.
+func TestVersionCacheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var c versionCache
+		c.init(cacheShards * 2000)
+		type state struct {
+			v    VersionedValue
+			none bool
+		}
+		truth := map[string]state{}
+		of := func(key string) state {
+			if st, ok := truth[key]; ok {
+				return st
+			}
+			return state{none: true}
+		}
+		lookUp := func(key string) {
+			v, none, known, mark := c.newest([]byte(key))
+			want := of(key)
+			if !known {
+				v, none = c.found([]byte(key), want.v, want.none, mark), want.none
+			}
+			if none != want.none || !none && (!sameVersion(v, want.v) || !bytes.Equal(v.Value, want.v.Value)) {
+				t.Fatalf("%q: got %+v, %v; want %+v", key, v, none, want)
+			}
+		}
+		for ts := uint64(1); ts < 200; ts++ {
+			key := fmt.Sprintf("k%d", rapid.IntRange(0, 30).Draw(t, "key")*int(cacheShards))
+			switch rapid.IntRange(0, 5).Draw(t, "op") {
+			case 0:
+				m := &KVPairMutation{Key: []byte(key), Value: make([]byte, rapid.IntRange(0, 300).Draw(t, "size")), ExpireAt: ts}
+				truth[key] = state{v: VersionedValue{TS: ts, Value: bytes.Clone(m.Value), ExpireAt: ts}}
+				c.wrote([]Commit{{TS: ts, Mutations: []*KVPairMutation{m}}})
+				clear(m.Value) // it is the caller's
+			case 1:
+				truth[key] = state{v: VersionedValue{TS: ts, Tombstone: true}}
+				c.wrote([]Commit{{TS: ts, Mutations: []*KVPairMutation{{Op: OpTypeDelete, Key: []byte(key)}}}})
+			case 2:
+				delete(truth, key)
+				c.forget([][]byte{[]byte(key)})
+			default:
+				lookUp(key)
+			}
+		}
+		if st := c.stats(); st.Bytes > cacheShards*2000 {
+			t.Fatalf("%d bytes", st.Bytes)
+		}
+	})
+}
+
+// What is read again and again stays, however many other keys come by once.
+func TestVersionCacheKeepsWhatIsUsed(t *testing.T) {
+	var c versionCache
+	c.init(cacheShards * 4000)
+	touch := func(key string) (known bool) {
+		_, _, known, mark := c.newest([]byte(key))
+		if !known {
+			c.found([]byte(key), VersionedValue{TS: 1, Value: []byte("v")}, false, mark)
+		}
+		return known
+	}
+	touch("hot")
+	for i := range 100_000 {
+		touch(fmt.Sprintf("cold%d", i))
+		if i%100 == 0 && !touch("hot") {
+			t.Fatalf("gone after %d others", i)
+		}
 	}
 }
