@@ -38,18 +38,19 @@ func crashMutations(w, round int) []*KVPairMutation {
 func TestCrashKeepsAcknowledged(t *testing.T) {
 	seed := crashSeed()
 	rng := rand.New(rand.NewPCG(seed, 0))
-	for range 6 {
+	for range 3 {
 		crashOnce(t, rng)
+		crashOnce(t, rng, newSealer(t).options()...)
 	}
 	if t.Failed() {
 		t.Logf("seed %d", seed)
 	}
 }
 
-func crashOnce(t *testing.T, rng *rand.Rand) {
+func crashOnce(t *testing.T, rng *rand.Rand, opts ...PebbleStoreOption) {
 	ctx := context.Background()
 	mem := vfs.NewCrashableMem()
-	s := openTest(t, "data/db", WithFS(mem))
+	s := openTest(t, "data/db", append(opts, WithFS(mem))...)
 	var acknowledged [crashWriters]atomic.Int64
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -83,7 +84,7 @@ func crashOnce(t *testing.T, rng *rand.Rand) {
 	stop.Store(true)
 	wg.Wait()
 
-	s = openTest(t, "data/db", WithFS(crashed))
+	s = openTest(t, "data/db", append(opts, WithFS(crashed))...)
 	if got := s.LastCommitTS(); got < last {
 		t.Errorf("last commit %d, was %d", got, last)
 	}

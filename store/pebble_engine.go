@@ -70,6 +70,11 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		BackgroundError: func(err error) {
 			log.Error("store engine: background work failed and is retried", slog.Any("err", oneLine{err}))
 		},
+		// Whoever reads what is damaged gets the error; everything else goes on.
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			log.Error("store engine: a file is damaged; check the disk, and restore a backup", slog.String("file", i.Path),
+				slog.Any("err", oneLine{i.Details}))
+		},
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
 			log.Warn("store engine: writes wait for background work", slog.String("reason", i.Reason))
 		},

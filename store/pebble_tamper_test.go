@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -364,68 +362,5 @@ func TestTamperConflictCheck(t *testing.T) {
 	}
 	if err := check(); !errors.Is(err, ErrEncryptedReadIntegrity) {
 		t.Errorf("rows marked as tombstones: %v", err)
-	}
-}
-
-// secrets are values that no file may show, none like another, so that compression leaves
-// them as they are.
-func secrets() (values []string) {
-	for i := range 40 {
-		values = append(values, fmt.Sprintf("secret-%x-of-number-%x", uint64(i+1)*0x9e3779b97f4a7c15, uint64(i+7)*0xc2b2ae3d27d4eb4f))
-	}
-	return values
-}
-
-// shownSecrets counts the values that can be read in the files of a folder.
-func shownSecrets(t *testing.T, dir string) (n int) {
-	t.Helper()
-	shown := map[string]bool{}
-	must(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
-		if err != nil || info.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		for _, secret := range secrets() {
-			if bytes.Contains(text, []byte(secret)) {
-				shown[secret] = true
-			}
-		}
-		return err
-	}))
-	return len(shown)
-}
-
-// The folder of a sealed store shows no value: not in the log, not in tables, not after a
-// restore. That of a clear one shows them all, so the search would find them.
-func TestSealedFolderShowsNoValue(t *testing.T) {
-	ctx := context.Background()
-	for name, opts := range map[string][]PebbleStoreOption{"clear": nil, "sealed": newSealer(t).options()} {
-		least, most := 0, 0
-		if name == "clear" {
-			least, most = len(secrets())/2, len(secrets()) // some may be compressed after all
-		}
-		dir := t.TempDir()
-		look := func(when string) {
-			t.Helper()
-			if got := shownSecrets(t, dir); got < least || got > most {
-				t.Errorf("%s: %d values %s", name, got, when)
-			}
-		}
-		s := openTest(t, dir, opts...)
-		for i, secret := range secrets() {
-			must(t, s.PutAt(ctx, fmt.Appendf(nil, "k%d", i), []byte(secret), uint64(i+1), 0))
-		}
-		look("in the log")
-		must(t, s.db.Flush())
-		look("after a flush")
-		image, err := s.Snapshot()
-		must(t, err)
-		var b bytes.Buffer
-		_, err = image.WriteTo(&b)
-		must(t, firstError(err, image.Close()))
-		must(t, s.Restore(&b))
-		must(t, s.Compact(ctx, 20))
-		must(t, s.Close())
-		look("after a restore")
 	}
 }
