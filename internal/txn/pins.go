@@ -44,7 +44,7 @@ type pins struct {
 type pin struct {
 	ts   atomic.Uint64 // 0 while nothing is held
 	held atomic.Uint64 // heldSince; stored before ts
-	_    [48]byte      // a cache line belongs to one pin
+	_    [112]byte     // two cache lines: processors fetch them in pairs
 }
 
 // optimistic marks in pin.held that the pin lapses.
