@@ -35,25 +35,17 @@ func TestTxModel(t *testing.T) {
 					model = playTx(rt, seq, model, past)
 				}
 			})
-			if err != nil {
-				rt.Fatal(err)
-			}
-			err = db.View(context.Background(), func(tx *txn.Tx) error {
+			must(rt, err)
+			must(rt, db.View(context.Background(), func(tx *txn.Tx) error {
 				(&modelTx{state: model}).checkAll(rt, tx)
 				return nil
-			})
-			if err != nil {
-				rt.Fatal(err)
-			}
+			}))
 		}
 		for ts, state := range past {
-			err := db.ViewAt(context.Background(), ts, func(tx *txn.Tx) error {
+			must(rt, db.ViewAt(context.Background(), ts, func(tx *txn.Tx) error {
 				(&modelTx{state: state}).checkAll(rt, tx)
 				return nil
-			})
-			if err != nil {
-				rt.Fatalf("at %d: %v", ts, err)
-			}
+			}))
 		}
 	})
 }
@@ -72,12 +64,10 @@ func playTx(rt *rapid.T, seq *txn.Seq, state map[string]string, past map[uint64]
 		}
 		return nil
 	})
-	if drop != errors.Is(err, errDrop) {
-		rt.Fatalf("transaction: %v", err)
-	}
-	if drop {
+	if drop && errors.Is(err, errDrop) {
 		return state
 	}
+	must(rt, err)
 	past[ts] = m.state
 	return m.state
 }
@@ -205,7 +195,13 @@ func (m *modelTx) checkSome(rt *rapid.T, tx *txn.Tx, span store.Span, order stor
 	}
 }
 
+// must fails on an error. A panic that was caught goes on its way: with some of
+// them rapid talks to itself.
 func must(rt *rapid.T, err error) {
+	var p *txn.PanicError
+	if errors.As(err, &p) {
+		panic(p.Value)
+	}
 	if err != nil {
 		rt.Fatal(err)
 	}
