@@ -2,36 +2,32 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/elastickv/elastickv/store"
 )
 
 // applyJob writes batches that are not synced. Each turn begins with an empty store and
-// ends with the same rows, because the more rows lie in memory, the longer a write looks
-// for its place among them.
+// writes half as many rows as there are keys, because the more rows lie in memory, the
+// longer a write looks for its place among them.
 func applyJob(goroutines, puts int) job {
-	name, target := atGoroutines("ApplyRaft/puts=1", goroutines), 0.8
+	name, target := fmt.Sprintf("ApplyRaft/puts=%d", puts), 0.8
 	if puts > 1 {
-		name, target = atGoroutines("ApplyRaft/puts=100", goroutines), 0.9
+		target = 0.9
 	}
+	name = atGoroutines(name, goroutines)
 	return job{
 		name: name,
 		rows: []row{{name: name, kind: ratio, base: raw{}.name(), target: target}},
-		enter: func(ctx context.Context, a *arena) ([]turn, error) {
-			var calls int // of a turn: as many as ours makes in the time of one
-			err := a.inEmpty(ctx, ours{}, func(db opened) error {
-				s, err := timed(ctx, a.turnTime(), goroutines, applyPuts(db, puts))
-				calls = s.ops
-				return err
-			})
+		enter: func(_ context.Context, a *arena) ([]turn, error) {
 			var turns []turn
 			for _, c := range []contestant{ours{}, raw{}} {
 				turns = append(turns, freshTurn(a, c, func(ctx context.Context, db opened) (sample, error) {
-					return counted(ctx, calls, goroutines, applyPuts(db, puts))
+					return counted(ctx, max(1, a.keys/2/puts), goroutines, applyPuts(db, puts))
 				}))
 			}
-			return turns, err
+			return turns, nil
 		},
 	}
 }
