@@ -65,7 +65,7 @@ func TestStatsOfAStore(t *testing.T) {
 		"failure":           st.Failure == nil,
 		"disk":              st.DiskBytes > bytes,
 		"block cache":       st.BlockCache.Capacity == 1<<20 && st.BlockCache.Bytes > 0 && st.BlockCache.Hits > 0 && st.BlockCache.Misses > 0,
-		"version cache":     st.VersionCache == s.VersionCacheStats() && st.VersionCache.Entries == 100,
+		"version cache":     st.VersionCache == s.VersionCacheStats() && st.VersionCache.Entries > 0 && st.VersionCache.Hits > 0,
 		"levels":            len(st.Levels) == 7 && tables > 0 && bytes > 100 && amplification > 0,
 		"memtables before":  before.MemTables.Bytes > 100*1000 && before.MemTables.Count > 0,
 		"memtables":         st.MemTables.Count > 0 && st.MemTables.Bytes > 0,
