@@ -125,7 +125,7 @@ func endOf(span Span) []byte {
 func (g *garbage) key() (ok bool, err error) {
 	deletes, dead := g.deletes, g.run.n
 	g.bound = append(g.bound[:0], boundOf(g.iter.Key())...)
-	userKey, ts, err := parseVersionKey(g.iter.Key())
+	_, ts, err := parseVersionKey(g.iter.Key())
 	if err != nil {
 		return false, err
 	}
@@ -148,7 +148,7 @@ func (g *garbage) key() (ok bool, err error) {
 			return false, err
 		}
 	}
-	userKey = g.bound[keyHeadSize : len(g.bound)-1]
+	userKey := g.bound[keyHeadSize : len(g.bound)-1]
 	v, covered, err := g.base(userKey, ts)
 	if err != nil {
 		return false, err
