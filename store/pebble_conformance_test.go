@@ -105,11 +105,15 @@ func openPebbleSealed(t *testing.T) store.Engine {
 	return openPebbleWith(t, append(sealedOptions(t, nil), store.WithVersionCacheSize(-1))...)
 }
 
-// openPebbleMixed writes every third row clear and moves rows about.
+// openPebbleMixed makes every third write clear, and deletes spans by range tombstones.
 func openPebbleMixed(t *testing.T) store.Engine {
 	var writes atomic.Uint32
 	opts := sealedOptions(t, func() bool { return writes.Add(1)%3 > 0 })
-	return store.NewRestless(t, openPebbleWith(t, append(opts, store.WithTinyTables())...))
+	return openPebbleWith(t, append(opts, store.WithTinyTables(), store.WithEagerRanges(), store.WithVersionCacheSize(-1))...)
+}
+
+func openPebbleMixedRestless(t *testing.T) store.Engine {
+	return store.NewRestless(t, openPebbleMixed(t))
 }
 
 func TestPebbleSealed(t *testing.T) { storetest.Run(t, openPebbleSealed) }
@@ -123,7 +127,7 @@ func TestPebbleSealedModel(t *testing.T) {
 
 func TestPebbleMixedModel(t *testing.T) {
 	limitChecks(t)
-	storetest.RunModel(t, openPebbleMixed)
+	storetest.RunModel(t, openPebbleMixedRestless)
 }
 
 // limitChecks makes random tests shorter where they are slow: under the race
