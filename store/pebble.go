@@ -35,6 +35,7 @@ type pebbleStore struct {
 	conflicts conflictCounts
 	gaps      gaps
 	versions  versionCache
+	absence   absence
 	cached    int64 // bytes that versions may take
 
 	// ranges are all range tombstones. A reader takes them before it opens its view of

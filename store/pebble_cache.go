@@ -73,6 +73,9 @@ func (c *versionCache) shard(key []byte) (*cacheShard, uint64) {
 // newest returns what is known of the newest version of key. If nothing is,
 // found wants to see mark together with what the engine says.
 func (c *versionCache) newest(key []byte) (v VersionedValue, none, known bool, mark uint64) {
+	if c.limit == 0 {
+		return VersionedValue{}, false, false, 0
+	}
 	s, hash := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,18 +90,19 @@ func (c *versionCache) newest(key []byte) (v VersionedValue, none, known bool, m
 }
 
 // found puts in what a read has found to be the newest version of key, or that there
-// is none, in a view that was opened after newest had returned mark. It copies the value, and
-// returns v with a value that is never modified: that copy, or another.
-func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint64) VersionedValue {
+// is none, in a view that was opened after newest had returned mark. If it is kept, it comes
+// back with the cache's own copy of the value.
+func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint64) (_ VersionedValue, kept bool) {
+	if c.limit == 0 {
+		return v, false
+	}
 	s, hash := c.shard(key)
 	s.mu.Lock()
-	if s.writes == mark && s.fits(key, v) {
-		v = s.set(c.seed, hash, key, v, none)
-		s.mu.Unlock()
-		return v
+	defer s.mu.Unlock()
+	if s.writes != mark || !s.fits(key, v) {
+		return v, false
 	}
-	s.mu.Unlock()
-	return v.clone()
+	return s.set(c.seed, hash, key, v, none), true
 }
 
 // wrote is told what has been written. It is called once the engine shows the

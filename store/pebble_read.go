@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -19,15 +20,45 @@ type pointReader struct {
 // but its result.
 var pointReaders = sync.Pool{New: func() any { return &pointReader{key: make([]byte, 0, 128)} }}
 
-// pointOptions makes look-ups use the filters of the last level too: it holds
-// nine tenths of the keys, and a key that is not there is then not looked for
-// in a block.
-var pointOptions = pebble.IterOptions{UseL6Filters: true}
+// absence is how often, lately, keys were looked for that are not there. The last level
+// holds nine tenths of the keys. To ask its filters makes a look-up of a key that is
+// not there twice as fast, and one of a key that is there a sixth slower.
+type absence struct{ score atomic.Int32 }
+
+const (
+	absenceStep = 8 // more than one in nine keys that are not there make the score rise
+	absenceMost = 64
+)
+
+// options are those of the next look-up.
+func (a *absence) options() *pebble.IterOptions {
+	if a.score.Load() > absenceMost/4 {
+		return &askEveryFilter
+	}
+	return &askUpperFilters
+}
+
+var (
+	askEveryFilter  = pebble.IterOptions{UseL6Filters: true}
+	askUpperFilters = pebble.IterOptions{}
+)
+
+// note is told whether a key was there. That two calls at once may count as one does no harm.
+func (a *absence) note(found bool) {
+	score := a.score.Load()
+	next := min(score+absenceStep, absenceMost)
+	if found {
+		next = max(score-1, 0)
+	}
+	if next != score {
+		a.score.Store(next)
+	}
+}
 
 // openPoint returns a reader of the engine as it is now. The caller closes it.
 func (s *pebbleStore) openPoint() (*pointReader, error) {
 	ranges := s.ranges.Load() // before the view
-	iter, err := s.db.NewIter(&pointOptions)
+	iter, err := s.db.NewIter(s.absence.options())
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +137,16 @@ func (s *pebbleStore) checkReadable(ts uint64) error {
 
 // GetAt implements MVCCStore.
 func (s *pebbleStore) GetAt(ctx context.Context, key []byte, ts uint64) ([]byte, error) {
-	v, ok, err := s.VersionAt(ctx, key, ts)
-	if err != nil {
+	v, ok, shared, err := s.versionAt(ctx, key, ts)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !ok || !shown(v, ts) {
+	case !ok || !shown(v, ts):
 		return nil, ErrKeyNotFound
+	case shared:
+		return cloneBytes(v.Value), nil
 	}
-	return cloneBytes(v.Value), nil
+	return v.Value, nil
 }
 
 // ExistsAt implements MVCCStore.
@@ -124,59 +157,64 @@ func (s *pebbleStore) ExistsAt(ctx context.Context, key []byte, ts uint64) (bool
 
 // VersionAt implements Engine.
 func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error) {
+	v, ok, _, err := s.versionAt(ctx, key, ts)
+	return v, ok, err
+}
+
+// versionAt is VersionAt, and reports whether the value is shared with the cache.
+func (s *pebbleStore) versionAt(ctx context.Context, key []byte, ts uint64) (v VersionedValue, ok, shared bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return VersionedValue{}, false, err
+		return VersionedValue{}, false, false, err
 	}
 	if err := s.enter(); err != nil {
-		return VersionedValue{}, false, err
+		return VersionedValue{}, false, false, err
 	}
 	defer s.gate.leave()
 	ranges := s.ranges.Load() // before the cache
 	v, none, known, mark := s.versions.newest(key)
 	if known && (none || v.TS <= ts) && s.settled(ts) {
-		if err := s.checkReadable(ts); err != nil {
-			return VersionedValue{}, false, err
+		if err := s.checkReadable(ts); err != nil || none {
+			return VersionedValue{}, false, false, err
 		}
-		if none {
-			return VersionedValue{}, false, nil
-		}
-		return ranges.over(key, v, ts), true, nil
+		return ranges.over(key, v, ts), true, true, nil
 	}
 	return s.readEngine(key, ts, known, mark)
 }
 
 // readEngine returns the newest version of key at or below ts, and leaves what
 // it learns of the newest one of all in the cache, unless that has it already.
-func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64) (VersionedValue, bool, error) {
+func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64) (v VersionedValue, ok, shared bool, err error) {
 	r, err := s.openPoint()
 	if err != nil {
-		return VersionedValue{}, false, err
+		return VersionedValue{}, false, false, err
 	}
 	defer r.close()
 	if err := s.checkReadable(ts); err != nil {
-		return VersionedValue{}, false, err
+		return VersionedValue{}, false, false, err
 	}
 	first := uint64(maxTS)
 	if cached {
 		first = ts
 	}
-	v, ok, err := r.row(key, first)
+	v, ok, err = r.row(key, first)
+	s.absence.note(ok)
 	if err == nil && ok && v.TS > ts {
 		cached = true // what is wanted is not the newest
 		v, ok, err = r.row(key, ts)
 	}
 	if err != nil {
-		return VersionedValue{}, false, err
+		return VersionedValue{}, false, false, err
 	}
-	if cached {
-		v = v.clone()
-	} else {
-		v = s.versions.found(key, v, !ok, mark)
+	if !cached {
+		v, shared = s.versions.found(key, v, !ok, mark)
 	}
 	if !ok {
-		return VersionedValue{}, false, nil
+		return VersionedValue{}, false, false, nil
 	}
-	return r.ranges.over(key, v, ts), true, nil
+	if v = r.ranges.over(key, v, ts); !shared {
+		v = v.clone()
+	}
+	return v, true, shared, nil
 }
 
 // LatestCommitTS implements MVCCStore.

@@ -111,9 +111,10 @@ func (s *pebbleStore) scan(ctx context.Context, span Span, order Order, limit in
 		s.gate.leave()
 		return pairs, ctx.Err()
 	}
+	var copies rowCopies
 	w := &scanner{s: s, ctx: ctx, ts: ts, visible: true, fn: func(key []byte, v VersionedValue) bool {
 		if shown(v, ts) {
-			pairs = append(pairs, &KVPair{Key: cloneBytes(key), Value: cloneBytes(v.Value)})
+			pairs = append(pairs, copies.pair(key, v.Value))
 		}
 		return len(pairs) < limit
 	}}

@@ -101,6 +101,9 @@ func parseValueHeader(row []byte) (v VersionedValue, size int, err error) {
 // parseValue decodes a row that is not sealed. The result's Value aliases row and is
 // not nil unless the version is a tombstone; TS is left to the caller.
 func parseValue(row []byte) (VersionedValue, error) {
+	if len(row) > 0 && row[0] == valueStateClear { // as nearly all are
+		return VersionedValue{Value: row[1:len(row):len(row)]}, nil
+	}
 	if valueSealed(row) {
 		return VersionedValue{}, ErrValueSealed
 	}
