@@ -211,11 +211,6 @@ func (l *List) drop(side Side, k int64) error {
 	if k == 0 {
 		return nil
 	}
-	if k == l.n && k > dropSingly {
-		e := l.entry
-		l.entry, l.head, l.n = entry{}, 0, 0
-		return l.s.remove(l.key, e)
-	}
 	gone := ListRange{0, k}
 	if side == Right {
 		gone = ListRange{l.n - k, l.n}

@@ -1,17 +1,13 @@
 package txn_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
-	"time"
 
-	"pgregory.net/rapid"
-
-	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
 )
@@ -167,99 +163,6 @@ func TestWhatASpanBecomes(t *testing.T) {
 	}
 }
 
-// TestOptimisticSpansModel lets an update come between the steps of an optimistic
-// transaction and its commit. If that does not conflict, it is as if all of its steps had been
-// made behind the update's.
-func TestOptimisticSpansModel(t *testing.T) {
-	checkOverEngines(t, func(rt *rapid.T, e store.Engine) {
-		db := txn.NewLocal(e, hlc.New(time.Now), txn.Options{})
-		defer db.Close()
-		ctx := context.Background()
-		var before, between, own program
-		for _, p := range []*program{&before, &own, &between} {
-			*p = drawProgram(rt)
-		}
-		own = append(own, programStep{"z", 1}) // what writes nothing may take place earlier
-		must(rt, db.Update(ctx, before.run))
-		tx, err := db.Begin(ctx)
-		must(rt, err)
-		must(rt, own.run(tx))
-		must(rt, db.Update(ctx, between.run))
-		state := map[string]string{}
-		before.apply(state)
-		between.apply(state)
-		err = db.Commit(ctx, tx)
-		switch {
-		case err == nil:
-			own.apply(state)
-		case !errors.Is(err, store.ErrWriteConflict):
-			rt.Fatal(err)
-		case !between.near(own):
-			rt.Fatalf("%v, but nothing in common", err)
-		}
-		must(rt, db.View(ctx, func(tx *txn.Tx) error {
-			(&modelTx{state: state}).checkAll(rt, tx)
-			return nil
-		}))
-	})
-}
-
-// program is a number of writes without reads.
-type program []programStep
-
-// programStep puts n keys under a prefix, or deletes all if n is 0.
-type programStep struct {
-	prefix string
-	n      int
-}
-
-func drawProgram(rt *rapid.T) (p program) {
-	for range rapid.IntRange(1, 4).Draw(rt, "steps") {
-		p = append(p, programStep{
-			prefix: rapid.SampledFrom([]string{"a", "ab", "b", "c", "c0"}).Draw(rt, "prefix"),
-			n:      rapid.SampledFrom([]int{0, 0, 1, 65, 100}).Draw(rt, "keys"),
-		})
-	}
-	return p
-}
-
-func (p program) run(tx *txn.Tx) error {
-	for _, step := range p {
-		do := filled(step.prefix, step.n)
-		if step.n == 0 {
-			do = cleared(step.prefix)
-		}
-		if err := do(tx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p program) apply(state map[string]string) {
-	for _, step := range p {
-		if step.n == 0 {
-			maps.DeleteFunc(state, func(k, _ string) bool { return strings.HasPrefix(k, step.prefix) })
-		}
-		for i := range step.n {
-			state[fmt.Sprintf("%s%03d", step.prefix, i)] = "f"
-		}
-	}
-}
-
-// near reports whether the two touch keys that begin with the same byte, or
-// neighbours, whose spans may have become one.
-func (p program) near(o program) bool {
-	for _, a := range p {
-		for _, b := range o {
-			if d := int(a.prefix[0]) - int(b.prefix[0]); d >= -1 && d <= 1 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // TestSpanCost holds the deletion of a span, and walks over it in the same
 // transaction and in others of the same run, to a few rows of the engine.
 func TestSpanCost(t *testing.T) {
@@ -331,9 +234,20 @@ func TestWalksAcrossManySpansEndARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	apart := func(prefix string) func(*txn.Tx) error { return clearedSpan(prefix+"0", prefix+"080") }
+	firstOfAll := func(tx *txn.Tx) error {
+		r.walks = 0
+		err := tx.Walk(store.PrefixSpan([]byte("a")), store.Ascending, func([]byte, txn.Row) bool { return false })
+		if r.walks > 2 {
+			t.Errorf("a look for one row has walked over %d parts", r.walks)
+		}
+		return err
+	}
 	before := len(r.commits)
 	err := db.Sequence(context.Background(), func(s *txn.Seq) {
 		if err := s.Do(steps(all(apart)...)); err != nil {
+			t.Error(err)
+		}
+		if err := s.Do(firstOfAll); err != nil {
 			t.Error(err)
 		}
 		for range 20 {
@@ -394,6 +308,17 @@ func TestSpanKeepsTheLimit(t *testing.T) {
 	if !errors.Is(err, txn.ErrTooLarge) {
 		t.Errorf("2 GB of bounds in one transaction: %v, want ErrTooLarge", err)
 	}
+	err = db.Update(context.Background(), func(tx *txn.Tx) error {
+		for range 1000 {
+			if err := takenBack(cleared(string(long)))(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("2 GB of bounds, none of which stayed: %v", err)
+	}
 }
 
 // TestSpanWithLongBounds refuses a bound that the engine would refuse, with the
@@ -424,6 +349,64 @@ func TestSpanWithLongBounds(t *testing.T) {
 	}
 	if got := r.last(); got != "-a000 +k" {
 		t.Errorf("the engine got %s, want -a000 +k", got)
+	}
+}
+
+// TestDeletedKeysEndARun keeps transactions of one run from passing the keys that
+// those before them have taken, again and again.
+func TestDeletedKeysEndARun(t *testing.T) {
+	r := newRecorder(t)
+	db := openLocal(t, r)
+	if err := db.Update(context.Background(), filled("a", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	r.rows = 0
+	err := db.Sequence(context.Background(), func(s *txn.Seq) {
+		for range 500 {
+			if err := s.Do(takeFirst); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.rows > 500*30 {
+		t.Errorf("500 rows taken from the front: %d rows passed", r.rows)
+	}
+}
+
+// takeFirst deletes the first key of all.
+func takeFirst(tx *txn.Tx) error {
+	var first []byte
+	err := tx.Walk(store.Span{}, store.Ascending, func(key []byte, _ txn.Row) bool {
+		first = bytes.Clone(key)
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	return tx.Delete(first)
+}
+
+// TestSpanIsCopied lets the caller reuse the memory of a prefix.
+func TestSpanIsCopied(t *testing.T) {
+	r := newRecorder(t)
+	db := openLocal(t, r)
+	if err := db.Update(context.Background(), steps(filled("a", 100), filled("c", 100))); err != nil {
+		t.Fatal(err)
+	}
+	err := db.Update(context.Background(), func(tx *txn.Tx) error {
+		prefix := []byte("a")
+		err := tx.DeletePrefix(prefix)
+		prefix[0] = 'c'
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.last(); got != "a-b" {
+		t.Errorf("the engine got %s, want a-b", got)
 	}
 }
 
