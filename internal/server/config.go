@@ -36,7 +36,7 @@ type Config struct {
 	shutdownWait   int64 // seconds
 	hz             int64 // rounds a second of the search for expired keys
 	retention      int64 // seconds that old versions are kept
-	retentionEvery int64 // seconds; a round looks at every version there is
+	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
 	limits         keyspace.Limits
 
