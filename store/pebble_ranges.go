@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 
 	"github.com/tidwall/btree"
@@ -26,7 +27,10 @@ type rangeMark struct {
 // rangeFragment is a span of keys that the same range tombstones cover.
 type rangeFragment struct {
 	span  Span
-	marks []rangeMark // strictly rising by ts; never modified. None: nothing covers the span.
+	// marks are strictly rising by ts, and never modified. None: nothing covers the span.
+	// Behind its end an index may have more of the same fragment, which is why only the newest
+	// index adds to them, and why no two fragments of one share the room behind.
+	marks []rangeMark
 }
 
 // over returns what a read at ts sees of a key in f whose newest version at or below
@@ -57,7 +61,7 @@ func (f rangeFragment) highest(ts uint64, expired bool) (uint64, bool) {
 }
 
 // rangeIndex holds all range tombstones, cut into fragments that do not overlap.
-// It never changes: with adds to a copy. A nil index is one without tombstones.
+// It never changes: with adds to a copy, and only to the newest one. A nil index is one without tombstones.
 //
 // It is in memory, and not left to the engine's range keys, because reads are served by
 // the cache of newest versions, which has to know them too; because an iterator over
@@ -149,8 +153,12 @@ func (x *rangeIndex) add(t rangeTombstone) {
 	x.low, x.high = min(x.low, t.ts), max(x.high, t.ts)
 }
 
-// withMark returns marks with m in its place.
+// withMark returns marks with m in its place, which is mostly behind all others: a key that is
+// overwritten all the time has many.
 func withMark(marks []rangeMark, m rangeMark) []rangeMark {
+	if marks[len(marks)-1].ts < m.ts {
+		return append(marks, m)
+	}
 	i := sort.Search(len(marks), func(i int) bool { return marks[i].ts >= m.ts })
 	out := append(make([]rangeMark, 0, len(marks)+1), marks[:i]...)
 	if i < len(marks) && marks[i].ts == m.ts {
@@ -166,8 +174,9 @@ func (x *rangeIndex) split(key []byte) {
 	if len(f.marks) == 0 || bytes.Equal(f.span.Start, key) {
 		return
 	}
-	x.fragments.Set(rangeFragment{Span{f.span.Start, key}, f.marks})
-	x.fragments.Set(rangeFragment{Span{key, f.span.End}, f.marks})
+	marks := slices.Clip(f.marks)
+	x.fragments.Set(rangeFragment{Span{f.span.Start, key}, marks})
+	x.fragments.Set(rangeFragment{Span{key, f.span.End}, marks})
 }
 
 // at returns the fragment that key lies in, be it one without marks.
