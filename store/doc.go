@@ -15,5 +15,9 @@
 // Redis' collections (HashFieldKey, ZSetScoreKey, …), because they are part of
 // the on-disk format.
 //
+// Where many write one collection, none of them has to own its length: they add
+// deltas (CollectionKind has the rules), HashLenAt and its like add them up, and a
+// DeltaFolder folds them. Lists that many push and pop at once are ListEnd's matter.
+//
 // It imports the engine and package encryption, and nothing else of this module.
 package store

@@ -42,11 +42,14 @@ import (
 //	compact ts · setfloor ts · floor · last · index · conflicts
 //	snapshot name · restore name
 //
+// collectionCommands has those of collections.
+//
 // A MUTATION is put=k:v, put=k:v!exp, del=k, op=k (an unknown kind) or nil.
 type script struct {
 	open      Open
 	e         store.Engine
 	snapshots map[string][]byte
+	clock     counter
 
 	t *testing.T
 	c command
@@ -77,6 +80,9 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	for _, s.c = range commands {
 		run, ok := scriptCommands[s.c.name]
 		if !ok {
+			run, ok = collectionCommands[s.c.name]
+		}
+		if !ok {
 			d.Fatalf(t, "unknown command %q", s.c.name)
 		}
 		s.checkArgs(d)
@@ -86,7 +92,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 }
 
 var scriptCommands = map[string]func(*script){
-	"new":       func(s *script) { s.e = s.open(s.t) },
+	"new":       func(s *script) { s.e, s.clock = s.open(s.t), counter{} },
 	"put":       func(s *script) { s.report(s.e.PutAt(ctx, s.bytes("k"), s.bytes("v"), s.ts("ts"), s.optional("exp"))) },
 	"putttl":    func(s *script) { s.report(s.e.PutWithTTLAt(ctx, s.bytes("k"), s.bytes("v"), s.ts("ts"), s.ts("exp"))) },
 	"del":       func(s *script) { s.report(s.e.DeleteAt(ctx, s.bytes("k"), s.ts("ts"))) },

@@ -17,6 +17,7 @@ var scriptArgs = map[string]bool{
 	"exclude": true, "stop": true, "read": true, "range": true, "raft": true, "index": true, "name": true,
 	"commit": true, "put": true, "del": true, "op": true, "nil": true,
 	"deleted": true,
+	"kind":    true, "len": true, "head": true, "by": true, "seq": true, "times": true, "least": true, "n": true,
 }
 
 func (s *script) checkArgs(d *datadriven.TestData) {

@@ -48,6 +48,12 @@ func Run(t *testing.T, open func(t *testing.T) store.Engine) {
 		{"large snapshot", testLargeSnapshot},
 		{"lost update", testLostUpdate},
 		{"everything at once", testEverythingAtOnce},
+		{"queue", testQueue},
+		{"plain queue", testPlainQueue},
+		{"removed list", testRemovedList},
+		{"torn length", testTornLength},
+		{"members", testMembers},
+		{"foreign deltas", testForeignDeltas},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}
