@@ -11,6 +11,7 @@ var Tombstone = []byte{0x00}
 
 // HybridClock issues strictly increasing hybrid-logical timestamps.
 type HybridClock interface {
+	// Now returns a timestamp above every one that it has returned before.
 	Now() uint64
 }
 
@@ -146,6 +147,8 @@ type Snapshot interface {
 // RetentionController tells and sets the retention floor: reads below it may
 // fail with ErrReadTSCompacted. The floor never goes down.
 type RetentionController interface {
+	// MinRetainedTS returns the floor; 0 is none.
 	MinRetainedTS() uint64
+	// SetMinRetainedTS raises the floor to ts, and does nothing if it is there already.
 	SetMinRetainedTS(ts uint64)
 }
