@@ -1,0 +1,125 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"math"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func FuzzParseVersionKey(f *testing.F) {
+	for _, user := range sharpKeys() {
+		f.Add(appendVersionKey(nil, user, 0x0909090909090909))
+		f.Add(appendKeyBound(nil, user))
+	}
+	f.Add(metaAppliedIndex)
+	f.Fuzz(func(t *testing.T, key []byte) {
+		user, ts, err := parseVersionKey(key)
+		if err != nil {
+			return
+		}
+		again := appendVersionKey(nil, user, ts)
+		copy(again[1:keyHeadSize], key[1:keyHeadSize]) // a row may be another group's
+		if !bytes.Equal(again, key) {
+			t.Fatalf("%x is taken apart as %q @%d, which is built as %x", key, user, ts, again)
+		}
+		if !bytes.Equal(boundOf(key), key[:len(key)-keySuffixSize]) {
+			t.Fatalf("%x has the bound %x", key, boundOf(key))
+		}
+	})
+}
+
+func FuzzParseCompactionPass(f *testing.F) {
+	for _, p := range []compactionPass{
+		{begin: []byte{}, next: []byte{}},
+		{floor: math.MaxUint64, begin: []byte("b"), next: []byte("a\x00"), wrapped: true},
+	} {
+		row := p.append(nil)
+		f.Add(row)
+		f.Add(row[:len(row)-1])
+	}
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x05\x00\xff\xff\xff\xffkey"))
+	f.Fuzz(func(t *testing.T, row []byte) {
+		p, err := parseCompactionPass(row)
+		if err != nil {
+			if !errors.Is(err, errValueDamaged) {
+				t.Fatalf("%x: %v", row, err)
+			}
+			return
+		}
+		if again := p.append(nil); !bytes.Equal(again, row) {
+			t.Fatalf("%x is %+v, which is encoded as %x", row, p, again)
+		}
+		_, _ = p.finished(), p.span()
+	})
+}
+
+// FuzzFormatFile opens folders whose format file holds anything: only the text
+// that this program writes lets the engine near the folder.
+func FuzzFormatFile(f *testing.F) {
+	for _, text := range []string{
+		"", "elastickv store\nformat 1\n", "elastickv store\nformat 1\nmore", "elastickv store\nformat 2\n", "elastickv store\nformat 1",
+		"elastickv store\nformat +1\n", "elastickv store\nformat 0\n", "elastickv store\nformat 4294967296\n", "elastickv store\nformat 01\n",
+		"elastickv store\n", "opening hours\n", strings.Repeat("x", formatSizeMost+1), formatHead + strings.Repeat("0", formatSizeMost) + "1\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		mem := vfs.NewMem()
+		must(t, mem.MkdirAll("db", folderMode))
+		file, err := mem.Create("db/"+formatFile, vfs.WriteCategoryUnspecified)
+		must(t, err)
+		_, err = file.Write(text)
+		must(t, errors.Join(err, file.Close()))
+		state, err := folder{fs: mem, dir: "db"}.inspect()
+		if state != folderFinished && err == nil {
+			t.Fatalf("%q: state %d", text, state)
+		}
+		known := errors.Is(err, ErrForeignFolder) || errors.Is(err, ErrDamagedFolder) || errors.Is(err, ErrNewerFormat)
+		if err != nil && (!known || strings.Contains(err.Error(), "\n")) {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if ours := bytes.HasPrefix(text, []byte(formatHead)); errors.Is(err, ErrForeignFolder) == ours {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if err == nil && strings.Trim(strings.Split(string(text), "\n")[1], "format 0") != "1" {
+			t.Fatalf("%q was taken for format %d", text, formatVersion)
+		}
+	})
+}
+
+func FuzzFSMSyncMode(f *testing.F) {
+	for _, mode := range []string{"", "sync", "nosync", " NoSync\n", "no sync", "\x00nosync", "nosync\u00a0"} {
+		f.Add(mode)
+	}
+	f.Fuzz(func(t *testing.T, mode string) {
+		synced := parseFSMSyncMode(FSMSyncMode(mode), slog.New(slog.DiscardHandler))
+		if !synced && !strings.EqualFold(strings.TrimSpace(mode), "nosync") {
+			t.Fatalf("%q switches fsyncs off", mode)
+		}
+	})
+}
+
+// A row that claims a key of 4 GiB must not cost 4 GiB.
+func TestHostileLengthsAllocateNothing(t *testing.T) {
+	rows := [][]byte{
+		[]byte("\x00\x00\x00\x00\x00\x00\x00\x05\x00\xff\xff\xff\xffkey"),
+		[]byte("\x00\x00\x00\x00\x00\x00\x00\x05\x01\x7f\xff\xff\xff"),
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, row := range rows {
+		if p, err := parseCompactionPass(row); err == nil {
+			t.Errorf("%x is %+v", row, p)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<10 {
+		t.Errorf("allocated %d bytes", got)
+	}
+}
