@@ -1,0 +1,194 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestEngineFormat writes to a store and compares all that the engine then holds,
+// byte for byte: the keys of versions, their values, and the store's own rows.
+//
+//	put k v ts [exp] · del k ts · apply index ts · floor ts
+//	cursor floor begin next [wrapped]     the row that an unfinished compaction leaves
+//	bounds k                              the bound below a key's versions, and that above all
+//
+// Each of them starts with an empty store where its block does.
+func TestEngineFormat(t *testing.T) {
+	ctx := context.Background()
+	datadriven.RunTest(t, "testdata/format/engine", func(t *testing.T, d *datadriven.TestData) string {
+		s := openMem(t)
+		var out strings.Builder
+		for line := range strings.Lines(d.Cmd + wordsOf(d.CmdArgs) + "\n" + d.Input) {
+			a := parseFormatLine(t, line)
+			switch a.name {
+			case "put":
+				must(t, s.PutAt(ctx, a.bytes("k"), a.bytes("v"), a.uint("ts"), a.uint("exp")))
+			case "del":
+				must(t, s.DeleteAt(ctx, a.bytes("k"), a.uint("ts")))
+			case "apply":
+				must(t, s.ApplyMutationsRaftAt(ctx, nil, nil, 0, a.uint("ts"), a.uint("index")))
+			case "floor":
+				s.SetMinRetainedTS(a.uint("ts"))
+			case "cursor":
+				p := compactionPass{floor: a.uint("floor"), begin: a.bytes("begin"), next: a.bytes("next"), wrapped: a.has("wrapped")}
+				fmt.Fprintf(&out, "%x\n", p.append(nil))
+			case "bounds":
+				fmt.Fprintf(&out, "%x\n%x\n", appendKeyBound(nil, a.bytes("k")), appendDataEnd(nil))
+			default:
+				d.Fatalf(t, "unknown command %q", a.name)
+			}
+		}
+		dumpRows(t, s, &out)
+		return out.String()
+	})
+}
+
+func wordsOf(args []datadriven.CmdArg) string {
+	var b strings.Builder
+	for _, arg := range args {
+		b.WriteString(" " + arg.String())
+	}
+	return b.String()
+}
+
+// formatLine is one command of a format script.
+type formatLine struct {
+	t    *testing.T
+	name string
+	args map[string]string
+}
+
+func parseFormatLine(t *testing.T, line string) formatLine {
+	words := strings.Fields(line)
+	a := formatLine{t: t, name: words[0], args: map[string]string{}}
+	for _, word := range words[1:] {
+		key, value, _ := strings.Cut(word, "=")
+		a.args[key] = value
+	}
+	return a
+}
+
+func (a formatLine) has(key string) bool {
+	_, ok := a.args[key]
+	return ok
+}
+
+func (a formatLine) bytes(key string) []byte {
+	text, err := strconv.Unquote(`"` + a.args[key] + `"`)
+	must(a.t, err)
+	return []byte(text)
+}
+
+func (a formatLine) uint(key string) uint64 {
+	if !a.has(key) {
+		return 0
+	}
+	n, err := strconv.ParseUint(a.args[key], 0, 64)
+	must(a.t, err)
+	return n
+}
+
+// dumpRows prints every row in hexadecimal, with blanks where the parts of a key
+// meet and between the flags and the rest of a value.
+func dumpRows(t *testing.T, s *pebbleStore, out io.Writer) {
+	t.Helper()
+	iter, err := s.db.NewIter(nil)
+	must(t, err)
+	for ok := iter.First(); ok; ok = iter.Next() {
+		key, row := iter.Key(), iter.Value()
+		n := len(key)
+		if key[0] == 0x00 {
+			fmt.Fprintf(out, "%x %q %x = %x\n", key[:1], key[1:n-1], key[n-1:], row)
+			continue
+		}
+		fmt.Fprintf(out, "%x %x %s %x %x %x = %x %s\n",
+			key[:1], key[1:5], orNone(key[5:n-10]), key[n-10:n-9], key[n-9:n-1], key[n-1:], row[:1], orNone(row[1:]))
+	}
+	must(t, iter.Close())
+}
+
+func orNone(b []byte) string {
+	if len(b) == 0 {
+		return "-"
+	}
+	return hex.EncodeToString(b)
+}
+
+// TestFormatOfSnapshot holds the stream to golden bytes, which either store writes
+// and either reads.
+func TestFormatOfSnapshot(t *testing.T) {
+	text, err := os.ReadFile("testdata/format/snapshot1")
+	must(t, err)
+	golden, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	must(t, err)
+	var seen []string
+	for _, e := range []MVCCStore{NewMVCCStore(), openMem(t)} {
+		must(t, e.Restore(bytes.NewReader(golden)))
+		var again bytes.Buffer
+		image, err := e.Snapshot()
+		must(t, err)
+		_, err = image.WriteTo(&again)
+		must(t, err)
+		must(t, image.Close())
+		if !bytes.Equal(again.Bytes(), golden) {
+			t.Errorf("%T: got\n%x\nwant\n%x", e, again.Bytes(), golden)
+		}
+		seen = append(seen, describe(t, e))
+		if want := goldenContents; seen[len(seen)-1] != want {
+			t.Errorf("%T: got\n%s\nwant\n%s", e, seen[len(seen)-1], want)
+		}
+	}
+}
+
+// goldenContents is what both the golden snapshot and the golden folder hold.
+const goldenContents = `{LastCommitTS:72623859790382856 Floor:5 AppliedIndex:7}, shows 72623859790382856 5 7
+"" 10 "" false 0
+"a" 30 "" true 0
+"a" 20 "2" false 50
+"a" 10 "1" false 0
+"a\x00" 72623859790382856 "v" false 18446744073709551615
+"a\xff" 11 "x" false 0
+`
+
+func fillGolden(t *testing.T, s Engine) {
+	t.Helper()
+	ctx := context.Background()
+	must(t, s.PutAt(ctx, nil, nil, 10, 0))
+	must(t, s.PutAt(ctx, []byte("a"), []byte("1"), 10, 0))
+	must(t, s.PutAt(ctx, []byte("a"), []byte("2"), 20, 50))
+	must(t, s.DeleteAt(ctx, []byte("a"), 30))
+	must(t, s.PutAt(ctx, []byte("a\xff"), []byte("x"), 11, 0))
+	must(t, s.ApplyMutationsRaftAt(ctx, nil, nil, 0, 31, 7))
+	s.SetMinRetainedTS(5)
+	must(t, s.PutAt(ctx, []byte("a\x00"), []byte("v"), 0x0102030405060708, maxTS))
+}
+
+// TestFormatOfFolder opens a folder that a release with format 1 has written, part
+// of it in tables and part in the log, and goes on writing to it.
+func TestFormatOfFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "db")
+	must(t, os.CopyFS(dir, os.DirFS("testdata/format/folder1")))
+	s := openTest(t, dir)
+	if got := describe(t, s); got != goldenContents {
+		t.Errorf("got\n%s\nwant\n%s", got, goldenContents)
+	}
+	must(t, s.PutAt(context.Background(), []byte("a"), []byte("new"), maxTS-1, 0))
+	must(t, s.Close())
+	wantValue(t, openTest(t, dir), "a", maxTS, "new")
+	mem := openTest(t, "db", WithFS(vfs.NewMem()))
+	fillGolden(t, mem)
+	if got := describe(t, mem); got != goldenContents {
+		t.Errorf("the same written now: got\n%s\nwant\n%s", got, goldenContents)
+	}
+}
