@@ -50,6 +50,7 @@ type StorageRegistered func() bool
 // row that is sealed, by many goroutines at once and under locks of the store, so it must
 // not call the store. When it fails, the whole write fails and nothing is written.
 type NonceFactory interface {
+	// Next returns a nonce that was not used before.
 	Next() ([encryption.NonceSize]byte, error)
 }
 

@@ -80,3 +80,24 @@ func (r *restless) DeletePrefixAt(ctx context.Context, prefix []byte, excludePre
 func (r *restless) Compact(ctx context.Context, minTS uint64) error {
 	return r.stir(r.pebbleStore.Compact(ctx, minTS))
 }
+
+// Flush moves what e has in memtables into tables.
+func Flush(e Engine) error { return e.(*pebbleStore).db.Flush() }
+
+// CompactEngine moves every row of e down the engine's levels.
+func CompactEngine(e Engine) error {
+	return e.(*pebbleStore).db.Compact(context.Background(), []byte{namespaceMeta, keySentinel}, appendDataEnd(nil), false)
+}
+
+// Reopen closes e and opens its folder again.
+func Reopen(e Engine, opts ...PebbleStoreOption) (Engine, error) {
+	s := e.(*pebbleStore)
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	again, err := NewPebbleStore(s.dir, append(opts, WithFS(s.fs))...)
+	if err != nil {
+		return nil, err
+	}
+	return again.(Engine), nil
+}

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,15 +22,16 @@ import (
 // TestEngineFormat writes to a store and compares all that the engine then holds,
 // byte for byte: the keys of versions, their values, and the store's own rows.
 //
-//	put k v ts [exp] · del k ts · apply index ts · floor ts
-//	cursor floor begin next [wrapped]     the row that an unfinished compaction leaves
-//	bounds k                              the bound below a key's versions, and that above all
+//	put k v ts [exp] · del k ts · apply index ts · floor ts · compact ts
+//	deleted start [end] ts                          a range tombstone
+//	cursor floor since ranges begin next [wrapped]  the row that an unfinished compaction leaves
+//	bounds k                                        the bound below a key's versions, and that above all
 //
-// Each of them starts with an empty store where its block does.
+// Every block starts with an empty store.
 func TestEngineFormat(t *testing.T) {
 	ctx := context.Background()
 	datadriven.RunTest(t, "testdata/format/engine", func(t *testing.T, d *datadriven.TestData) string {
-		s := openMem(t)
+		s := openTest(t, "db", WithFS(vfs.NewMem()), WithEagerRanges())
 		var out strings.Builder
 		for line := range strings.Lines(d.Cmd + wordsOf(d.CmdArgs) + "\n" + d.Input) {
 			a := parseFormatLine(t, line)
@@ -38,10 +42,21 @@ func TestEngineFormat(t *testing.T) {
 				must(t, s.DeleteAt(ctx, a.bytes("k"), a.uint("ts")))
 			case "apply":
 				must(t, s.ApplyMutationsRaftAt(ctx, nil, nil, 0, a.uint("ts"), a.uint("index")))
+			case "compact":
+				must(t, s.Compact(ctx, a.uint("ts")))
+			case "deleted":
+				span := Span{Start: a.bytes("start")}
+				if a.has("end") {
+					span.End = a.bytes("end")
+				}
+				must(t, stageAndWait(s, Commit{TS: a.uint("ts"), Deleted: []Span{span}}))
 			case "floor":
 				s.SetMinRetainedTS(a.uint("ts"))
 			case "cursor":
-				p := compactionPass{floor: a.uint("floor"), begin: a.bytes("begin"), next: a.bytes("next"), wrapped: a.has("wrapped")}
+				p := compactionPass{
+					floor: a.uint("floor"), since: a.uint("since"), ranges: a.uint("ranges"),
+					begin: a.bytes("begin"), next: a.bytes("next"), wrapped: a.has("wrapped"),
+				}
 				fmt.Fprintf(&out, "%x\n", p.append(nil))
 			case "bounds":
 				fmt.Fprintf(&out, "%x\n%x\n", appendKeyBound(nil, a.bytes("k")), appendDataEnd(nil))
@@ -99,21 +114,33 @@ func (a formatLine) uint(key string) uint64 {
 	return n
 }
 
+func stageAndWait(e Engine, commits ...Commit) error {
+	staged, err := e.Stage(context.Background(), commits)
+	if err != nil {
+		return err
+	}
+	return staged.Wait()
+}
+
 // dumpRows prints every row in hexadecimal, with blanks where the parts of a key
-// meet and between the flags and the rest of a value.
+// meet.
 func dumpRows(t *testing.T, s *pebbleStore, out io.Writer) {
 	t.Helper()
 	iter, err := s.db.NewIter(nil)
 	must(t, err)
 	for ok := iter.First(); ok; ok = iter.Next() {
-		key, row := iter.Key(), iter.Value()
+		key, row := iter.Key(), orNone(iter.Value())
 		n := len(key)
-		if key[0] == 0x00 {
-			fmt.Fprintf(out, "%x %q %x = %x\n", key[:1], key[1:n-1], key[n-1:], row)
-			continue
+		switch key[0] {
+		case 0x00:
+			fmt.Fprintf(out, "%x %q %x = %s\n", key[:1], key[1:n-1], key[n-1:], row)
+		case 0x01:
+			fmt.Fprintf(out, "%x %x %s %x %x %x = %s\n", key[:1], key[1:5], orNone(key[5:n-10]), key[n-10:n-9], key[n-9:n-1], key[n-1:], row)
+		case 0x02:
+			fmt.Fprintf(out, "%x %x %x %x %x %s %x = %s\n", key[:1], key[1:5], key[5:13], key[13:14], key[14:18], orNone(key[18:n-1]), key[n-1:], row)
+		default:
+			fmt.Fprintf(out, "%x %x %x %s %x = %s\n", key[:1], key[1:5], key[5:13], orNone(key[13:n-1]), key[n-1:], row)
 		}
-		fmt.Fprintf(out, "%x %x %s %x %x %x = %x %s\n",
-			key[:1], key[1:5], orNone(key[5:n-10]), key[n-10:n-9], key[n-9:n-1], key[n-1:], row[:1], orNone(row[1:]))
 	}
 	must(t, iter.Close())
 }
@@ -125,32 +152,6 @@ func orNone(b []byte) string {
 	return hex.EncodeToString(b)
 }
 
-// TestFormatOfSnapshot holds the stream to golden bytes, which either store writes
-// and either reads.
-func TestFormatOfSnapshot(t *testing.T) {
-	text, err := os.ReadFile("testdata/format/snapshot1")
-	must(t, err)
-	golden, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	must(t, err)
-	var seen []string
-	for _, e := range []MVCCStore{NewMVCCStore(), openMem(t)} {
-		must(t, e.Restore(bytes.NewReader(golden)))
-		var again bytes.Buffer
-		image, err := e.Snapshot()
-		must(t, err)
-		_, err = image.WriteTo(&again)
-		must(t, err)
-		must(t, image.Close())
-		if !bytes.Equal(again.Bytes(), golden) {
-			t.Errorf("%T: got\n%x\nwant\n%x", e, again.Bytes(), golden)
-		}
-		seen = append(seen, describe(t, e))
-		if want := goldenContents; seen[len(seen)-1] != want {
-			t.Errorf("%T: got\n%s\nwant\n%s", e, seen[len(seen)-1], want)
-		}
-	}
-}
-
 // goldenContents is what both the golden snapshot and the golden folder hold.
 const goldenContents = `{LastCommitTS:72623859790382856 Floor:5 AppliedIndex:7}, shows 72623859790382856 5 7
 "" 10 "" false 0
@@ -159,36 +160,106 @@ const goldenContents = `{LastCommitTS:72623859790382856 Floor:5 AppliedIndex:7},
 "a" 10 "1" false 0
 "a\x00" 72623859790382856 "v" false 18446744073709551615
 "a\xff" 11 "x" false 0
+"b" 40 "" true 0
+"b" 10 "1" false 0
 `
 
-func fillGolden(t *testing.T, s Engine) {
+// fillGolden writes the contents, and calls flush halfway.
+func fillGolden(t *testing.T, s Engine, flush func() error) {
 	t.Helper()
 	ctx := context.Background()
 	must(t, s.PutAt(ctx, nil, nil, 10, 0))
 	must(t, s.PutAt(ctx, []byte("a"), []byte("1"), 10, 0))
+	must(t, s.PutAt(ctx, []byte("b"), []byte("1"), 10, 0))
 	must(t, s.PutAt(ctx, []byte("a"), []byte("2"), 20, 50))
 	must(t, s.DeleteAt(ctx, []byte("a"), 30))
+	must(t, flush())
 	must(t, s.PutAt(ctx, []byte("a\xff"), []byte("x"), 11, 0))
 	must(t, s.ApplyMutationsRaftAt(ctx, nil, nil, 0, 31, 7))
 	s.SetMinRetainedTS(5)
+	must(t, stageAndWait(s, Commit{TS: 40, Deleted: []Span{{Start: []byte("b")}}}))
 	must(t, s.PutAt(ctx, []byte("a\x00"), []byte("v"), 0x0102030405060708, maxTS))
 }
 
-// TestFormatOfFolder opens a folder that a release with format 1 has written, part
-// of it in tables and part in the log, and goes on writing to it.
+// goldenFolder holds, in tables and in the log, what fillGolden writes.
+const goldenFolder = "testdata/format/folder1"
+
+// rewriting reports whether files of testdata are to be written and not compared.
+func rewriting() bool { return flag.Lookup("rewrite").Value.String() == "true" }
+
+// TestFormatOfSnapshot holds the stream to golden bytes, which either store reads.
+// What is read is written as the same bytes by the one that has made them.
+func TestFormatOfSnapshot(t *testing.T) {
+	const path = "testdata/format/snapshot1"
+	if rewriting() {
+		s := openTest(t, "db", WithFS(vfs.NewMem()), WithEagerRanges())
+		fillGolden(t, s, s.db.Flush)
+		must(t, os.WriteFile(path, []byte(hexLines(imageOf(t, s))), 0o644))
+	}
+	text, err := os.ReadFile(path)
+	must(t, err)
+	golden, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	must(t, err)
+	s := openMem(t)
+	for _, e := range []MVCCStore{NewMVCCStore(), s} {
+		must(t, e.Restore(bytes.NewReader(golden)))
+		if got := contents(t, e); got != goldenContents {
+			t.Errorf("%T: %s", e, difference(got, goldenContents))
+		}
+	}
+	if again := imageOf(t, s); !bytes.Equal(again, golden) {
+		t.Errorf("got\n%x\nwant\n%x", again, golden)
+	}
+}
+
+func hexLines(b []byte) string {
+	var text strings.Builder
+	for line := range slices.Chunk(b, 32) {
+		fmt.Fprintf(&text, "%x\n", line)
+	}
+	return text.String()
+}
+
+func imageOf(t testing.TB, e MVCCStore) []byte {
+	t.Helper()
+	image, err := e.Snapshot()
+	must(t, err)
+	var b bytes.Buffer
+	_, err = image.WriteTo(&b)
+	must(t, errors.Join(err, image.Close()))
+	return b.Bytes()
+}
+
+// contents is describe for any store, however it keeps what it holds: the memory store
+// has a tombstone for every key that a range tombstone deletes.
+func contents(t testing.TB, e MVCCStore) string {
+	t.Helper()
+	memory := NewMVCCStore()
+	must(t, memory.Restore(bytes.NewReader(imageOf(t, e))))
+	return describe(t, memory)
+}
+
+// TestFormatOfFolder opens a folder that was written with format 1, part of it in
+// tables and part in the log, and goes on writing to it.
 func TestFormatOfFolder(t *testing.T) {
+	if rewriting() {
+		must(t, os.RemoveAll(goldenFolder))
+		s := openTest(t, goldenFolder, WithEagerRanges())
+		fillGolden(t, s, s.db.Flush)
+		must(t, s.Close())
+	}
 	dir := filepath.Join(t.TempDir(), "db")
-	must(t, os.CopyFS(dir, os.DirFS("testdata/format/folder1")))
+	must(t, os.CopyFS(dir, os.DirFS(goldenFolder)))
 	s := openTest(t, dir)
-	if got := describe(t, s); got != goldenContents {
-		t.Errorf("got\n%s\nwant\n%s", got, goldenContents)
+	if got := contents(t, s); got != goldenContents {
+		t.Error(difference(got, goldenContents))
 	}
 	must(t, s.PutAt(context.Background(), []byte("a"), []byte("new"), maxTS-1, 0))
 	must(t, s.Close())
 	wantValue(t, openTest(t, dir), "a", maxTS, "new")
-	mem := openTest(t, "db", WithFS(vfs.NewMem()))
-	fillGolden(t, mem)
-	if got := describe(t, mem); got != goldenContents {
-		t.Errorf("the same written now: got\n%s\nwant\n%s", got, goldenContents)
+	s = openMem(t)
+	fillGolden(t, s, s.db.Flush)
+	if got := contents(t, s); got != goldenContents {
+		t.Errorf("the same written now: %s", difference(got, goldenContents))
 	}
 }

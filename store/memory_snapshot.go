@@ -87,8 +87,13 @@ func (s *mvccStore) Restore(buf io.Reader) error {
 	var ranges []rangeTombstone
 	err := readSnapshot(buf, snapshotSink{
 		header: func(h snapshotHeader) error { header = h; return nil },
-		ranged: func(t rangeTombstone) error { ranges = append(ranges, t); return nil },
+		ranged: func(t rangeTombstone) error {
+			header.LastCommitTS = max(header.LastCommitTS, t.ts)
+			ranges = append(ranges, t)
+			return nil
+		},
 		version: func(key []byte, v VersionedValue) error {
+			header.LastCommitTS = max(header.LastCommitTS, v.TS)
 			if len(rows) == 0 || rows[len(rows)-1].key != string(key) {
 				rows = append(rows, &memoryRow{key: string(key)})
 			}

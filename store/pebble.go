@@ -151,8 +151,9 @@ func WithFS(fs vfs.FS) PebbleStoreOption {
 
 // NewPebbleStore opens the store in dir, which is created, for its owner only, if it does
 // not exist. The result implements Engine. It fails with ErrFolderLocked,
-// ErrForeignFolder, ErrNewerFormat or ErrDamagedFolder, or, if deletions of whole spans
-// are sealed and cannot be opened, ErrValueSealed or ErrEncryptedReadIntegrity; and then has
+// ErrForeignFolder, ErrNewerFormat, ErrDamagedFolder, ErrTooManyFiles or ErrDiskFull, or,
+// if deletions of whole spans are sealed and cannot be opened, ErrValueSealed or
+// ErrEncryptedReadIntegrity; and then has
 // changed nothing in a folder that it did not create.
 func NewPebbleStore(dir string, opts ...PebbleStoreOption) (MVCCStore, error) {
 	s := &pebbleStore{

@@ -199,3 +199,25 @@ func TestVersionCacheKeepsWhatIsUsed(t *testing.T) {
 		}
 	}
 }
+
+// Commits of one call need not rise: what does not fit into the cache is still newer than
+// what comes behind it with a lower timestamp.
+func TestVersionCacheOfFallingCommits(t *testing.T) {
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(1<<20))
+	ctx := context.Background()
+	large := string(bytes.Repeat([]byte("x"), 1<<20))
+	for i, key := range []string{"fresh", "cached"} {
+		base := uint64(100 * (i + 1))
+		if key == "cached" {
+			must(t, s.PutAt(ctx, []byte(key), []byte("old"), base, 0))
+		}
+		must(t, stageAndWait(s, Commit{TS: base + 20, Mutations: put(key, large)}, Commit{TS: base + 10, Mutations: put(key, "small")}))
+		if ts, _, err := s.LatestCommitTS(ctx, []byte(key)); err != nil || ts != base+20 {
+			t.Errorf("%s: newest version at %d (%v), want %d", key, ts, err, base+20)
+		}
+		wantValue(t, s, key, base+15, "small")
+		if v, err := s.GetAt(ctx, []byte(key), maxTS); err != nil || len(v) != len(large) {
+			t.Errorf("%s: %d bytes (%v), want %d", key, len(v), err, len(large))
+		}
+	}
+}

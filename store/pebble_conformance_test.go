@@ -131,17 +131,30 @@ func TestPebbleMixedModel(t *testing.T) {
 }
 
 // limitChecks makes random tests shorter where they are slow: under the race
-// detector the engine checks itself at every step. A number of checks that was
-// asked for stands.
+// detector the engine checks itself at every step. A number that was asked for stands.
 func limitChecks(t *testing.T) {
-	checks := flag.Lookup("rapid.checks")
-	if !store.RaceEnabled || checks.Value.String() != checks.DefValue {
-		return
+	t.Helper()
+	if store.RaceEnabled && !askedFor("checks") {
+		setRapid(t, "checks", "10")
 	}
-	if err := checks.Value.Set("10"); err != nil {
+}
+
+// askedFor reports whether a number of random histories (checks), or a length of them
+// (steps), was asked for.
+func askedFor(name string) bool {
+	f := flag.Lookup("rapid." + name)
+	return f.Value.String() != f.DefValue
+}
+
+// setRapid sets how many random histories there are (checks) or how long they are (steps).
+func setRapid(t *testing.T, name, value string) {
+	t.Helper()
+	f := flag.Lookup("rapid." + name)
+	before := f.Value.String()
+	if err := f.Value.Set(value); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = checks.Value.Set(checks.DefValue) })
+	t.Cleanup(func() { _ = f.Value.Set(before) })
 }
 
 // The raft path without fsync is the same store to whoever looks at it.

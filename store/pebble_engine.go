@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -67,7 +68,13 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 	// A restore takes effect in one edit of the manifest, not by way of the log.
 	o.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	o.EventListener = &pebble.EventListener{
+		FlushEnd: func(i pebble.FlushInfo) { logger.flushed.Store(&i.Err) },
 		BackgroundError: func(err error) {
+			if flushed := logger.flushed.Load(); flushed != nil && errors.Is(err, *flushed) {
+				// An engine that is being opened would try again without a pause, for
+				// ever, to write a table to a disk that takes none.
+				logger.endOpening(err)
+			}
 			log.Error("store engine: background work failed and is retried", slog.Any("err", oneLine{err}))
 		},
 		// Whoever reads what is damaged gets the error; everything else goes on.
@@ -87,8 +94,31 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 // engineLogger hands the engine's messages to a slog.Logger: its running
 // commentary at debug level only.
 type engineLogger struct {
-	log    *slog.Logger
-	opened atomic.Bool // the engine is in use
+	log     *slog.Logger
+	state   atomic.Int32          // engineOpening or what follows it
+	failed  chan error            // what has ended the opening; of size 1
+	flushed atomic.Pointer[error] // what came of the last flush
+}
+
+// The states of an engine. It leaves the first one once.
+const (
+	engineOpening int32 = iota
+	engineOpen
+	engineGivenUp
+)
+
+func newEngineLogger(log *slog.Logger) *engineLogger {
+	return &engineLogger{log: log, failed: make(chan error, 1)}
+}
+
+// endOpening gives up the engine if it is being opened, and then does not return.
+func (l *engineLogger) endOpening(err error) {
+	if l.state.CompareAndSwap(engineOpening, engineGivenUp) {
+		l.failed <- err
+	}
+	if l.state.Load() == engineGivenUp {
+		runtime.Goexit() // the engine's deferred calls release its locks
+	}
 }
 
 // Infof implements pebble.Logger.
@@ -102,15 +132,13 @@ func (l *engineLogger) Errorf(format string, args ...any) { l.log.Error(enginef(
 // back: it would work on from a state that is not on the disk. Everything
 // acknowledged is in the write-ahead log, so the process ends. It ends by a
 // panic that nobody can recover from, because the engine's locks are lost; but
-// an engine that is being opened is given up by openDB.
+// an engine that is being opened is given up.
 func (l *engineLogger) Fatalf(format string, args ...any) {
 	err := engineFailure(enginef(format, args))
 	l.log.Error(string(err))
-	if l.opened.Load() {
-		go panic(err)
-		select {}
-	}
-	panic(err)
+	l.endOpening(err)
+	go panic(err)
+	select {}
 }
 
 // engineFailure is what Fatalf panics with.

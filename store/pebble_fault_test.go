@@ -90,7 +90,7 @@ func describe(t testing.TB, e MVCCStore) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%+v, shows %d %d %d\n", h, e.LastCommitTS(), e.(Engine).MinRetainedTS(), e.(Engine).LastAppliedIndex())
 	for _, entry := range entries {
-		fmt.Fprintf(&text, "%q %d %q %t %d\n", entry.key, entry.v.TS, entry.v.Value, entry.v.Tombstone, entry.v.ExpireAt)
+		fmt.Fprintln(&text, entry)
 	}
 	return text.String()
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"math"
@@ -34,6 +35,50 @@ func FuzzParseVersionKey(f *testing.F) {
 	})
 }
 
+func FuzzParseRangeKey(f *testing.F) {
+	for _, r := range []rangeTombstone{
+		{span: Span{Start: []byte{}}, ts: math.MaxUint64, expired: true},
+		{span: Span{[]byte("a"), []byte("b\x00")}, ts: 0x0102},
+		{span: Span{bytes.Repeat([]byte{9}, 20), bytes.Repeat([]byte{9}, 21)}, ts: 9},
+	} {
+		key := appendRangeKey(nil, r)
+		f.Add(key)
+		f.Add(key[:len(key)-2])
+	}
+	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05\x02\xff\xff\xff\xffab\x00"))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		r, err := parseRangeKey(key)
+		if err != nil {
+			if !errors.Is(err, errKeyDamaged) {
+				t.Fatalf("%x: %v", key, err)
+			}
+			return
+		}
+		again := appendRangeKey(nil, r)
+		copy(again[1:keyHeadSize], key[1:keyHeadSize]) // it may be another group's
+		if !bytes.Equal(again, key) || r.span.empty() {
+			t.Fatalf("%x is taken apart as %+v, which is built as %x", key, r, again)
+		}
+	})
+}
+
+func FuzzParseExpiryKey(f *testing.F) {
+	f.Add(appendExpiryKey(nil, 0x0102, []byte("key")))
+	f.Add(appendExpiryKey(nil, math.MaxUint64, nil))
+	f.Add(appendKeyBound(nil, []byte("key")))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		userKey, err := parseExpiryKey(key)
+		if err != nil {
+			return
+		}
+		again := appendExpiryKey(nil, binary.BigEndian.Uint64(key[keyHeadSize:]), userKey)
+		copy(again[1:keyHeadSize], key[1:keyHeadSize])
+		if !bytes.Equal(again, key) {
+			t.Fatalf("%x is taken apart as %q, which is built as %x", key, userKey, again)
+		}
+	})
+}
+
 func FuzzParseCompactionPass(f *testing.F) {
 	for _, p := range []compactionPass{
 		{begin: []byte{}, next: []byte{}},
@@ -43,7 +88,7 @@ func FuzzParseCompactionPass(f *testing.F) {
 		f.Add(row)
 		f.Add(row[:len(row)-1])
 	}
-	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x05\x00\xff\xff\xff\xffkey"))
+	f.Add(append(make([]byte, 3*8), "\x00\xff\xff\xff\xffkey"...))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		p, err := parseCompactionPass(row)
 		if err != nil {
@@ -108,8 +153,8 @@ func FuzzFSMSyncMode(f *testing.F) {
 // A row that claims a key of 4 GiB must not cost 4 GiB.
 func TestHostileLengthsAllocateNothing(t *testing.T) {
 	rows := [][]byte{
-		[]byte("\x00\x00\x00\x00\x00\x00\x00\x05\x00\xff\xff\xff\xffkey"),
-		[]byte("\x00\x00\x00\x00\x00\x00\x00\x05\x01\x7f\xff\xff\xff"),
+		append(make([]byte, 3*8), "\x00\xff\xff\xff\xffkey"...),
+		append(make([]byte, 3*8), "\x01\x7f\xff\xff\xff"...),
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -117,6 +162,9 @@ func TestHostileLengthsAllocateNothing(t *testing.T) {
 		if p, err := parseCompactionPass(row); err == nil {
 			t.Errorf("%x is %+v", row, p)
 		}
+	}
+	if r, err := parseRangeKey([]byte("\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05\x02\xff\xff\xff\xffab\x00")); err == nil {
+		t.Errorf("a range tombstone of 4 GiB is %+v", r)
 	}
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<10 {

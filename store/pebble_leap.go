@@ -28,6 +28,17 @@ func (w *scanner) deletedUpTo(key []byte) (f rangeFragment, ts uint64, ok bool) 
 	return f, ts, ok
 }
 
+// emptied reports whether what a leap passes over in f shows nothing to any walk. A scan
+// also leaps over values that have expired, which others show.
+func (w *scanner) emptied(f rangeFragment) bool {
+	if !w.visible {
+		return true
+	}
+	ts, ok := f.highest(w.ts, false)
+	all, emptied := f.highest(w.ts, true)
+	return ok && emptied && all == ts
+}
+
 // leap moves an ascending walk from key, which a range tombstone has deleted, to the next
 // key of the fragment that has been written since, or to the fragment's end. Blocks
 // that have only what the tombstone has deleted are not read.
@@ -63,7 +74,11 @@ func (w *scanner) leap(key []byte) (ok bool, err error) {
 			w.seek = appendKeyBound(w.seek[:0], to)
 		}
 	}
-	w.dead.jump(from) // key itself may have a version above ts
+	if w.emptied(f) {
+		w.dead.jump(from) // key itself may have a version above ts
+	} else {
+		w.dead.end(from)
+	}
 	return w.iter.SeekGE(w.seek), w.iter.Error()
 }
 
@@ -96,7 +111,11 @@ func (w *scanner) leapBelow(key []byte) (ok bool, err error) {
 	if len(w.seek) == 0 {
 		w.seek = appendKeyBound(w.seek, from)
 	}
-	w.dead.jump(key)
+	if w.emptied(f) {
+		w.dead.jump(key)
+	} else {
+		w.dead.endAbove(key)
+	}
 	return w.iter.SeekLT(w.seek), w.iter.Error()
 }
 

@@ -16,6 +16,14 @@ func (s *pebbleStore) open() (err error) {
 	if s.dir == "" {
 		return errors.New("store: open: no folder given")
 	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if what := machineFault(err); what != nil && !errors.Is(err, what) {
+			err = folderError(s.dir, what, err)
+		}
+	}()
 	f := folder{fs: s.fs, dir: s.dir}
 	if _, err := f.inspect(); err != nil {
 		return err
@@ -53,19 +61,18 @@ func (s *pebbleStore) openEngine() error {
 	if err := s.fs.RemoveAll(s.fs.PathJoin(s.dir, restoreFolder)); err != nil {
 		return fmt.Errorf("store: open %s: %w", s.dir, err)
 	}
-	logger := &engineLogger{log: s.log}
+	logger := newEngineLogger(s.log)
 	s.engine = engineOptions(s.fs, s.cacheSize, logger)
 	s.engine.Lock = s.lock
 	if s.tune != nil {
 		s.tune(s.engine)
 	}
 	s.stalls.listen(s.engine.EventListener)
-	db, err := openDB(s.dir, s.engine)
+	db, err := openDB(s.dir, s.engine, logger)
 	if err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)
 	}
 	s.db = db
-	logger.opened.Store(true)
 	if err := s.readMeta(); err != nil {
 		return firstError(s.metaError(err), db.Close())
 	}
@@ -83,18 +90,28 @@ func (s *pebbleStore) metaError(err error) error {
 	return folderError(s.dir, ErrDamagedFolder, err)
 }
 
-// openDB opens the engine and returns its fatal failures as errors.
-func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			failure, ok := r.(engineFailure)
-			if !ok {
-				panic(r)
-			}
-			err = failure
-		}
+// openDB opens the engine. It also fails when the engine reports that it cannot go on, or
+// that work of its own has failed. Then the engine is left as it stands: what it
+// has begun cannot be called off, and it may keep the lock on its folder until the process ends.
+func openDB(dir string, o *pebble.Options, logger *engineLogger) (*pebble.DB, error) {
+	type result struct {
+		db  *pebble.DB
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		db, err := pebble.Open(dir, o)
+		opened <- result{db, err}
 	}()
-	return pebble.Open(dir, o)
+	select {
+	case r := <-opened:
+		if r.err != nil || logger.state.CompareAndSwap(engineOpening, engineOpen) {
+			return r.db, r.err
+		}
+		return nil, <-logger.failed
+	case err := <-logger.failed:
+		return nil, err
+	}
 }
 
 // readMeta reads the engine's own rows. What it costs depends on the range tombstones that

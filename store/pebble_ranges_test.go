@@ -301,16 +301,10 @@ func TestWalksSeeRangesWhole(t *testing.T) {
 	s := openTest(t, "db", WithFS(vfs.NewMem()))
 	const keys = 100
 	fillFlat(t, s, "p", keys, 1)
-	stop := make(chan struct{})
 	written := make(chan error, 1)
 	go func() {
 		defer close(written)
-		for ts := uint64(2); ; ts++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for ts := uint64(2); ts < 1500; ts++ { // walks take the longer the more rows there are
 			c := Commit{TS: ts, Deleted: []Span{PrefixSpan([]byte("p"))}}
 			for i := range keys {
 				c.Mutations = append(c.Mutations, &KVPairMutation{Key: fmt.Appendf(nil, "p%d-%06d", ts%2, i)})
@@ -321,16 +315,17 @@ func TestWalksSeeRangesWhole(t *testing.T) {
 			}
 		}
 	}()
-	for range 500 {
+	for {
+		select {
+		case err := <-written:
+			must(t, err)
+			return
+		default:
+		}
 		n := 0
 		must(t, s.WalkAt(ctx, PrefixSpan([]byte("p")), Ascending, maxTS, func([]byte, VersionedValue) bool { n++; return true }))
 		if n != keys {
-			t.Errorf("a walk has met %d keys, want %d", n, keys)
-			break
+			t.Fatalf("a walk has met %d keys, want %d", n, keys)
 		}
-	}
-	close(stop)
-	if err := <-written; err != nil {
-		t.Error(err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // TestScanManyVersions scans keys with one version and with many, at every
@@ -74,6 +76,39 @@ func TestPointReadsAllocateOnlyTheirResult(t *testing.T) {
 		// A garbage collection may empty a pool once.
 		if got := testing.AllocsPerRun(500, c.read); got > c.most+0.5 {
 			t.Errorf("%s: %v allocations, want %v", name, got, c.most)
+		}
+	}
+}
+
+// A scan passes over what a range tombstone has left of expired values; a walk, which shows
+// them, does not rely on what the scan has found to be empty.
+func TestWalkShowsExpiredAfterScan(t *testing.T) {
+	ctx := context.Background()
+	const keys = 10 * leapAfter
+	for _, order := range []Order{Ascending, Descending} {
+		s := openTest(t, "db", WithFS(vfs.NewMem()), WithEagerRanges(), WithEagerGaps())
+		var m []*KVPairMutation
+		for i := range keys {
+			m = append(m, &KVPairMutation{Key: fmt.Appendf(nil, "k%04d", i)})
+		}
+		m[keys/2].ExpireAt = 15
+		must(t, s.ApplyMutations(ctx, m, nil, maxTS, 10))
+		must(t, s.DeletePrefixAt(ctx, nil, nil, 20))
+		must(t, s.PutAt(ctx, []byte("a"), nil, 21, 0))
+		must(t, s.PutAt(ctx, []byte("z"), nil, 22, 0))
+		for range 3 {
+			rows, err := s.scan(ctx, Span{}, order, keys, 30)
+			if err != nil || len(rows) != 2 {
+				t.Fatalf("scan: %d rows, %v", len(rows), err)
+			}
+			var got []string
+			must(t, s.WalkAt(ctx, PrefixSpan([]byte("k")), order, 30, func(key []byte, v VersionedValue) bool {
+				got = append(got, fmt.Sprintf("%s !%d", key, v.ExpireAt))
+				return true
+			}))
+			if want := fmt.Sprintf("k%04d !15", keys/2); len(got) != 1 || got[0] != want {
+				t.Errorf("order %v: the walk shows %q, want %q", order, got, want)
+			}
 		}
 	}
 }

@@ -175,7 +175,7 @@ const markEvery = 256
 // timestamp, or marks a moment commits nothing and always has that row.
 func (w *write) wantsMark() bool {
 	w.s.apply.unmarked += int(w.batch.Count())
-	if w.highTS == 0 || w.s.apply.unmarked >= markEvery {
+	if w.highTS == 0 || w.rangesGone || w.s.apply.unmarked >= markEvery {
 		return true
 	}
 	highest, any := uint64(0), false

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"reflect"
 	"runtime"
 	"strings"
@@ -15,9 +16,18 @@ import (
 	"testing/iotest"
 )
 
+// snapshotEntry is a version, or a range tombstone.
 type snapshotEntry struct {
-	key string
-	v   VersionedValue
+	key    string
+	v      VersionedValue
+	ranged *rangeTombstone
+}
+
+func (e snapshotEntry) String() string {
+	if e.ranged != nil {
+		return fmt.Sprintf("%q @%d, expired too: %t", e.ranged.span, e.ranged.ts, e.ranged.expired)
+	}
+	return fmt.Sprintf("%q %d %q %t %d", e.key, e.v.TS, e.v.Value, e.v.Tombstone, e.v.ExpireAt)
 }
 
 func writeEntries(t testing.TB, h snapshotHeader, entries []snapshotEntry) []byte {
@@ -25,7 +35,13 @@ func writeEntries(t testing.TB, h snapshotHeader, entries []snapshotEntry) []byt
 	var b bytes.Buffer
 	sw := newSnapshotWriter(&b, h)
 	for _, e := range entries {
-		if err := sw.add([]byte(e.key), e.v); err != nil {
+		err := error(nil)
+		if e.ranged != nil {
+			err = sw.addRange(*e.ranged)
+		} else {
+			err = sw.add([]byte(e.key), e.v)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,9 +54,12 @@ func writeEntries(t testing.TB, h snapshotHeader, entries []snapshotEntry) []byt
 func readEntries(r io.Reader) (h snapshotHeader, entries []snapshotEntry, err error) {
 	err = readSnapshot(r, snapshotSink{
 		header: func(got snapshotHeader) error { h = got; return nil },
-		ranged: func(rangeTombstone) error { return nil },
+		ranged: func(r rangeTombstone) error {
+			entries = append(entries, snapshotEntry{ranged: &r})
+			return nil
+		},
 		version: func(key []byte, v VersionedValue) error {
-			entries = append(entries, snapshotEntry{string(key), v})
+			entries = append(entries, snapshotEntry{key: string(key), v: v})
 			return nil
 		},
 	})
@@ -51,17 +70,21 @@ var sampleHeader = snapshotHeader{LastCommitTS: 0x11, Floor: 0x22, AppliedIndex:
 
 func sampleEntries() []snapshotEntry {
 	return []snapshotEntry{
-		{"", VersionedValue{TS: 9, Value: []byte{}}},
-		{"a", VersionedValue{TS: 5, Value: []byte("v"), ExpireAt: 7}},
-		{"a", VersionedValue{TS: 4, Tombstone: true}},
-		{"a", VersionedValue{TS: 0, Value: []byte("old")}},
-		{"a\x00", VersionedValue{TS: 3, Tombstone: true}},
+		{ranged: &rangeTombstone{span: Span{[]byte("a"), []byte("b\x00")}, ts: 0x0102}},
+		{ranged: &rangeTombstone{span: Span{[]byte{}, nil}, ts: math.MaxUint64, expired: true}},
+		{key: "", v: VersionedValue{TS: 9, Value: []byte{}}},
+		{key: "a", v: VersionedValue{TS: 5, Value: []byte("v"), ExpireAt: 7}},
+		{key: "a", v: VersionedValue{TS: 4, Tombstone: true}},
+		{key: "a", v: VersionedValue{TS: 0, Value: []byte("old")}},
+		{key: "a\x00", v: VersionedValue{TS: 3, Tombstone: true}},
 	}
 }
 
 func TestSnapshotBytes(t *testing.T) {
 	got := writeEntries(t, sampleHeader, sampleEntries())
-	content := "01" + "00000000" + // key ""
+	content := "04" + "02" + "0000000000000102" + "00000001" + "61" + "00000002" + "6200" +
+		"04" + "01" + "ffffffffffffffff" + "00000000" +
+		"01" + "00000000" + // key ""
 		"02" + "00" + "0000000000000009" + "00000000" +
 		"01" + "00000001" + "61" + // key "a"
 		"02" + "01" + "0000000000000005" + "0000000000000007" + "00000001" + "76" +
@@ -88,7 +111,7 @@ func TestSnapshotBytes(t *testing.T) {
 		t.Errorf("got\n%x\nwant\n%x", got, want)
 	}
 	// The sums too are the format: this is the whole stream's own.
-	if all := crc32.ChecksumIEEE(got); all != 0x4fe63672 {
+	if all := crc32.ChecksumIEEE(got); all != 0x7b72ba5d {
 		t.Errorf("checksum of the stream: got %#08x", all)
 	}
 }
@@ -96,9 +119,9 @@ func TestSnapshotBytes(t *testing.T) {
 func TestSnapshotRoundTrip(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 3*snapshotBlockSize/16)
 	entries := append(sampleEntries(),
-		snapshotEntry{"b" + big, VersionedValue{TS: 1, Value: []byte(big)}},
-		snapshotEntry{"c", VersionedValue{TS: 2, Value: []byte(big[:snapshotBlockSize])}},
-		snapshotEntry{"c", VersionedValue{TS: 1, Value: []byte(big[:snapshotBlockSize+1])}})
+		snapshotEntry{key: "b" + big, v: VersionedValue{TS: 1, Value: []byte(big)}},
+		snapshotEntry{key: "c", v: VersionedValue{TS: 2, Value: []byte(big[:snapshotBlockSize])}},
+		snapshotEntry{key: "c", v: VersionedValue{TS: 1, Value: []byte(big[:snapshotBlockSize+1])}})
 	for name, entries := range map[string][]snapshotEntry{"empty": nil, "sample": sampleEntries(), "large": entries} {
 		stream := writeEntries(t, sampleHeader, entries)
 		for how, r := range map[string]io.Reader{
@@ -183,6 +206,8 @@ func TestSnapshotForged(t *testing.T) {
 		return b
 	}
 	const keyA, keyB, at5 = "01 00000001 61", "01 00000001 62", "03 0000000000000005"
+	const rangeAB = "04 02 0000000000000005 00000001 61 00000001 62"
+	const rangeAll = "04 01 0000000000000006 00000000"
 	for _, c := range []struct {
 		name, content  string
 		keys, versions uint64
@@ -203,6 +228,15 @@ func TestSnapshotForged(t *testing.T) {
 		{"unknown flag", keyA + "02 02 0000000000000005 00000000", 1, 1, ErrSnapshotMalformed},
 		{"expiry of 0", keyA + "02 01 0000000000000005 0000000000000000 00000000", 1, 1, ErrSnapshotMalformed},
 		{"cut record", keyA + "03 00000000000000", 1, 1, ErrSnapshotMalformed},
+		{"range tombstones", rangeAB + rangeAll + keyA + at5, 1, 1, nil},
+		{"range tombstone behind a key", keyA + at5 + rangeAB, 1, 1, ErrSnapshotMalformed},
+		{"range tombstone twice", rangeAB + rangeAB, 0, 0, ErrSnapshotMalformed},
+		{"range tombstones fall", rangeAll + rangeAB, 0, 0, ErrSnapshotMalformed},
+		{"empty range tombstone", "04 02 0000000000000005 00000001 61 00000001 61", 0, 0, ErrSnapshotMalformed},
+		{"unknown flag of a range tombstone", "04 04 0000000000000005 00000001 61", 0, 0, ErrSnapshotMalformed},
+		{"bound too long", "04 02 0000000000000005 00100002", 0, 0, ErrSnapshotKeyTooLarge},
+		{"end too long", "04 02 0000000000000005 00000000 00100002", 0, 0, ErrSnapshotKeyTooLarge},
+		{"cut range tombstone", "04 02 0000000000000005 00000001 61 000000", 0, 0, ErrSnapshotMalformed},
 		{"wrong keys", keyA + at5, 2, 1, ErrSnapshotMalformed},
 		{"wrong versions", keyA + at5, 1, 2, ErrSnapshotMalformed},
 	} {
@@ -257,10 +291,10 @@ func TestSnapshotHostileLengthAllocates(t *testing.T) {
 
 func TestSnapshotWriterRefusesDisorder(t *testing.T) {
 	for name, entries := range map[string][]snapshotEntry{
-		"keys":     {{"b", VersionedValue{TS: 1}}, {"a", VersionedValue{TS: 1}}},
-		"versions": {{"a", VersionedValue{TS: 1}}, {"a", VersionedValue{TS: 2}}},
-		"twice":    {{"a", VersionedValue{TS: 1}}, {"a", VersionedValue{TS: 1}}},
-		"too long": {{"a", VersionedValue{TS: 1}}, {strings.Repeat("k", maxKeySize+1), VersionedValue{TS: 1}}},
+		"keys":     {{key: "b", v: VersionedValue{TS: 1}}, {key: "a", v: VersionedValue{TS: 1}}},
+		"versions": {{key: "a", v: VersionedValue{TS: 1}}, {key: "a", v: VersionedValue{TS: 2}}},
+		"twice":    {{key: "a", v: VersionedValue{TS: 1}}, {key: "a", v: VersionedValue{TS: 1}}},
+		"too long": {{key: "a", v: VersionedValue{TS: 1}}, {key: strings.Repeat("k", maxKeySize+1), v: VersionedValue{TS: 1}}},
 	} {
 		sw := newSnapshotWriter(io.Discard, sampleHeader)
 		if err := sw.add([]byte(entries[0].key), entries[0].v); err != nil {
@@ -294,6 +328,7 @@ func FuzzReadSnapshot(f *testing.F) {
 // FuzzSnapshotContent gets past the sums, to the decoder of records.
 func FuzzSnapshotContent(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x01a\x03\x00\x00\x00\x00\x00\x00\x00\x05"), uint64(1), uint64(1))
+	f.Add([]byte("\x04\x02\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x01a\x00\x00\x00\x01b\x04\x01\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"), uint64(0), uint64(0))
 	f.Add([]byte("\x01\x00\x00\x00\x00\x02\x01\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00"), uint64(1), uint64(1))
 	f.Fuzz(func(t *testing.T, content []byte, keys, versions uint64) {
 		h, entries, err := readEntries(bytes.NewReader(forge(content, keys, versions)))
@@ -301,4 +336,20 @@ func FuzzSnapshotContent(f *testing.F) {
 			t.Fatalf("%x reads as %v", content, entries)
 		}
 	})
+}
+
+// A header that claims less than what follows it does not take the last timestamp below
+// a version that can be read.
+func TestRestoreRaisesLastCommit(t *testing.T) {
+	version := []snapshotEntry{{key: "k", v: VersionedValue{TS: 9, Value: []byte("v")}}}
+	ranged := append([]snapshotEntry{{ranged: &rangeTombstone{span: Span{Start: []byte{}}, ts: 12}}}, version...)
+	for want, entries := range map[uint64][]snapshotEntry{9: version, 12: ranged} {
+		stream := writeEntries(t, snapshotHeader{LastCommitTS: 3}, entries)
+		for _, e := range []MVCCStore{NewMVCCStore(), openMem(t)} {
+			must(t, e.Restore(bytes.NewReader(stream)))
+			if got := e.LastCommitTS(); got != want {
+				t.Errorf("%T: last commit %d, want %d", e, got, want)
+			}
+		}
+	}
 }

@@ -16,7 +16,8 @@ import (
 // that was found and the flag that repeats it.
 func RunModel(t *testing.T, open func(t *testing.T) store.Engine) {
 	rapid.Check(t, func(rt *rapid.T) {
-		h := &history{T: rt, e: open(t), m: newModel()}
+		h := &history{e: open(t), m: newModel()}
+		h.draw = draw{T: rt, space: fewKeys, last: func() uint64 { return h.m.last }}
 		defer func() { _ = h.e.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
 			"":             h.invariants,
@@ -40,76 +41,12 @@ func RunModel(t *testing.T, open func(t *testing.T) store.Engine) {
 
 // history is one random run: the store, the model, and an old image of both.
 type history struct {
-	*rapid.T
+	draw
 	e store.Engine
 	m *model
 
 	image      []byte
 	imageModel *model
-}
-
-// The keys are few, so that calls meet, and are prefixes of one another, so
-// that neighbours get in each other's way.
-var modelKeys = []string{"", "\x00", "a", "a\x00", "a\x00\x00", "aa", "a\xfe", "a\xff", "a\xff\xff", "b", "b\x00", "\xff", "\xff\xff"}
-
-var modelPrefixes = []string{"", "a", "a\x00", "aa", "a\xff", "b", "\xff", "\xff\xff", "x"}
-
-const tsMost = 40 // commit timestamps of a history lie in 1..tsMost
-
-// ts draws a commit timestamp; most rise, as real ones do.
-func (h *history) ts(name string) uint64 {
-	if rapid.IntRange(0, 3).Draw(h.T, name+" is any") == 0 {
-		return rapid.Uint64Range(1, tsMost).Draw(h.T, name)
-	}
-	return max(1, min(h.m.last+rapid.Uint64Range(0, 2).Draw(h.T, name+" step"), tsMost))
-}
-
-func (h *history) readTS() uint64 {
-	return rapid.OneOf(rapid.Uint64Range(0, tsMost+1), rapid.Just(uint64(math.MaxUint64))).Draw(h.T, "ts")
-}
-
-func (h *history) expireAt() uint64 {
-	return rapid.OneOf(rapid.Just(uint64(0)), rapid.Uint64Range(1, tsMost)).Draw(h.T, "expireAt")
-}
-
-func (h *history) key() []byte { return []byte(rapid.SampledFrom(modelKeys).Draw(h.T, "key")) }
-
-func (h *history) value() []byte {
-	return []byte(rapid.StringOfN(rapid.RuneFrom([]rune("vwxyz")), 0, 3, -1).Draw(h.T, "value"))
-}
-
-func (h *history) span() store.Span {
-	bound := rapid.Custom(func(t *rapid.T) []byte {
-		if rapid.IntRange(0, 2).Draw(t, "unbounded") == 0 {
-			return nil
-		}
-		return []byte(rapid.SampledFrom(modelKeys).Draw(t, "bound"))
-	})
-	return store.Span{Start: bound.Draw(h.T, "start"), End: bound.Draw(h.T, "end")}
-}
-
-func (h *history) mutations() []*store.KVPairMutation {
-	mutation := rapid.Custom(func(t *rapid.T) *store.KVPairMutation {
-		inner := &history{T: t, m: h.m}
-		if rapid.IntRange(0, 3).Draw(t, "deletes") == 0 {
-			return &store.KVPairMutation{Op: store.OpTypeDelete, Key: inner.key()}
-		}
-		return &store.KVPairMutation{Key: inner.key(), Value: inner.value(), ExpireAt: inner.expireAt()}
-	})
-	return rapid.SliceOfN(mutation, 0, 4).Draw(h.T, "mutations")
-}
-
-func (h *history) readKeys() [][]byte {
-	key := rapid.Custom(func(t *rapid.T) []byte { return []byte(rapid.SampledFrom(modelKeys).Draw(t, "read key")) })
-	return rapid.SliceOfN(key, 0, 2).Draw(h.T, "read keys")
-}
-
-// startTS draws a start that is often good.
-func (h *history) startTS() uint64 {
-	if rapid.Bool().Draw(h.T, "start is last") {
-		return h.m.last
-	}
-	return rapid.Uint64Range(0, tsMost).Draw(h.T, "start")
 }
 
 // want fails unless the store's call came out as the model's.
@@ -145,28 +82,12 @@ func (h *history) apply(*rapid.T) {
 }
 
 func (h *history) stage(*rapid.T) {
-	var commits []store.Commit
-	for range rapid.IntRange(0, 3).Draw(h.T, "commits") {
-		c := store.Commit{TS: h.ts("ts"), Mutations: h.mutations()}
-		if rapid.IntRange(0, 2).Draw(h.T, "deletes spans") == 0 {
-			c.TS = min(max(c.TS, h.m.last+1), tsMost) // mostly one that is not refused
-			c.Deleted = []store.Span{h.span()}
-		}
-		if rapid.Bool().Draw(h.T, "checked") {
-			c.Check = &store.Check{StartTS: h.startTS(), ReadKeys: h.readKeys()}
-			if rapid.Bool().Draw(h.T, "reads a range") {
-				c.Check.ReadRanges = []store.Span{h.span()}
-			}
-		}
-		commits = append(commits, c)
-	}
+	commits := h.commits()
 	h.want("Stage", stageAndWait(h.e, commits...), h.m.commit(commits, 0))
 }
 
 func (h *history) deletePrefix(*rapid.T) {
-	prefix := rapid.SampledFrom(modelPrefixes).Draw(h.T, "prefix")
-	exclude := rapid.SampledFrom(modelPrefixes).Draw(h.T, "exclude")
-	ts := h.ts("ts")
+	prefix, exclude, ts := h.prefix("prefix"), h.prefix("exclude"), h.ts("ts")
 	h.m.deletePrefix(prefix, exclude, ts)
 	h.want("DeletePrefixAt", h.e.DeletePrefixAt(ctx, []byte(prefix), []byte(exclude), ts), nil)
 }
@@ -178,7 +99,7 @@ func (h *history) compact(*rapid.T) {
 }
 
 func (h *history) raiseFloor(*rapid.T) {
-	ts := rapid.Uint64Range(0, min(h.m.floor+2, tsMost)).Draw(h.T, "floor")
+	ts := rapid.Uint64Range(0, min(h.m.floor+2, h.space.tsMost)).Draw(h.T, "floor")
 	h.m.floor = max(h.m.floor, ts)
 	h.e.SetMinRetainedTS(ts)
 }
@@ -241,7 +162,7 @@ func sameVersion(a, b store.VersionedValue) bool {
 
 func (h *history) scan(*rapid.T) {
 	span, ts := h.span(), h.readTS()
-	limit := rapid.IntRange(1, len(modelKeys)+1).Draw(h.T, "limit")
+	limit := rapid.IntRange(1, len(h.space.keys)+1).Draw(h.T, "limit")
 	for order, scan := range map[store.Order]scanFunc{store.Ascending: h.e.ScanAt, store.Descending: h.e.ReverseScanAt} {
 		got, err := scan(ctx, span.Start, span.End, limit, ts)
 		h.want("scan", err, h.m.readable(ts))
@@ -303,8 +224,8 @@ func (h *history) invariants(*rapid.T) {
 
 // everyVersion compares every key at every timestamp.
 func (h *history) everyVersion() {
-	for _, key := range modelKeys {
-		for ts := range uint64(tsMost + 2) {
+	for _, key := range h.space.keys {
+		for ts := range h.space.tsMost + 2 {
 			h.compareRead(key, ts)
 		}
 		h.compareRead(key, math.MaxUint64)

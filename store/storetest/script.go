@@ -335,10 +335,14 @@ func (s *script) report(err error) {
 // errorText names the sentinel that err is. The words around it are the
 // implementation's own.
 func (s *script) errorText(err error) string {
+	if _, ok := store.WriteConflictKey(err); ok && !errors.Is(err, store.ErrWriteConflict) {
+		s.t.Errorf("%v is not ErrWriteConflict", err)
+	}
+	return errorName(err)
+}
+
+func errorName(err error) string {
 	if key, ok := store.WriteConflictKey(err); ok {
-		if !errors.Is(err, store.ErrWriteConflict) {
-			s.t.Errorf("%v is not ErrWriteConflict", err)
-		}
 		return store.ErrWriteConflict.Error() + " on " + show(key)
 	}
 	for _, sentinel := range sentinels {

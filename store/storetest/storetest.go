@@ -37,7 +37,10 @@ func Run(t *testing.T, open func(t *testing.T) store.Engine) {
 	}{
 		{"ownership", testOwnership},
 		{"limits", testLimits},
+		{"canceled", testCanceled},
 		{"canceled scan", testCanceledScan},
+		{"bad mutations", testBadMutations},
+		{"keys that cannot be", testKeysThatCannotBe},
 		{"reentrant walk", testReentrantWalk},
 		{"closed", testClosed},
 		{"conflict errors", testConflictErrors},
