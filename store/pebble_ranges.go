@@ -26,7 +26,7 @@ type rangeMark struct {
 
 // rangeFragment is a span of keys that the same range tombstones cover.
 type rangeFragment struct {
-	span  Span
+	span Span
 	// marks are strictly rising by ts, and never modified. None: nothing covers the span.
 	// Behind its end an index may have more of the same fragment, which is why only the newest
 	// index adds to them, and why no two fragments of one share the room behind.
