@@ -22,6 +22,16 @@ func TestPebbleEagerGapsCollections(t *testing.T) {
 	storetest.RunCollections(t, openPebbleEager)
 }
 
+func TestPebbleSealedCollections(t *testing.T) {
+	limitChecks(t)
+	storetest.RunCollections(t, openPebbleSealed)
+}
+
+func TestPebbleMixedCollections(t *testing.T) {
+	limitChecks(t)
+	storetest.RunCollections(t, openPebbleMixed)
+}
+
 // Tables that hold a few rows each make thousands of deltas slow.
 func TestPebbleTinyTablesCollections(t *testing.T) {
 	checks := flag.Lookup("rapid.checks")
