@@ -143,7 +143,8 @@ func testTornLength(t *testing.T, open Open) {
 // testMembers: many add and remove members of a set by deltas, in transactions, while
 // deltas are folded. At every moment the set has as many members as it counts.
 func testMembers(t *testing.T, open Open) {
-	const workers, rounds, members = 5, 60, 12
+	const workers, members = 5, 12
+	rounds := fewer(60)
 	e, k := open(t), []byte("set")
 	c := store.NewCommitter(e, &ticking{})
 	// check compares the length at ts with the rows.
@@ -190,7 +191,8 @@ func toggleMember(e store.MVCCStore, k, member []byte) func(uint64) (store.Chang
 // timestamps are not in the order in which they arrive. They always come in pairs
 // that make no difference, and so a reader of the newest never sees one.
 func testForeignDeltas(t *testing.T, open Open) {
-	const workers, rounds, length = 4, 80, 100
+	const workers, length = 4, 100
+	rounds := fewer(80)
 	e, k, clock := open(t), []byte("zset"), &ticking{}
 	c := store.NewCommitter(e, clock)
 	_, err := c.Update(ctx, func(uint64) (store.Change, error) {

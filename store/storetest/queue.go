@@ -70,8 +70,20 @@ func testPlainQueue(t *testing.T, open Open) {
 const (
 	queuePushers = 3
 	queuePoppers = 6
-	queuePushes  = 60 // of each pusher
 )
+
+// queuePushes is how often each pusher pushes: a multiple of three, for every third time it is
+// three elements.
+func queuePushes() int { return fewer(72) }
+
+// fewer returns n, or an eighth of it in a short run: engines that check themselves at every
+// step, as they do under the race detector, take long for one.
+func fewer(n int) int {
+	if testing.Short() {
+		return n / 8
+	}
+	return n
+}
 
 func (q *queue) run() {
 	done, stop := context.WithCancel(ctx)
@@ -94,7 +106,7 @@ func (q *queue) run() {
 // push alternates between the ends, one to three elements at a time; all but the
 // first pusher stay at the tail.
 func (q *queue) push(pusher int) {
-	for i := range queuePushes {
+	for i := range queuePushes() {
 		end := store.ListEnd(pusher > 0 || i%2 == 0)
 		op := listOp{end: end}
 		var elements [][]byte
@@ -245,7 +257,7 @@ func (q *queue) check() {
 			}
 		}
 	}
-	if pushed := queuePushers * queuePushes * 2; len(taken) != pushed || len(list) != 0 {
+	if pushed := queuePushers * queuePushes() * 2; len(taken) != pushed || len(list) != 0 {
 		q.t.Errorf("%d elements were taken and %d are left, of %d", len(taken), len(list), pushed)
 	}
 	q.t.Logf("%d operations up to %d, %d moments with too many deltas, conflicts %v",
