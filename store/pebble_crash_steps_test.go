@@ -155,16 +155,6 @@ func checkCrashImage(t *testing.T, image crashImage, states []string, opts []Peb
 	return false
 }
 
-// difference shows where two descriptions begin to differ.
-func difference(got, want string) string {
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	n := 0
-	for n < len(g) && n < len(w) && g[n] == w[n] {
-		n++
-	}
-	return fmt.Sprintf("line %d: got\n%s\nwant\n%s", n, strings.Join(g[n:min(n+5, len(g))], "\n"), strings.Join(w[n:min(n+5, len(w))], "\n"))
-}
-
 // retainedContents returns all that a store has promised to keep: what a compaction
 // has not got round to deleting is left out.
 func retainedContents(t *testing.T, e Engine) string {

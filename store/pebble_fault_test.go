@@ -79,13 +79,7 @@ func (f *failAtStep) hit() bool {
 // describe returns everything that can be seen of a store.
 func describe(t testing.TB, e MVCCStore) string {
 	t.Helper()
-	image, err := e.Snapshot()
-	must(t, err)
-	var b bytes.Buffer
-	_, err = image.WriteTo(&b)
-	must(t, err)
-	must(t, image.Close())
-	h, entries, err := readEntries(&b)
+	h, entries, err := readEntries(bytes.NewReader(imageOf(t, e)))
 	must(t, err)
 	var text strings.Builder
 	fmt.Fprintf(&text, "%+v, shows %d %d %d\n", h, e.LastCommitTS(), e.(Engine).MinRetainedTS(), e.(Engine).LastAppliedIndex())
@@ -93,6 +87,36 @@ func describe(t testing.TB, e MVCCStore) string {
 		fmt.Fprintln(&text, entry)
 	}
 	return text.String()
+}
+
+// imageOf returns the bytes of a snapshot.
+func imageOf(t testing.TB, e MVCCStore) []byte {
+	t.Helper()
+	image, err := e.Snapshot()
+	must(t, err)
+	var b bytes.Buffer
+	_, err = image.WriteTo(&b)
+	must(t, errors.Join(err, image.Close()))
+	return b.Bytes()
+}
+
+// contents is describe for any store, however it keeps what it holds: the memory store
+// has a tombstone for every key that a range tombstone deletes.
+func contents(t testing.TB, e MVCCStore) string {
+	t.Helper()
+	memory := NewMVCCStore()
+	must(t, memory.Restore(bytes.NewReader(imageOf(t, e))))
+	return describe(t, memory)
+}
+
+// difference shows where two descriptions begin to differ.
+func difference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	n := 0
+	for n < len(g) && n < len(w) && g[n] == w[n] {
+		n++
+	}
+	return fmt.Sprintf("line %d: got\n%s\nwant\n%s", n, strings.Join(g[n:min(n+5, len(g))], "\n"), strings.Join(w[n:min(n+5, len(w))], "\n"))
 }
 
 // sampleImage returns a snapshot of another store and its description.
