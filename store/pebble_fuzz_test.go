@@ -142,7 +142,7 @@ func FuzzFormatFile(f *testing.F) {
 		must(t, mem.MkdirAll("db", folderMode))
 		file, err := mem.Create("db/"+formatFile, vfs.WriteCategoryUnspecified)
 		must(t, err)
-		_, err = file.Write(text)
+		_, err = file.Write(bytes.Clone(text))
 		must(t, errors.Join(err, file.Close()))
 		state, err := folder{fs: mem, dir: "db"}.inspect()
 		if state != folderFinished && err == nil {
