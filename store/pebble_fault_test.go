@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -325,4 +327,30 @@ func TestReadErrorIsNotMissing(t *testing.T) {
 	}
 	broken.Store(false)
 	wantValue(t, s, "k2500", 20, "v")
+}
+
+// The engine does not try again at once what has failed in the background.
+func TestFailingFlushPauses(t *testing.T) {
+	const failures = 3
+	var failed atomic.Int64
+	var log bytes.Buffer
+	faults := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") && failed.Add(1) <= failures {
+			return errorfs.ErrInjected
+		}
+		return nil
+	})
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	s := openTest(t, "db", WithFS(errorfs.Wrap(vfs.NewMem(), faults)), WithPebbleLogger(logger))
+	must(t, s.PutAt(context.Background(), []byte("k"), []byte("v"), 1, 0))
+	start := time.Now()
+	must(t, s.db.Flush())
+	if took := time.Since(start); took < failures*backgroundPause {
+		t.Errorf("%d failures took %v, want a pause of %v after each", failures, took, backgroundPause)
+	}
+	wantValue(t, s, "k", 1, "v")
+	must(t, s.Close())
+	if n := strings.Count(log.String(), "background work failed"); n != failures {
+		t.Errorf("%d lines in the log, want %d: %s", n, failures, log.String())
+	}
 }
