@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -114,14 +113,6 @@ func (a formatLine) uint(key string) uint64 {
 	return n
 }
 
-func stageAndWait(e Engine, commits ...Commit) error {
-	staged, err := e.Stage(context.Background(), commits)
-	if err != nil {
-		return err
-	}
-	return staged.Wait()
-}
-
 // dumpRows prints every row in hexadecimal, with blanks where the parts of a key
 // meet.
 func dumpRows(t *testing.T, s *pebbleStore, out io.Writer) {
@@ -218,25 +209,6 @@ func hexLines(b []byte) string {
 		fmt.Fprintf(&text, "%x\n", line)
 	}
 	return text.String()
-}
-
-func imageOf(t testing.TB, e MVCCStore) []byte {
-	t.Helper()
-	image, err := e.Snapshot()
-	must(t, err)
-	var b bytes.Buffer
-	_, err = image.WriteTo(&b)
-	must(t, errors.Join(err, image.Close()))
-	return b.Bytes()
-}
-
-// contents is describe for any store, however it keeps what it holds: the memory store
-// has a tombstone for every key that a range tombstone deletes.
-func contents(t testing.TB, e MVCCStore) string {
-	t.Helper()
-	memory := NewMVCCStore()
-	must(t, memory.Restore(bytes.NewReader(imageOf(t, e))))
-	return describe(t, memory)
 }
 
 // TestFormatOfFolder opens a folder that was written with format 1, part of it in

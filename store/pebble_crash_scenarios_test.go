@@ -206,6 +206,6 @@ func writeMem(t *testing.T, fs vfs.FS, path string, text []byte) {
 	t.Helper()
 	file, err := fs.Create(path, vfs.WriteCategoryUnspecified)
 	must(t, err)
-	_, err = file.Write(text)
+	_, err = file.Write(bytes.Clone(text)) // a file may scramble what it is given
 	must(t, errors.Join(err, file.Close()))
 }

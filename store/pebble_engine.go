@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -17,6 +18,12 @@ import (
 // engineFormat is pinned, not "the newest", so that a new release of the engine
 // cannot make a folder unreadable for the release before by merely opening it.
 const engineFormat = pebble.FormatValueSeparation // part of the format
+
+// backgroundPause is what the engine waits for before it tries again what has failed in the
+// background. It would not wait at all, and a full disk would fill the log of the server
+// with tens of thousands of lines a second. Meanwhile it holds a lock that writes need when
+// a memtable is full, which then have to wait anyway.
+const backgroundPause = 100 * time.Millisecond
 
 // engineOptions returns the options the engine is opened with.
 func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Options {
@@ -76,6 +83,7 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 				logger.endOpening(err)
 			}
 			log.Error("store engine: background work failed and is retried", slog.Any("err", oneLine{err}))
+			time.Sleep(backgroundPause)
 		},
 		// Whoever reads what is damaged gets the error; everything else goes on.
 		DataCorruption: func(i pebble.DataCorruptionInfo) {

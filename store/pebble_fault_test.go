@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -79,13 +81,7 @@ func (f *failAtStep) hit() bool {
 // describe returns everything that can be seen of a store.
 func describe(t testing.TB, e MVCCStore) string {
 	t.Helper()
-	image, err := e.Snapshot()
-	must(t, err)
-	var b bytes.Buffer
-	_, err = image.WriteTo(&b)
-	must(t, err)
-	must(t, image.Close())
-	h, entries, err := readEntries(&b)
+	h, entries, err := readEntries(bytes.NewReader(imageOf(t, e)))
 	must(t, err)
 	var text strings.Builder
 	fmt.Fprintf(&text, "%+v, shows %d %d %d\n", h, e.LastCommitTS(), e.(Engine).MinRetainedTS(), e.(Engine).LastAppliedIndex())
@@ -93,6 +89,36 @@ func describe(t testing.TB, e MVCCStore) string {
 		fmt.Fprintln(&text, entry)
 	}
 	return text.String()
+}
+
+// imageOf returns the bytes of a snapshot.
+func imageOf(t testing.TB, e MVCCStore) []byte {
+	t.Helper()
+	image, err := e.Snapshot()
+	must(t, err)
+	var b bytes.Buffer
+	_, err = image.WriteTo(&b)
+	must(t, errors.Join(err, image.Close()))
+	return b.Bytes()
+}
+
+// contents is describe for any store, however it keeps what it holds: the memory store
+// has a tombstone for every key that a range tombstone deletes.
+func contents(t testing.TB, e MVCCStore) string {
+	t.Helper()
+	memory := NewMVCCStore()
+	must(t, memory.Restore(bytes.NewReader(imageOf(t, e))))
+	return describe(t, memory)
+}
+
+// difference shows where two descriptions begin to differ.
+func difference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	n := 0
+	for n < len(g) && n < len(w) && g[n] == w[n] {
+		n++
+	}
+	return fmt.Sprintf("line %d: got\n%s\nwant\n%s", n, strings.Join(g[n:min(n+5, len(g))], "\n"), strings.Join(w[n:min(n+5, len(w))], "\n"))
 }
 
 // sampleImage returns a snapshot of another store and its description.
@@ -301,4 +327,30 @@ func TestReadErrorIsNotMissing(t *testing.T) {
 	}
 	broken.Store(false)
 	wantValue(t, s, "k2500", 20, "v")
+}
+
+// The engine does not try again at once what has failed in the background.
+func TestFailingFlushPauses(t *testing.T) {
+	const failures = 3
+	var failed atomic.Int64
+	var log bytes.Buffer
+	faults := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") && failed.Add(1) <= failures {
+			return errorfs.ErrInjected
+		}
+		return nil
+	})
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	s := openTest(t, "db", WithFS(errorfs.Wrap(vfs.NewMem(), faults)), WithPebbleLogger(logger))
+	must(t, s.PutAt(context.Background(), []byte("k"), []byte("v"), 1, 0))
+	start := time.Now()
+	must(t, s.db.Flush())
+	if took := time.Since(start); took < failures*backgroundPause {
+		t.Errorf("%d failures took %v, want a pause of %v after each", failures, took, backgroundPause)
+	}
+	wantValue(t, s, "k", 1, "v")
+	must(t, s.Close())
+	if n := strings.Count(log.String(), "background work failed"); n != failures {
+		t.Errorf("%d lines in the log, want %d: %s", n, failures, log.String())
+	}
 }

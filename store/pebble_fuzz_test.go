@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/elastickv/elastickv/encryption"
 )
 
 func FuzzParseVersionKey(f *testing.F) {
@@ -39,6 +41,7 @@ func FuzzParseRangeKey(f *testing.F) {
 	for _, r := range []rangeTombstone{
 		{span: Span{Start: []byte{}}, ts: math.MaxUint64, expired: true},
 		{span: Span{[]byte("a"), []byte("b\x00")}, ts: 0x0102},
+		{span: Span{[]byte("a"), []byte("b")}, ts: 7, expired: true},
 		{span: Span{bytes.Repeat([]byte{9}, 20), bytes.Repeat([]byte{9}, 21)}, ts: 9},
 	} {
 		key := appendRangeKey(nil, r)
@@ -75,6 +78,26 @@ func FuzzParseExpiryKey(f *testing.F) {
 		copy(again[1:keyHeadSize], key[1:keyHeadSize])
 		if !bytes.Equal(again, key) {
 			t.Fatalf("%x is taken apart as %q, which is built as %x", key, userKey, again)
+		}
+	})
+}
+
+func FuzzParseWriterRow(f *testing.F) {
+	w := encryption.WriterRow{KeyID: 7, NodeID: 0x0102030405060708, FirstEpoch: 3, LastEpoch: 4}
+	f.Add(appendWriterKey(nil, w.KeyID, encryption.FoldNodeID(w.NodeID)), appendWriterRow(nil, w))
+	f.Add(appendWriterKey(nil, w.KeyID, 1), appendWriterRow(nil, w))
+	f.Fuzz(func(t *testing.T, key, row []byte) {
+		w, err := parseWriterRow(key, row)
+		if err != nil {
+			if !errors.Is(err, errValueDamaged) {
+				t.Fatalf("%x under %x: %v", row, key, err)
+			}
+			return
+		}
+		n := len(metaWriterPrefix)
+		again := appendWriterKey(nil, w.KeyID, encryption.FoldNodeID(w.NodeID))
+		if !bytes.Equal(again[n:n+6], key[n:n+6]) || !bytes.Equal(appendWriterRow(nil, w), row) {
+			t.Fatalf("%x under %x is %+v", row, key, w)
 		}
 	})
 }
@@ -119,7 +142,7 @@ func FuzzFormatFile(f *testing.F) {
 		must(t, mem.MkdirAll("db", folderMode))
 		file, err := mem.Create("db/"+formatFile, vfs.WriteCategoryUnspecified)
 		must(t, err)
-		_, err = file.Write(text)
+		_, err = file.Write(bytes.Clone(text))
 		must(t, errors.Join(err, file.Close()))
 		state, err := folder{fs: mem, dir: "db"}.inspect()
 		if state != folderFinished && err == nil {

@@ -141,21 +141,6 @@ func TestRangeRowBytes(t *testing.T) {
 	}
 }
 
-func FuzzRangeKey(f *testing.F) {
-	f.Add(appendRangeKey(nil, rangeTombstone{Span{[]byte("a"), []byte("b")}, 7, true}))
-	f.Add(appendRangeKey(nil, rangeTombstone{Span{[]byte{}, nil}, 7, false}))
-	f.Fuzz(func(t *testing.T, key []byte) {
-		if r, err := parseRangeKey(key); err == nil {
-			if again := appendRangeKey(nil, r); !bytes.Equal(again[keyHeadSize:], key[keyHeadSize:]) {
-				t.Errorf("%x comes back as %x", key, again)
-			}
-		}
-		if userKey, err := parseExpiryKey(key); err == nil && !bytes.HasSuffix(key[:len(key)-1], userKey) {
-			t.Errorf("%x has user key %x", key, userKey)
-		}
-	})
-}
-
 // countRanges returns how many rows of range tombstones the engine holds.
 func countRanges(t testing.TB, s *pebbleStore) (n int) {
 	t.Helper()

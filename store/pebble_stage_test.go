@@ -58,6 +58,14 @@ func put(key, value string) []*KVPairMutation {
 	return []*KVPairMutation{{Op: OpTypePut, Key: []byte(key), Value: []byte(value)}}
 }
 
+func stageAndWait(e Engine, commits ...Commit) error {
+	staged, err := e.Stage(context.Background(), commits)
+	if err != nil {
+		return err
+	}
+	return staged.Wait()
+}
+
 func wantValue(t testing.TB, s MVCCStore, key string, ts uint64, want string) {
 	t.Helper()
 	got, err := s.GetAt(context.Background(), []byte(key), ts)
