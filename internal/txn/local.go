@@ -61,6 +61,7 @@ type task struct {
 type run struct {
 	tasks  []*task
 	staged []store.Staged
+	after  []func()
 }
 
 // NewLocal returns a DB over engine. The clock is moved past everything that
@@ -189,15 +190,17 @@ func (l *Local) sequence() {
 		for _, t := range tasks {
 			t.err = Protect(func() error { return t.fn(seq) })
 		}
-		staged, err := seq.endRun()
+		r, err := seq.endRun()
 		if err != nil {
 			failAll(tasks, err)
 		}
-		l.runs <- run{tasks: tasks, staged: staged}
+		r.tasks = tasks
+		l.runs <- r
 	}
 }
 
-// sync is the syncer's loop: it answers tasks once their runs are durable. A run
+// sync is the syncer's loop: it answers tasks once their runs are durable, and
+// first calls whoever wants to know of that. A run
 // without writes passes through too, since it may have read what is not durable
 // yet. An error is final: what came after may have read what is lost.
 func (l *Local) sync() {
@@ -211,6 +214,10 @@ func (l *Local) sync() {
 		}
 		if broken != nil {
 			failAll(r.tasks, broken)
+			r.after = nil
+		}
+		for _, fn := range r.after {
+			fn()
 		}
 		for _, t := range r.tasks {
 			close(t.done)

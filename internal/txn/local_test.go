@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,6 +70,55 @@ func seen(t *testing.T, db txn.DB, key string) (value string) {
 		t.Fatal(err)
 	}
 	return value
+}
+
+// Those who asked for it hear of durability in the order of the sequencer, before the
+// callers do; of what has failed they hear nothing.
+func TestAfterSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGated()
+		db := txn.NewLocal(g, hlc.New(time.Now), txn.Options{})
+		var told []string
+		ask := func(name string) func(*txn.Seq) {
+			return func(seq *txn.Seq) {
+				_ = seq.Do(put(name, "v"))
+				seq.AfterSync(func() { told = append(told, name) })
+			}
+		}
+		results := make(chan error, 3)
+		for _, name := range []string{"a", "b", "c"} {
+			go func() {
+				err := db.Sequence(context.Background(), ask(name))
+				if err == nil && !slices.Contains(told, name) {
+					err = fmt.Errorf("%s was answered before it was told", name)
+				}
+				results <- err
+			}()
+			synctest.Wait()
+		}
+		if len(told) != 0 {
+			t.Fatalf("told of %v before the sync", told)
+		}
+		g.gate <- nil // a by itself
+		g.gate <- errors.New("disk on fire")
+		g.gate <- nil // c's own sync succeeds, behind one that did not
+		synctest.Wait()
+		if !slices.Equal(told, []string{"a"}) {
+			t.Errorf("told of %v, want only a, whose sync succeeded", told)
+		}
+		failures := 0
+		for range 3 {
+			if err := <-results; err != nil {
+				failures++
+			}
+		}
+		if failures != 2 {
+			t.Errorf("%d calls failed, want those whose sync did", failures)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestRepliesWaitForDurabilityAndReadsWaitForNothing(t *testing.T) {

@@ -17,6 +17,7 @@ type Seq struct {
 	commits []store.Commit
 	staged  []store.Staged // parts of the run that are staged already
 	failed  error          // why a part of the run could not be staged; ends the run
+	after   []func()       // to be called when the run is durable
 	tx      Tx             // reused from transaction to transaction
 }
 
@@ -102,14 +103,24 @@ func (s *Seq) commitChecked(tx *Tx) error {
 	}})
 }
 
-// endRun stages what is left and returns all that has to become durable. An
+// AfterSync has fn called as soon as everything that the sequencer has done up to
+// now is durable, before the Sequence that asks for it returns. Calls come in the order
+// in which they were asked for, across all callers, on one goroutine that all of
+// them share: fn is quick, waits for nothing and does not use the DB. It is not
+// called if the run fails.
+func (s *Seq) AfterSync(fn func()) { s.after = append(s.after, fn) }
+
+// endRun stages what is left and returns what the syncer needs to know of the run. An
 // error means that some of the run did not happen, and nobody can tell which part
 // by their own result.
-func (s *Seq) endRun() ([]store.Staged, error) {
+func (s *Seq) endRun() (run, error) {
 	err := s.stage()
-	staged := s.staged
-	s.staged, s.failed = nil, nil
-	return staged, err
+	r := run{staged: s.staged, after: s.after}
+	s.staged, s.after, s.failed = nil, nil, nil
+	if err != nil {
+		r.after = nil
+	}
+	return r, err
 }
 
 // Protect calls fn and turns a panic into a *PanicError.
