@@ -1,7 +1,7 @@
 package command
 
-// Handler carries out one command: it writes exactly one reply to c.Out, or
-// returns an error and has no effect.
+// Handler carries out one command: it writes exactly one reply to c.Out, calls
+// c.Block, or returns an error and has no effect.
 type Handler func(c *Ctx) error
 
 // Command is one row of the table.
@@ -94,6 +94,9 @@ const (
 	GroupServer       Group = "server"
 	GroupScripting    Group = "scripting"
 	GroupBitmap       Group = "bitmap"
+	GroupHyperLogLog  Group = "hyperloglog"
+	GroupGeo          Group = "geo"
+	GroupStream       Group = "stream"
 )
 
 // Category is a set of ACL categories.
@@ -134,6 +137,7 @@ var groupCategories = map[Group]Category{
 	GroupGeneric: CatKeyspace, GroupString: CatString, GroupList: CatList, GroupSet: CatSet,
 	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupPubSub: CatPubSub, GroupBitmap: CatBitmap,
 	GroupTransactions: CatTransaction, GroupConnection: CatConnection, GroupScripting: CatScripting,
+	GroupHyperLogLog: CatHyperLogLog, GroupGeo: CatGeo, GroupStream: CatStream,
 }
 
 // Categories returns every ACL category of the command: those of its group,

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"time"
+
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/resp"
 )
@@ -19,6 +21,28 @@ type Ctx struct {
 	// Caller is the session that the call comes from. Only the rows of package
 	// server look at it.
 	Caller any
+	// MayBlock says that the call can wait: it is not part of MULTI or a script.
+	MayBlock bool
+	// Blocked is what the call waits for, if it has called Block.
+	Blocked *Block
+}
+
+// Block is what a blocking command waits for when there is nothing for it yet.
+type Block struct {
+	Keys    [][]byte               // the command is carried out again when one of them has changed
+	Timeout time.Duration          // from when the command arrived; 0: for ever
+	Expired func(out *resp.Writer) // the reply when the time is over
+}
+
+// Block makes the call wait: it gets no reply now. A call that cannot wait is answered
+// as if its time were over. The handler returns right after it.
+func (c *Ctx) Block(b *Block) error {
+	if !c.MayBlock {
+		b.Expired(c.Out)
+		return nil
+	}
+	c.Blocked = b
+	return nil
 }
 
 // Env is what all calls share.

@@ -27,6 +27,8 @@ type shared struct {
 	limits  *Limits
 	samples *Samples
 	changes []Change
+	classes Class // of the events that are recorded
+	events  []Event
 	hits    int64 // look-ups of keys that were there
 	misses  int64 // look-ups of keys that were not
 }
@@ -35,6 +37,7 @@ type shared struct {
 type Env struct {
 	Limits  *Limits
 	Samples *Samples // nil: random picks cost more
+	Events  Class    // the classes of events that somebody wants to know of
 }
 
 // Change says that a key has been modified, in whatever way. A nil Key stands
@@ -73,7 +76,7 @@ func DefaultLimits() Limits {
 
 // Open returns the logical database db, from 0 to Databases-1, in tx.
 func Open(tx *txn.Tx, db int, env Env) *Space {
-	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples}}
+	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, classes: env.Events}}
 }
 
 // DB returns another logical database in the same transaction.
@@ -104,11 +107,12 @@ func (s *Space) changed(key []byte) {
 // Atomically calls fn and, if it fails, takes back what it wrote, leaving what
 // the transaction had written before.
 func (s *Space) Atomically(fn func() error) error {
-	at, n := s.tx.Savepoint(), len(s.shared.changes)
+	at, changes, events := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events)
 	err := fn()
 	if err != nil {
 		s.tx.RollbackTo(at)
-		s.shared.changes = s.shared.changes[:n]
+		s.shared.changes = s.shared.changes[:changes]
+		s.shared.events = s.shared.events[:events]
 	}
 	return err
 }
