@@ -16,11 +16,12 @@ const layers = `
 hlc:
 encryption:
 internal/resp:
+internal/lua:
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
 internal/command:   internal/keyspace internal/txn internal/resp
-internal/script:    internal/command internal/resp
+internal/script:    internal/command internal/resp internal/lua
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
