@@ -16,10 +16,11 @@ const layers = `
 hlc:
 encryption:
 internal/resp:
+internal/rdb:
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
-internal/command:   internal/keyspace internal/txn internal/resp
+internal/command:   internal/keyspace internal/txn internal/resp internal/rdb
 internal/script:    internal/command internal/resp
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption
