@@ -17,10 +17,11 @@ hlc:
 encryption:
 internal/resp:
 internal/lua:
+internal/rdb:
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
-internal/command:   internal/keyspace internal/txn internal/resp
+internal/command:   internal/keyspace internal/txn internal/resp internal/rdb
 internal/script:    internal/command internal/resp internal/lua
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption
