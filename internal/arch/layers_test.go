@@ -22,7 +22,8 @@ store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
 internal/command:   internal/keyspace internal/txn internal/resp internal/rdb
-internal/script:    internal/command internal/resp internal/lua
+internal/lualib:    internal/lua
+internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
