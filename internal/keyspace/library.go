@@ -32,6 +32,11 @@ type Library struct {
 // That of a server which never had one is zero.
 type LibraryVersion struct{ now, changes uint64 }
 
+// Before reports whether v is older than w.
+func (v LibraryVersion) Before(w LibraryVersion) bool {
+	return v.now < w.now || v.now == w.now && v.changes < w.changes
+}
+
 // LibraryVersion returns which set of libraries the transaction sees.
 func (s *Space) LibraryVersion() (LibraryVersion, error) {
 	row, ok, err := s.tx.Get([]byte(libraryVersion))
