@@ -39,6 +39,8 @@ type Config struct {
 	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
 	limits         keyspace.Limits
+	busyAfter      int64 // milliseconds that a script may take until others are told
+	luaMemory      int64 // bytes that a script may hold
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites

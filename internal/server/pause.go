@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/elastickv/elastickv/internal/command"
 )
 
 // pauses hold back commands for a time that CLIENT PAUSE has set.
@@ -108,5 +106,5 @@ func (c *session) wouldWrite(k call) bool {
 	case k.route.exec:
 		return c.multi.writes && !c.multi.aborted
 	}
-	return k.route.cmd.Has(command.Write)
+	return c.changes(k)
 }

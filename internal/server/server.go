@@ -12,6 +12,7 @@ import (
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/script"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -60,6 +61,7 @@ type Server struct {
 	stats    stats
 	slowlog  slowlog
 	pauses   pauses
+	scripts  scripting
 	expiry   expiry
 	port     atomic.Int64 // the first listener's
 
@@ -90,6 +92,7 @@ func New(opts Options) *Server {
 	}
 	s.stats.init(opts.Now())
 	s.expiry.on.Store(true)
+	s.scripts.init(s)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
 		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
@@ -99,7 +102,7 @@ func New(opts Options) *Server {
 }
 
 // table is the one table of all commands; rows are never changed.
-var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), rows()) })
+var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), script.Rows(), rows()) })
 
 // applyConfig puts a configuration in force. configMu is held, or nothing runs yet.
 func (s *Server) applyConfig(cfg *Config) {
