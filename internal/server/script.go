@@ -18,12 +18,13 @@ type scripting struct {
 	// busy is what clients are told while a script has held up the sequencer for too long;
 	// nil: none has.
 	busy atomic.Pointer[command.Error]
-	// turn ends when a script becomes busy, and with it the waiting of all who wait for the
+	// calm ends when a script becomes busy, and with it the waiting of all who wait for the
 	// sequencer. There is a new one when the script has ended.
-	turn atomic.Pointer[turn]
+	calm atomic.Pointer[calm]
 }
 
-type turn struct {
+// calm is a time in which no script is busy.
+type calm struct {
 	ctx context.Context
 	end context.CancelCauseFunc
 }
@@ -43,12 +44,12 @@ func (sc *scripting) init(s *Server) {
 
 func (sc *scripting) becomeBusy(why command.Error) {
 	sc.busy.Store(&why)
-	sc.turn.Load().end(why)
+	sc.calm.Load().end(why)
 }
 
 func (sc *scripting) free() {
 	ctx, end := context.WithCancelCause(sc.ctx)
-	sc.turn.Store(&turn{ctx, end})
+	sc.calm.Store(&calm{ctx, end})
 	sc.busy.Store(nil)
 }
 
@@ -66,7 +67,7 @@ func (sc *scripting) patience(cmd *command.Command) context.Context {
 	if cmd.Has(command.AllowBusy) {
 		return sc.ctx
 	}
-	return sc.turn.Load().ctx
+	return sc.calm.Load().ctx
 }
 
 // scriptLog writes what scripts log.
