@@ -12,6 +12,8 @@ type Function struct {
 	upvalues []*upvalue // as many as proto asks for
 	native   GoFunction
 
+	coroutine *thread // what coroutine.wrap has wrapped
+
 	id    uint32
 	epoch uint32
 }

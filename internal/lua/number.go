@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -28,9 +29,12 @@ func ToString(v Value) (string, bool) {
 	return "", false
 }
 
+// numberTextMax is the length of the longest spelling of a number.
+const numberTextMax = 32
+
 // FormatNumber spells f as C's printf("%.14g") does.
 func FormatNumber(f float64) string {
-	var buf [32]byte
+	var buf [numberTextMax]byte
 	return string(appendNumber(buf[:0], f))
 }
 
@@ -58,8 +62,7 @@ func appendSpecial(dst []byte, f float64) []byte {
 // parseNumber reads the whole of s, but for white space at both ends, as C's strtod does:
 // decimal, hexadecimal with or without a binary exponent, inf, infinity, nan.
 func parseNumber(s string) (float64, bool) {
-	s = strings.TrimLeft(s, whiteSpace)
-	s = strings.TrimRight(s, whiteSpace)
+	s = strings.Trim(cutAtZero(s), whiteSpace)
 	body, negative := s, false
 	if body != "" && (body[0] == '-' || body[0] == '+') {
 		negative = body[0] == '-'
@@ -107,7 +110,7 @@ func isDigits(s string) bool {
 
 // parseHex reads what stands behind 0x.
 func parseHex(s string) (float64, bool) {
-	if strings.IndexByte(s, '_') >= 0 || strings.ContainsAny(s, "+-") && !strings.ContainsAny(s, "pP") {
+	if strings.IndexByte(s, '_') >= 0 {
 		return 0, false
 	}
 	if !strings.ContainsAny(s, "pP") {
@@ -138,4 +141,28 @@ func truncate(f float64) int {
 		return int(f)
 	}
 	return math.MinInt64
+}
+
+// parseInteger reads the whole of s, but for white space at both ends, as C's strtoul does:
+// the largest number if it is too large, and the two's complement of a negative one.
+func parseInteger(s string, base int) (uint64, bool) {
+	s = strings.Trim(s, whiteSpace)
+	negative := strings.HasPrefix(s, "-")
+	if negative || strings.HasPrefix(s, "+") {
+		s = s[1:]
+	}
+	if base == 16 && len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' {
+		s = s[2:]
+	}
+	if strings.IndexByte(s, '_') >= 0 || strings.HasPrefix(s, "+") {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, base, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return math.MaxUint64, true
+	}
+	if negative {
+		n = -n
+	}
+	return n, err == nil
 }

@@ -41,7 +41,6 @@ func (s *State) mark() mark {
 func (s *State) unwind(m mark) {
 	th := m.thread
 	th.closeUpvalues(m.top)
-	clear(th.frames[m.frames:])
 	th.frames = th.frames[:m.frames]
 	th.top = m.top
 	if th.framesLimit > framesMaxAfter {
@@ -86,30 +85,35 @@ func (s *State) caught(r any, handler *Function) error {
 	}
 }
 
-// handled returns e with its position, and with the value that the handler makes of it.
+// handled returns e with its position, and with the value that the handler makes of it. An
+// error in the handler goes to the handler, until there is no stack left for it.
 func (s *State) handled(e *Error, handler *Function) error {
 	th := s.running
 	result := &Error{Value: e.Value, Chunk: e.Chunk, Line: e.Line}
 	if result.Chunk == "" {
 		result.Chunk, result.Line = th.raisedAt()
 	}
-	if handler == nil {
+	if handler == nil || e == errInHandler {
 		return result
 	}
-	err := s.protect(func() {
-		result.Value = Nil
-		if vs := th.call(FunctionValue(handler), []Value{e.Value}); len(vs) > 0 {
-			result.Value = vs[0]
+	err := s.protectHandler(handler, func() {
+		if f := th.frame(); f.fn != nil && f.fn.native == nil {
+			th.top = max(th.top, f.base+f.fn.proto.registers)
 		}
+		result.Value = first(th.call(FunctionValue(handler), []Value{e.Value}))
 	})
-	switch err := err.(type) {
-	case nil:
-		return result
-	case *Error:
-		return errInHandler
-	default:
+	if err != nil {
 		return err
 	}
+	return result
+}
+
+// first returns the first of some values, or Nil.
+func first(vs []Value) Value {
+	if len(vs) == 0 {
+		return Nil
+	}
+	return vs[0]
 }
 
 // raisedAt returns the position of the running function, or, if it is one of Go, of its

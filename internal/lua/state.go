@@ -46,6 +46,7 @@ func New(o Options) *State {
 	s.random.seed(0)
 	s.globals = s.NewTable(0, 0)
 	s.main = s.newThread(nil)
+	s.main.status = statusRunning
 	s.running = s.main
 	return s
 }

@@ -5,9 +5,9 @@ package lua
 // stack of Go's.
 type thread struct {
 	state  *State
-	stack  []Value // at least stackSlack longer than any frame needs
-	top    int     // the end of the values that the last call or vararg left, or Go works on
-	frames []frame
+	stack  []Value  // at least stackSlack longer than any frame needs
+	top    int      // the end of the values that the last call or vararg left, or Go works on
+	frames []*frame // those in use; the capacity holds used ones
 	open   *upvalue // the variables in the stack that closures share, highest index first
 
 	// framesLimit is the depth at which a stack overflow is reported; while the error
@@ -19,6 +19,8 @@ type thread struct {
 
 	// While a coroutine waits in yield: where what it is resumed with goes.
 	pendingAt, pendingWant int
+
+	yielded []Value // what it passes to whoever resumed it
 
 	id    uint32
 	epoch uint32
@@ -67,15 +69,13 @@ const (
 	// within each other. Errors in handlers of that error go on for a little longer.
 	goCallsMax      = 200
 	goCallsMaxError = goCallsMax + goCallsMax/8
-
-	sizeofFrame = 64
 )
 
 func (s *State) newThread(fn *Function) *thread {
 	s.charge(stackStart * sizeofValue)
 	s.lastID++
 	th := &thread{state: s, stack: make([]Value, stackStart), framesLimit: framesMax, id: s.lastID}
-	th.frames = append(make([]frame, 0, 8), frame{want: all})
+	th.frames = []*frame{{want: all}}
 	if fn != nil {
 		th.stack[0] = FunctionValue(fn)
 		th.top = 1
@@ -83,8 +83,8 @@ func (s *State) newThread(fn *Function) *thread {
 	return th
 }
 
-// frame returns the call in progress. The pointer is good until the next call.
-func (th *thread) frame() *frame { return &th.frames[len(th.frames)-1] }
+// frame returns the call in progress. The first frame of a thread is nobody's.
+func (th *thread) frame() *frame { return th.frames[len(th.frames)-1] }
 
 // need makes room for values below index n.
 func (th *thread) need(n int) {
