@@ -121,6 +121,9 @@ func (t *Table) Run(c *Ctx) error {
 	}
 	var err error
 	if c.Keys != nil {
+		if c.Cmd.looksUpToRead() {
+			c.Keys = c.Keys.Reading()
+		}
 		err = c.Keys.Atomically(run)
 	} else {
 		err = run()
