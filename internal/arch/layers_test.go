@@ -19,7 +19,8 @@ internal/resp:
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
-internal/command:   internal/keyspace internal/txn internal/resp
+internal/bitmap:
+internal/command:   internal/keyspace internal/bitmap internal/txn internal/resp
 internal/script:    internal/command internal/resp
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption

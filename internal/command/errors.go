@@ -78,6 +78,17 @@ const (
 	ErrTooManyKeys    = Error("ERR Number of keys can't be greater than number of args")
 )
 
+// Errors of bitmaps.
+const (
+	ErrBitOffset    = Error("ERR bit offset is not an integer or out of range")
+	ErrBitValue     = Error("ERR bit is not an integer or out of range")
+	ErrBitArgument  = Error("ERR The bit argument must be 1 or 0.")
+	ErrBitopNot     = Error("ERR BITOP NOT must be called with a single source key.")
+	ErrBitfieldType = Error("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+	ErrBitfieldRO   = Error("ERR BITFIELD_RO only supports the GET subcommand")
+	ErrOverflowType = Error("ERR Invalid OVERFLOW type specified")
+)
+
 // Errors of the state of keys.
 const (
 	ErrSameObject = Error("ERR source and destination objects are the same")

@@ -21,6 +21,7 @@ func Rows() []*Command {
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
 		listCommands, zsetCommands, hashCommands, setCommands,
+		bitmapCommands,
 	} {
 		rows = append(rows, family...)
 	}
