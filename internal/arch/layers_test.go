@@ -20,7 +20,8 @@ store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
 internal/bitmap:
-internal/command:   internal/keyspace internal/bitmap internal/txn internal/resp
+internal/hll:
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/txn internal/resp
 internal/script:    internal/command internal/resp
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption

@@ -89,6 +89,14 @@ const (
 	ErrOverflowType = Error("ERR Invalid OVERFLOW type specified")
 )
 
+// Errors of HyperLogLogs.
+const (
+	ErrNotHLL       = Error("WRONGTYPE Key is not a valid HyperLogLog string value.")
+	ErrCorruptHLL   = Error("INVALIDOBJ Corrupted HLL object detected")
+	ErrNotSparse    = Error("ERR HLL encoding is not sparse")
+	ErrPFDebugNoKey = Error("ERR The specified key does not exist")
+)
+
 // Errors of the state of keys.
 const (
 	ErrSameObject = Error("ERR source and destination objects are the same")
@@ -164,6 +172,12 @@ func errNoInputKey(c *Ctx) error {
 func errInvalidExpire(c *Ctx) error {
 	return Error(fmt.Sprintf("ERR invalid expire time in '%s' command", c.Cmd.FullName()))
 }
+
+func errUnknownPFDebug(sub []byte) error {
+	return Error(fmt.Sprintf("ERR Unknown PFDEBUG subcommand '%s'", clip(sub, 128)))
+}
+
+func errTestFailed(cause error) error { return Error("ERR TESTFAILED " + cause.Error()) }
 
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }
 

@@ -39,6 +39,7 @@ type Config struct {
 	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
 	limits         keyspace.Limits
+	hllSparse      int64 // bytes
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites

@@ -66,6 +66,8 @@ func newRoute(c *command.Command) *route {
 		r.place = outside
 	}
 	switch c.FullName() {
+	case "pfcount":
+		r.place = inSequencer // what it counts is remembered
 	case "multi", "discard", "quit", "reset":
 		r.atOnce = true
 	case "watch":

@@ -107,6 +107,7 @@ func (s *Server) applyConfig(cfg *Config) {
 	limits := cfg.limits
 	env.Keys.Limits = &limits
 	env.MaxBulk = cfg.bulkMax
+	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))
