@@ -21,6 +21,8 @@ internal/txn:       hlc store
 internal/keyspace:  internal/txn store
 internal/bitmap:
 internal/hll:
+internal/geohash:
+internal/pqsort:
 internal/command:   internal/keyspace internal/bitmap internal/hll internal/txn internal/resp
 internal/script:    internal/command internal/resp
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
