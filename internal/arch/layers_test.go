@@ -23,7 +23,7 @@ internal/bitmap:
 internal/hll:
 internal/geohash:
 internal/pqsort:
-internal/command:   internal/keyspace internal/bitmap internal/hll internal/txn internal/resp
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/txn internal/resp
 internal/script:    internal/command internal/resp
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption

@@ -15,6 +15,10 @@ type Command struct {
 	Run   Handler    // nil for a container that does nothing by itself
 	Sub   []*Command // subcommands of a container
 
+	// MayWrite, if not nil, says of a call whether it may write, whatever Flags say. One that
+	// may not is carried out on a snapshot.
+	MayWrite func(args [][]byte) bool
+
 	Since      string // version of Redis that introduced it
 	Summary    string // one sentence
 	Complexity string // as COMMAND DOCS shows it

@@ -97,6 +97,19 @@ const (
 	ErrPFDebugNoKey = Error("ERR The specified key does not exist")
 )
 
+// Errors of places.
+const (
+	ErrGeoUnit           = Error("ERR unsupported unit provided. please use M, KM, FT, MI")
+	ErrGeoMember         = Error("ERR could not decode requested zset member")
+	ErrGeoRadius         = Error("ERR need numeric radius")
+	ErrGeoNegativeRadius = Error("ERR radius cannot be negative")
+	ErrGeoWidth          = Error("ERR need numeric width")
+	ErrGeoHeight         = Error("ERR need numeric height")
+	ErrGeoNegativeBox    = Error("ERR height or width cannot be negative")
+	ErrGeoCount          = Error("ERR COUNT must be > 0")
+	ErrGeoAny            = Error("ERR the ANY argument requires COUNT argument")
+)
+
 // Errors of the state of keys.
 const (
 	ErrSameObject = Error("ERR source and destination objects are the same")
@@ -178,6 +191,23 @@ func errUnknownPFDebug(sub []byte) error {
 }
 
 func errTestFailed(cause error) error { return Error("ERR TESTFAILED " + cause.Error()) }
+
+func errInvalidPoint(lon, lat float64) Error {
+	text := fmt.Sprintf("ERR invalid longitude,latitude pair %f,%f", lon, lat)
+	return Error(strings.NewReplacer("+Inf", "inf", "-Inf", "-inf").Replace(text)) // as C prints them
+}
+
+func errGeoStoreWith(what string) Error {
+	return Error(fmt.Sprintf("ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options", what))
+}
+
+func errGeoNoCenter(name []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %s", name))
+}
+
+func errGeoNoShape(name []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name))
+}
 
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }
 

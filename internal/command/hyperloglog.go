@@ -10,7 +10,7 @@ import (
 var hyperloglogCommands = []*Command{
 	{Name: "pfadd", Arity: -2, Flags: Write | DenyOOM | Fast, Group: GroupHyperLogLog, Keys: oneKey(KeyRW | KeyInsert), Run: pfadd,
 		Since: "2.8.9", Complexity: "O(N) where N is the number of elements given", Summary: "Makes a HyperLogLog see elements."},
-	{Name: "pfcount", Arity: -2, Flags: ReadOnly, Group: GroupHyperLogLog, Keys: allKeys(1, KeyRW|KeyAccess), Run: pfcount,
+	{Name: "pfcount", Arity: -2, Flags: ReadOnly | MayReplicate, Group: GroupHyperLogLog, Keys: allKeys(1, KeyRW|KeyAccess), Run: pfcount, MayWrite: remembersCount,
 		Since: "2.8.9", Complexity: "O(1) for one key whose count is remembered, else O(N) with a large constant, where N is the number of keys", Summary: "Estimates how many different elements HyperLogLogs have seen together."},
 	{Name: "pfmerge", Arity: -2, Flags: Write | DenyOOM, Group: GroupHyperLogLog, Keys: []KeySpec{keyAt(1, KeyRW|KeyAccess|KeyInsert), {Flags: KeyRO | KeyAccess, Index: 2, Last: -1, Step: 1}}, Run: pfmerge,
 		Since: "2.8.9", Complexity: "O(N) with a large constant, where N is the number of keys", Summary: "Makes a HyperLogLog see what others have seen."},
@@ -78,6 +78,9 @@ func pfcount(c *Ctx) error {
 	c.Out.Int(int64(m.Count()))
 	return nil
 }
+
+// remembersCount reports whether a call of PFCOUNT is one that writes down what it has counted.
+func remembersCount(args [][]byte) bool { return len(args) == 2 }
 
 // countSketch replies with the estimate of one HyperLogLog, which remembers it unless
 // nothing can be written.

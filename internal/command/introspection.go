@@ -75,7 +75,7 @@ func commandInfo(c *Ctx) error {
 // replyInfo writes the ten fields of COMMAND INFO.
 func (cmd *Command) replyInfo(c *Ctx) {
 	first, last, step := cmd.firstRange()
-	flags := cmd.Flags
+	flags := cmd.Flags &^ MayReplicate // which Redis keeps to itself
 	if len(cmd.Keys) > 0 && first == 0 {
 		flags |= MovableKeys
 	}

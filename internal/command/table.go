@@ -21,7 +21,7 @@ func Rows() []*Command {
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
 		listCommands, zsetCommands, hashCommands, setCommands,
-		bitmapCommands, hyperloglogCommands,
+		bitmapCommands, hyperloglogCommands, geoCommands,
 	} {
 		rows = append(rows, family...)
 	}

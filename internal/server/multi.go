@@ -50,7 +50,7 @@ func (c *session) enqueue(k call) {
 		return
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
-	m.writes = m.writes || k.route.place == inSequencer
+	m.writes = m.writes || k.route.placeOf(k.args) == inSequencer
 	m.facts.queued.Store(int64(len(m.calls)))
 	c.out.Simple("QUEUED")
 }

@@ -31,6 +31,17 @@ type route struct {
 	stats  commandStats
 }
 
+// placeOf is where a call of the command may run.
+func (r *route) placeOf(args [][]byte) place {
+	switch {
+	case r.cmd.MayWrite == nil:
+		return r.place
+	case r.cmd.MayWrite(args):
+		return inSequencer
+	}
+	return outside
+}
+
 // rejectedRoute returns the route of a call that the table refuses because of the
 // number of its arguments; nil if it has no such command.
 func (s *Server) rejectedRoute(args [][]byte) *route {
@@ -66,8 +77,6 @@ func newRoute(c *command.Command) *route {
 		r.place = outside
 	}
 	switch c.FullName() {
-	case "pfcount":
-		r.place = inSequencer // what it counts is remembered
 	case "multi", "discard", "quit", "reset":
 		r.atOnce = true
 	case "watch":
