@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"math"
+	"strings"
 
 	"github.com/elastickv/elastickv/internal/bitmap"
 	"github.com/elastickv/elastickv/internal/keyspace"
@@ -15,6 +16,30 @@ type fieldOp struct {
 	field    bitmap.Field
 	value    int64 // to set, or to add
 	overflow bitmap.Overflow
+}
+
+// bitfieldKeys says what BITFIELD does to its key, which depends on its operations.
+func bitfieldKeys(args [][]byte) []Key {
+	if writesFields(args) {
+		return []Key{{1, KeyRW | KeyAccess | KeyUpdate}}
+	}
+	return []Key{{1, KeyRO | KeyAccess}}
+}
+
+// writesFields reports whether a call of BITFIELD has anything but operations that read. One that
+// is not well formed counts as if it had.
+func writesFields(args [][]byte) bool {
+	for i := 2; i < len(args); {
+		switch word := string(clip(args[i], 16)); {
+		case strings.EqualFold(word, "GET") && i+2 < len(args):
+			i += 3
+		case strings.EqualFold(word, "OVERFLOW") && i+1 < len(args):
+			i += 2
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 func bitfield(c *Ctx) error {

@@ -16,7 +16,7 @@ var bitmapCommands = []*Command{
 		Since: "2.8.7", Complexity: "O(N) where N is the length of the range", Summary: "Finds the first 1 or the first 0 in the value of a string key or a range of it."},
 	{Name: "bitop", Arity: -4, Flags: Write | DenyOOM, Group: GroupBitmap, Keys: []KeySpec{keyAt(2, KeyOW|KeyUpdate), {Flags: KeyRO | KeyAccess, Index: 3, Last: -1, Step: 1}}, Run: bitop,
 		Since: "2.6.0", Complexity: "O(N) where N is the length of all values", Summary: "Combines the values of string keys bit by bit and stores the result."},
-	{Name: "bitfield", Arity: -2, Flags: Write | DenyOOM, Group: GroupBitmap, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: bitfield,
+	{Name: "bitfield", Arity: -2, Flags: Write | DenyOOM, Group: GroupBitmap, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: bitfield, FindKeys: bitfieldKeys, MayWrite: writesFields,
 		Since: "3.2.0", Complexity: "O(N) where N is the length of the value", Summary: "Reads and changes integers of any width in the value of a string key."},
 	{Name: "bitfield_ro", Arity: -2, Flags: ReadOnly | Fast, Group: GroupBitmap, Keys: oneKey(KeyRO | KeyAccess), Run: bitfieldRO,
 		Since: "6.0.0", Complexity: "O(1) for each integer", Summary: "Reads integers of any width in the value of a string key."},

@@ -110,6 +110,9 @@ const (
 	ErrGeoAny            = Error("ERR the ANY argument requires COUNT argument")
 )
 
+// ErrSortScore is the answer to elements that are to be sorted as numbers and are none.
+const ErrSortScore = Error("ERR One or more scores can't be converted into double")
+
 // Errors of the state of keys.
 const (
 	ErrSameObject = Error("ERR source and destination objects are the same")

@@ -21,7 +21,7 @@ func Rows() []*Command {
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
 		listCommands, zsetCommands, hashCommands, setCommands,
-		bitmapCommands, hyperloglogCommands, geoCommands,
+		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands,
 	} {
 		rows = append(rows, family...)
 	}
