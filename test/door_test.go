@@ -92,6 +92,8 @@ type door struct {
 type session struct {
 	client *testkit.Client // nil before the first command and once the server has hung up
 	queues bool            // MULTI was sent by the script itself
+	id     string          // CLIENT ID, once somebody has asked
+	asked  int             // commands whose replies have not been read yet
 }
 
 func (s *session) hangUp() {
@@ -99,14 +101,14 @@ func (s *session) hangUp() {
 		s.client.Close()
 		s.client = nil
 	}
-	s.queues = false
+	s.queues, s.id, s.asked = false, "", 0
 }
 
 // closed stands for the reply that a server gives by hanging up.
 var closed = resp.Value{Kind: resp.KindSimple, Str: "(closed)"}
 
-// do runs one command on the connection of that name.
-func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
+// session returns the connection of that name, opened if it is not.
+func (d *door) session(conn string) (*session, error) {
 	s := d.conns[conn]
 	if s == nil {
 		s = &session{}
@@ -115,8 +117,20 @@ func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
 	if s.client == nil {
 		var err error
 		if s.client, err = testkit.Connect(d.addr, d.protocol); err != nil {
-			return resp.Value{}, err
+			return nil, err
 		}
+	}
+	return s, nil
+}
+
+// do runs one command on the connection of that name.
+func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
+	s, err := d.session(conn)
+	if err != nil {
+		return resp.Value{}, err
+	}
+	if s.asked > 0 {
+		return resp.Value{}, fmt.Errorf("%q: the connection still waits, read its reply first", args)
 	}
 	v, err := s.do(args, d.kind != inMulti || plain || s.queues || isSession(args))
 	if err != nil {

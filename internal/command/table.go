@@ -20,7 +20,7 @@ func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
-		listCommands, zsetCommands, hashCommands, setCommands,
+		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, setCommands,
 		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands,
 	} {
 		rows = append(rows, family...)

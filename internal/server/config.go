@@ -33,6 +33,7 @@ type Config struct {
 	logFormat      string
 	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
 	slowlogLen     int64
+	listCompress   int64
 	shutdownWait   int64 // seconds
 	hz             int64 // rounds a second of the search for expired keys
 	retention      int64 // seconds that old versions are kept
