@@ -22,7 +22,11 @@ internal/tracking:  internal/prefixes
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
-internal/command:   internal/keyspace internal/txn internal/resp
+internal/bitmap:
+internal/hll:
+internal/geohash:
+internal/pqsort:
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/txn internal/resp
 internal/script:    internal/command internal/resp
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
 internal/replica:   internal/txn store hlc encryption

@@ -103,6 +103,9 @@ func (s *Space) Reading() *Space {
 // Number returns which logical database this is.
 func (s *Space) Number() int { return s.db }
 
+// ReadOnly reports whether nothing can be written.
+func (s *Space) ReadOnly() bool { return s.tx.ReadOnly() }
+
 // Now is the moment of the transaction in Unix milliseconds. Expiry is judged at it.
 func (s *Space) Now() int64 { return millis(s.tx.Now()) }
 

@@ -42,6 +42,7 @@ type Config struct {
 	notify         notifications
 	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
 	limits         keyspace.Limits
+	hllSparse      int64 // bytes
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites

@@ -33,6 +33,17 @@ type route struct {
 	stats     commandStats
 }
 
+// placeOf is where a call of the command may run.
+func (r *route) placeOf(args [][]byte) place {
+	switch {
+	case r.cmd.MayWrite == nil:
+		return r.place
+	case r.cmd.MayWrite(args):
+		return inSequencer
+	}
+	return outside
+}
+
 // rejectedRoute returns the route of a call that the table refuses because of the
 // number of its arguments; nil if it has no such command.
 func (s *Server) rejectedRoute(args [][]byte) *route {

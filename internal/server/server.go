@@ -116,6 +116,7 @@ func (s *Server) applyConfig(cfg *Config) {
 	env.Keys.Limits = &limits
 	env.Keys.Events = cfg.notify.recorded()
 	env.MaxBulk = cfg.bulkMax
+	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))

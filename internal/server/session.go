@@ -188,7 +188,7 @@ func (c *session) place(k call) place {
 	case k.route.exec:
 		return c.multi.place(c)
 	}
-	return k.route.place
+	return k.route.placeOf(k.args)
 }
 
 // refusal is why a call cannot be carried out at all.
