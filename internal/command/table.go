@@ -21,6 +21,7 @@ func Rows() []*Command {
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
 		listCommands, zsetCommands, hashCommands, setCommands,
+		streamCommands,
 	} {
 		rows = append(rows, family...)
 	}
