@@ -21,7 +21,7 @@ func Rows() []*Command {
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
 		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, setCommands,
-		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands,
+		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands, streamCommands,
 	} {
 		rows = append(rows, family...)
 	}
