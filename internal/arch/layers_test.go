@@ -18,13 +18,20 @@ encryption:
 internal/resp:
 internal/lua:
 internal/rdb:
+internal/prefixes:
+internal/pubsub:    internal/prefixes internal/resp
+internal/tracking:  internal/prefixes
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
-internal/command:   internal/keyspace internal/txn internal/resp internal/rdb
+internal/bitmap:
+internal/hll:
+internal/geohash:
+internal/pqsort:
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/txn internal/resp internal/rdb
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
-internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
+internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:    store encryption

@@ -105,9 +105,13 @@ func (c *session) waitForPause(calls [][][]byte) [][][]byte {
 	waited := false
 	for c.srv.pauses.active.Load() && !c.srv.stopping() && !c.ending {
 		now := c.srv.opts.Now()
-		d := c.srv.pauses.holds(now, c.wouldWrite(c.find(calls[0])))
+		k := c.find(calls[0])
+		d := c.srv.pauses.holds(now, c.wouldWrite(k))
 		if d <= 0 {
 			break
+		}
+		if k.route != nil {
+			c.facts.lastCall.Store(k.route.cmd)
 		}
 		if !waited {
 			waited = true

@@ -77,6 +77,17 @@ func (s *Server) scriptLog(level script.Level, text string) {
 	}[level], text)
 }
 
+// placeOf is where a call may run.
+func (c *session) placeOf(k call) place {
+	switch {
+	case !k.route.scripted:
+		return k.route.placeOf(k.args)
+	case c.changes(k):
+		return inSequencer
+	}
+	return outside
+}
+
 // changes reports whether a call may change keys.
 func (c *session) changes(k call) bool {
 	if k.route.scripted && !k.route.cmd.Has(command.ReadOnly) {
@@ -90,15 +101,31 @@ func (c *session) Scripts() *script.Engine { return c.srv.scripts.engine }
 
 // RunForScript implements script.Host.
 func (c *session) RunForScript(ctx *command.Ctx) {
-	began := c.srv.opts.Now()
-	before := lookupsOf(ctx.Keys)
+	k := call{args: ctx.Args, route: c.srv.routes[ctx.Cmd]}
+	reads := ctx.Cmd.Has(command.ReadOnly)
+	if reads {
+		c.rememberScript(declaredKeys(c.script))
+	}
+	began, before := c.srv.opts.Now(), lookupsOf(ctx.Keys)
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)
 	}
-	if ctx.Cmd.Has(command.ReadOnly) {
+	if reads {
 		c.srv.stats.looked(before, lookupsOf(ctx.Keys))
 	}
-	c.srv.stats.ran(c.srv.routes[ctx.Cmd], c.srv.opts.Now().Sub(began), ctx.Out.Bytes())
+	if !ctx.Cmd.Has(command.SkipMonitor | command.Admin) {
+		c.show(k, ctx.Script.DB, "lua")
+	}
+	c.srv.stats.ran(k.route, c.srv.opts.Now().Sub(began), ctx.Out.Bytes())
+}
+
+// declaredKeys returns the keys that a call has given to its script.
+func declaredKeys(k call) [][]byte {
+	var keys [][]byte
+	for _, at := range k.route.cmd.KeyPositions(k.args) {
+		keys = append(keys, k.args[at])
+	}
+	return keys
 }
 
 // RefuseForScript implements script.Host.
