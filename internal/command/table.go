@@ -93,6 +93,16 @@ func (t *Table) Lookup(args [][]byte) (*Command, error) {
 	return c, nil
 }
 
+// Find returns the command that args name, whatever their number, or nil if there is none.
+// args is not empty.
+func (t *Table) Find(args [][]byte) *Command {
+	c := lookupName(t.byName, args[0])
+	if c != nil && c.Sub != nil && len(args) > 1 {
+		return lookupName(t.subs[c], args[1])
+	}
+	return c
+}
+
 // lookupName finds a name in any case without allocating.
 func lookupName(m map[string]*Command, name []byte) *Command {
 	const longest = 64

@@ -43,6 +43,8 @@ type Config struct {
 	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
 	limits         keyspace.Limits
 	hllSparse      int64 // bytes
+	busyAfter      int64 // milliseconds that a script may take until others are told
+	luaMemory      int64 // bytes that a script may hold
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites
