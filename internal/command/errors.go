@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/rdb"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -86,6 +87,17 @@ const (
 	ErrNoSuchKey  = Error("ERR no such key")
 )
 
+// Errors of DUMP and RESTORE.
+const (
+	ErrBusyKey       = Error("BUSYKEY Target key name already exists.")
+	ErrBadPayload    = Error("ERR Bad data format")
+	ErrPayloadFooter = Error("ERR DUMP payload version or checksum are wrong")
+	ErrRestoreTTL    = Error("ERR Invalid TTL value, must be >= 0")
+	ErrRestoreIdle   = Error("ERR Invalid IDLETIME value, must be >= 0")
+	ErrRestoreFreq   = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
+	ErrDumpTooLarge  = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
+)
+
 // Errors of the server's own limits.
 const (
 	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size (proto-max-bulk-len)")
@@ -109,6 +121,10 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrListFull, false
 	case errors.Is(err, keyspace.ErrNaN):
 		return ErrScoreNaN, false
+	case errors.Is(err, rdb.ErrFormat):
+		return ErrBadPayload, false
+	case errors.Is(err, rdb.ErrFooter):
+		return ErrPayloadFooter, false
 	case errors.Is(err, txn.ErrTooLarge):
 		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):

@@ -19,7 +19,7 @@ type Table struct {
 func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
-		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
+		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
 		listCommands, zsetCommands, hashCommands, setCommands,
 	} {
 		rows = append(rows, family...)
