@@ -31,6 +31,8 @@ type shared struct {
 	events  []Event
 	hits    int64 // look-ups of keys that were there
 	misses  int64 // look-ups of keys that were not
+
+	fieldsExpired int64 // of hashes, that were removed because their time had come
 }
 
 // Env is what the transactions of a process have in common.
@@ -100,6 +102,10 @@ func (s *Space) Changes() []Change { return s.shared.changes }
 // and how many have not.
 func (s *Space) Lookups() (hits, misses int64) { return s.shared.hits, s.shared.misses }
 
+// FieldsExpired returns how many fields of hashes have been removed in the transaction because
+// their time had come.
+func (s *Space) FieldsExpired() int64 { return s.shared.fieldsExpired }
+
 func (s *Space) changed(key []byte) {
 	s.shared.changes = append(s.shared.changes, Change{s.db, key})
 }
@@ -107,12 +113,13 @@ func (s *Space) changed(key []byte) {
 // Atomically calls fn and, if it fails, takes back what it wrote, leaving what
 // the transaction had written before.
 func (s *Space) Atomically(fn func() error) error {
-	at, changes, events := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events)
+	at, changes, events, expired := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events), s.shared.fieldsExpired
 	err := fn()
 	if err != nil {
 		s.tx.RollbackTo(at)
 		s.shared.changes = s.shared.changes[:changes]
 		s.shared.events = s.shared.events[:events]
+		s.shared.fieldsExpired = expired
 	}
 	return err
 }
