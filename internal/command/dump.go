@@ -129,8 +129,8 @@ func (d *dumper) hash() (rdb.Value, error) {
 		return nil, err
 	}
 	out := rdb.Hash{Compact: h.Compact()}
-	err = h.Walk(nil, func(field, value []byte) bool {
-		out.Fields = append(out.Fields, rdb.Field{Name: d.own(field), Value: d.own(value)})
+	err = h.WalkExpiries(nil, func(field, value []byte, at int64) bool {
+		out.Fields = append(out.Fields, rdb.Field{Name: d.own(field), Value: d.own(value), ExpireAt: at})
 		return d.fits()
 	})
 	return d.result(out, err)
@@ -264,16 +264,31 @@ func (c *Ctx) put(key []byte, v rdb.Value) error {
 		}
 		return c.Keys.StoreZSet(key, members)
 	case rdb.Hash:
-		h, err := c.Keys.Hash(key)
-		if err != nil {
-			return err
-		}
-		fields := make([]keyspace.Field, len(v.Fields))
-		for i, f := range v.Fields {
-			fields[i] = keyspace.Field{Name: f.Name, Value: f.Value}
-		}
-		_, err = h.SetAll(fields...)
-		return err
+		return c.putHash(key, v)
 	}
 	return ErrBadPayload
+}
+
+// putHash leaves out fields whose time has come.
+func (c *Ctx) putHash(key []byte, v rdb.Hash) error {
+	h, err := c.Keys.Hash(key)
+	if err != nil {
+		return err
+	}
+	var fields []keyspace.Field
+	var expiries []keyspace.Expiry
+	for _, f := range v.Fields {
+		if f.ExpireAt != 0 && f.ExpireAt <= c.Keys.Now() {
+			continue
+		}
+		fields = append(fields, keyspace.Field{Name: f.Name, Value: f.Value})
+		if f.ExpireAt != 0 {
+			expiries = append(expiries, keyspace.Expiry{Field: f.Name, At: f.ExpireAt})
+		}
+	}
+	if _, err := h.SetAll(fields...); err != nil {
+		return err
+	}
+	_, err = h.ExpireFields(expiries...)
+	return err
 }

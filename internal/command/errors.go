@@ -77,6 +77,13 @@ const (
 	ErrHashNotFloat   = Error("ERR hash value is not a float")
 	ErrInfinite       = Error("ERR value is NaN or Infinity")
 	ErrTooManyKeys    = Error("ERR Number of keys can't be greater than number of args")
+	ErrFieldsMissing  = Error("ERR Mandatory argument FIELDS is missing or not at the right position")
+	ErrNumFields      = Error("ERR Parameter `numFields` should be greater than 0")
+	ErrNumFieldsWrong = Error("ERR The `numfields` parameter must match the number of arguments")
+	ErrExpireNegative = Error("ERR invalid expire time, must be >= 0")
+	ErrHGetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or PERSIST arguments can be specified")
+	ErrHSetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
+	ErrFXXFNX         = Error("ERR Only one of FXX or FNX arguments can be specified")
 )
 
 // Errors of the state of keys.
@@ -154,6 +161,10 @@ func errUnknownSubcommand(container *Command, sub []byte) Error {
 
 func errArity(c *Command) Error {
 	return Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+}
+
+func errUnknownArgument(arg []byte) Error {
+	return Error(fmt.Sprintf("ERR unknown argument: %s", clip(arg, 128)))
 }
 
 func errUnsupportedOption(arg []byte) Error {

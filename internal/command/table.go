@@ -20,7 +20,7 @@ func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
-		listCommands, zsetCommands, hashCommands, setCommands,
+		listCommands, zsetCommands, hashCommands, hashExpiryCommands, setCommands,
 	} {
 		rows = append(rows, family...)
 	}
