@@ -27,15 +27,26 @@ type Ctx struct {
 	Blocked *Block
 }
 
-// Block is what a blocking command waits for when there is nothing for it yet.
+// Block is what a blocking command waits for when there is nothing for it yet. None of its
+// functions may use the call's arguments.
 type Block struct {
-	Keys    [][]byte               // the command is carried out again when one of them has changed
+	// Keys are what it waits for: the command is carried out again, with the same
+	// arguments, when one of them has changed and is of the type Kind. Without keys only
+	// Timeout and CLIENT UNBLOCK end the wait.
+	Keys [][]byte
+	Kind keyspace.Kind // KindNone: of whatever type, or none
+	// Gone, if not nil, writes the reply when one of Keys has changed and is not of the
+	// type Kind any more. Without it such a key is waited for as before.
+	Gone    func(out *resp.Writer)
 	Timeout time.Duration          // from when the command arrived; 0: for ever
 	Expired func(out *resp.Writer) // the reply when the time is over
 }
 
 // Block makes the call wait: it gets no reply now. A call that cannot wait is answered
-// as if its time were over. The handler returns right after it.
+// as if its time were over. The handler returns right after it. What it has put in place
+// of elements of c.Args, such as the ID that "$" stands for at that moment, is what it
+// finds there when it is called again; what it has written to keys then, without being
+// able to answer, is taken back.
 func (c *Ctx) Block(b *Block) error {
 	if !c.MayBlock {
 		b.Expired(c.Out)

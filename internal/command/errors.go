@@ -35,6 +35,13 @@ const (
 	ErrInvalidDBIndex = Error("ERR DB index is out of range")
 )
 
+// Errors of commands that wait.
+const (
+	ErrTimeoutNotFloat = Error("ERR timeout is not a float or out of range")
+	ErrTimeoutNegative = Error("ERR timeout is negative")
+	ErrTimeoutRange    = Error("ERR timeout is out of range")
+)
+
 // Errors of the EXPIRE family and of COMMAND.
 const (
 	ErrExpireNX       = Error("ERR NX and XX, GT or LT options at the same time are not compatible")

@@ -20,7 +20,8 @@ func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
-		listCommands, zsetCommands, hashCommands, hashExpiryCommands, setCommands,
+		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, hashExpiryCommands,
+		setCommands,
 	} {
 		rows = append(rows, family...)
 	}
@@ -121,6 +122,9 @@ func (t *Table) Run(c *Ctx) error {
 	}
 	var err error
 	if c.Keys != nil {
+		if c.Cmd.looksUpToRead() {
+			c.Keys = c.Keys.Reading()
+		}
 		err = c.Keys.Atomically(run)
 	} else {
 		err = run()

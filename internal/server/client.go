@@ -36,6 +36,8 @@ var clientRow = &command.Command{
 			Summary: "Holds commands back for a time.", Complexity: "O(1)"},
 		{Name: "unpause", Arity: 2, Flags: adminFlags, Run: clientUnpause, Since: "6.2.0",
 			Summary: "Ends a pause.", Complexity: "O(N) where N is the number of paused clients"},
+		{Name: "unblock", Arity: -3, Flags: adminFlags, Run: clientUnblock, Since: "5.0.0",
+			Summary: "Ends what another connection waits for.", Complexity: "O(log N) where N is the number of client connections"},
 		{Name: "getredir", Arity: 2, Flags: sessionFlags, Run: clientGetRedir, Since: "6.0.0",
 			Summary: "Returns which connection is told of invalidated keys.", Complexity: "O(1)"},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Run: clientHelp, Since: "5.0.0",
@@ -193,7 +195,7 @@ func clientPause(ctx *command.Ctx) error {
 }
 
 func clientUnpause(ctx *command.Ctx) error {
-	serverOf(ctx).pauses.end()
+	serverOf(ctx).endPause()
 	ctx.Out.OK()
 	return nil
 }
@@ -220,6 +222,7 @@ func clientHelp(ctx *command.Ctx) error {
 		"    * ID <client-id>", "      Kill connections by client id.",
 		"LIST [options ...]", "    Return information about client connections. Options:",
 		"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Return clients of specified type.",
+		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Unblock the specified blocked client.",
 		"UNPAUSE", "    Stop the current client pause, resuming traffic.",
 		"PAUSE <timeout> [WRITE|ALL]", "    Suspend all, or just write, clients for <timeout> milliseconds.",
 		"REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",

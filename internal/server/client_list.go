@@ -23,15 +23,18 @@ func (c *session) describe(now time.Time) string {
 	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=%d "+
 		"oll=%d omem=%d events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.remote, c.local, name, int64(now.Sub(c.began).Seconds()),
-		max(0, int64(now.Sub(time.Unix(0, f.lastTime.Load())).Seconds())), f.flags(), f.db.Load(), f.queued.Load(), f.watching.Load(),
+		max(0, int64(now.Sub(time.Unix(0, f.lastTime.Load())).Seconds())), f.flags(c.srv.waiters.waits(c)), f.db.Load(), f.queued.Load(), f.watching.Load(),
 		pieces, waiting, cmd, defaultUser, f.proto.Load(), libName, libVersion)
 }
 
 // flags are the letters of CLIENT LIST.
-func (f *sessionFacts) flags() string {
+func (f *sessionFacts) flags(waits bool) string {
 	var out string
 	if f.queued.Load() >= 0 {
 		out += "x"
+	}
+	if waits {
+		out += "b"
 	}
 	if f.noEvict.Load() {
 		out += "e"

@@ -69,7 +69,10 @@ func (c *session) interrupt() {
 }
 
 // close ends the connection from any goroutine.
-func (c *session) close() { _ = c.conn.Close() }
+func (c *session) close() {
+	c.srv.waiters.leave(c)
+	_ = c.conn.Close()
+}
 
 // readFailed answers what can be answered: only bytes that are no commands.
 func (c *session) readFailed(err error) {

@@ -24,6 +24,9 @@ const (
 	errLibraryVersion = command.Error("ERR lib-ver cannot contain spaces, newlines or special characters.")
 )
 
+// errUnblocked is the reply to a call whose wait somebody has ended.
+const errUnblocked = command.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+
 // Errors of transactions.
 const (
 	errNestedMulti    = command.Error("ERR MULTI calls can not be nested")
@@ -38,6 +41,8 @@ const (
 const (
 	errNoSuchClient   = command.Error("ERR No such client")
 	errClientID       = command.Error("ERR client-id should be greater than 0")
+	errUnblockReason  = command.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+	errWaitLocal      = command.Error("ERR value is out of range, value must between 0 and 1")
 	errInvalidID      = command.Error("ERR Invalid client ID")
 	errSelectIndex    = command.Error("ERR value is not an integer or out of range")
 	errPauseMode      = command.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")

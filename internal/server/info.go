@@ -141,10 +141,13 @@ func (s *Server) infoClients(r *report) error {
 	r.add("cluster_connections", 0)
 	r.add("maxclients", s.cfg.Load().maxClients)
 	r.add("client_recent_max_output_buffer", output)
-	r.add("blocked_clients", 0)
+	r.add("blocked_clients", s.waiters.blocked.Load())
 	r.add("tracking_clients", 0)
 	r.add("watching_clients", watching)
 	r.add("total_watched_keys", s.watches.active.Load())
+	keys, anyway := s.waiters.counts()
+	r.add("total_blocking_keys", keys)
+	r.add("total_blocking_keys_on_nokey", anyway)
 	return nil
 }
 

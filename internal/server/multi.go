@@ -11,6 +11,7 @@ type multi struct {
 	aborted bool // a command could not be queued
 	calls   []call
 	writes  bool  // one of the calls does
+	pauses  bool  // a pause of writes holds one of the calls back
 	bytes   int64 // of the arguments
 	facts   *sessionFacts
 }
@@ -51,6 +52,7 @@ func (c *session) enqueue(k call) {
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
 	m.writes = m.writes || k.route.cmd.Has(command.Write)
+	m.pauses = m.pauses || k.route.cmd.Has(heldByWritePause)
 	m.facts.queued.Store(int64(len(m.calls)))
 	c.out.Simple("QUEUED")
 }

@@ -55,6 +55,7 @@ type Server struct {
 
 	sessions sessions
 	watches  watches
+	waiters  waiters
 	routes   map[*command.Command]*route // never changed
 	named    map[string]*route           // by full name; never changed
 	stats    stats
@@ -84,6 +85,7 @@ func New(opts Options) *Server {
 	s.ctx, s.kill = context.WithCancelCause(context.Background())
 	s.sessions.byID = make(map[int64]*session)
 	s.watches.init()
+	s.waiters.init()
 	s.routes, s.named = makeRoutes(s.table), make(map[string]*route)
 	for cmd, r := range s.routes {
 		s.named[cmd.FullName()] = r
@@ -178,7 +180,7 @@ func (s *Server) fail(err error) {
 // drain waits until every connection has ended: each finishes and answers what
 // it is doing, but takes nothing new. After the grace they are cut off.
 func (s *Server) drain() error {
-	s.pauses.end()
+	s.endPause()
 	s.sessions.each(func(c *session) { c.interrupt() })
 	done := make(chan struct{})
 	go func() {
@@ -278,7 +280,8 @@ func loopback(a net.Addr) bool {
 }
 
 // update runs fn as one transaction inside the sequencer and tells the watchers
-// of what it changed before any other transaction runs.
+// of what it changed before any other transaction runs. Calls that wait for what it
+// changed are carried out next, each in a transaction of its own.
 func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error {
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
@@ -288,6 +291,8 @@ func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error
 	if err == nil {
 		s.stats.changes.Add(int64(len(root.Changes())))
 		s.watches.touch(root.Changes())
+		s.waiters.touch(root.Changes())
+		s.serveWaiters(seq)
 	}
 	return err
 }

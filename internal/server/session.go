@@ -30,7 +30,11 @@ type session struct {
 	out   resp.Writer // replies not yet sent
 	seq   *txn.Seq    // while the sequencer carries out commands for this session
 	clock time.Time   // when the last command ended, or its turn came
-	timed bool        // a read deadline is set
+	timed bool        // a read deadline may be set
+
+	arrived time.Time // when the command to be carried out did, or what was before it had ended
+	blocked *waiter   // the call that was carried out last waits, and so do those behind it
+	parking parking   // shared
 
 	db      int
 	authed  bool
@@ -96,6 +100,8 @@ type call struct {
 	args  [][]byte
 	route *route        // nil if err is not
 	err   command.Error // why the table does not have it
+
+	mayBlock bool // it is not part of a transaction
 }
 
 func (c *session) find(args [][]byte) call {
@@ -110,14 +116,20 @@ func (c *session) find(args [][]byte) call {
 // sent, when it returns.
 func (c *session) carryOut(calls [][][]byte) {
 	c.clock = c.srv.opts.Now()
+	c.arrived = c.clock
 	for len(calls) > 0 && !c.ending {
+		if calls = c.waitForPause(calls); c.ending {
+			return
+		}
 		next := c.find(calls[0])
-		c.waitForPause(next)
 		if c.place(next) == inSequencer {
 			calls = c.sequenced(next, calls)
 		} else {
 			c.step(next)
 			calls = calls[1:]
+		}
+		if c.blocked != nil && !c.ending {
+			calls = c.park(calls)
 		}
 		if c.out.Len() >= flushBytes {
 			c.flush()
@@ -140,7 +152,7 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 			}
 			c.step(next)
 			done++
-			if done == len(calls) || c.ending || c.out.Len()-from >= flushBytes {
+			if done == len(calls) || c.ending || c.blocked != nil || c.out.Len()-from >= flushBytes {
 				return
 			}
 		}
@@ -148,6 +160,7 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	if err != nil {
 		c.out.Truncate(from) // nobody may be told of what is not durable
 		c.ending = true
+		c.giveUp()
 		c.srv.storeFailed(err)
 		return nil
 	}
@@ -214,11 +227,13 @@ func (c *session) refuse(k call, err error) {
 
 // run carries out a call in a transaction of its own, if it needs one.
 func (c *session) run(k call) {
+	k.mayBlock = true
 	if !k.route.cmd.Has(command.Write | command.ReadOnly) {
 		c.invoke(k, nil)
 		return
 	}
 	c.transact(func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) })
+	c.beginBlocked()
 }
 
 // transact runs fn in one transaction: inside the sequencer if the session is
@@ -249,7 +264,9 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	if counted {
 		before = lookupsOf(keys)
 	}
-	ctx := &command.Ctx{Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c}
+	ctx := &command.Ctx{
+		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
+	}
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)
 	}
@@ -258,6 +275,10 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	c.clock = c.srv.opts.Now()
 	took := c.clock.Sub(began)
+	if ctx.Blocked != nil {
+		c.block(k, ctx.Blocked, took)
+		return
+	}
 	reply := c.out.Bytes()[mark:]
 	c.srv.stats.ran(k.route, took, reply)
 	c.srv.logSlow(c, k, took)
