@@ -93,6 +93,52 @@ const (
 	ErrFXXFNX         = Error("ERR Only one of FXX or FNX arguments can be specified")
 )
 
+// Errors of streams.
+const (
+	ErrStreamID          = Error("ERR Invalid stream ID specified as stream command argument")
+	ErrStreamIDZero      = Error("ERR The ID specified in XADD must be greater than 0-0")
+	ErrStreamIDSmall     = Error("ERR The ID specified in XADD is equal or smaller than the target stream top item")
+	ErrStreamExhausted   = Error("ERR The stream has exhausted the last possible ID, unable to add more items")
+	ErrStreamTooLarge    = Error("ERR Elements are too large to be stored")
+	ErrStreamStart       = Error("ERR invalid start ID for the interval")
+	ErrStreamStop        = Error("ERR invalid end ID for the interval")
+	ErrTrimBoth          = Error("ERR syntax error, MAXLEN and MINID options at the same time are not compatible")
+	ErrTrimMaxLen        = Error("ERR The MAXLEN argument must be >= 0.")
+	ErrTrimLimit         = Error("ERR The LIMIT argument must be >= 0.")
+	ErrTrimLimitAlone    = Error("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy")
+	ErrTrimLimitExact    = Error("ERR syntax error, LIMIT cannot be used without the special ~ option")
+	ErrTrimNothing       = Error("ERR syntax error, XTRIM must be called with a trimming strategy")
+	ErrEntriesAdded      = Error("ERR entries_added must be positive")
+	ErrSetIDBelowDeleted = Error("ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id")
+	ErrSetIDBelowTop     = Error("ERR The ID specified in XSETID is smaller than the target stream top item")
+	ErrSetIDBelowLength  = Error("ERR The entries_added specified in XSETID is smaller than the target stream length")
+)
+
+// Errors of reading streams.
+const (
+	ErrXReadUnbalanced   = Error("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.")
+	ErrXReadGroupOption  = Error("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadNoAck        = Error("ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadGreater      = Error("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.")
+	ErrXReadGroupMissing = Error("ERR Missing GROUP option for XREADGROUP")
+	ErrXReadGroupDollar  = Error("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.")
+	ErrStreamGone        = Error("UNBLOCKED the stream key no longer exists")
+	ErrTimeoutNotInteger = Error("ERR timeout is not an integer or out of range")
+)
+
+// Errors of consumer groups.
+const (
+	ErrGroupNoKey       = Error("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.")
+	ErrGroupExists      = Error("BUSYGROUP Consumer Group name already exists")
+	ErrGroupEntriesRead = Error("ERR value for ENTRIESREAD must be positive or -1")
+	ErrXClaimIdle       = Error("ERR Invalid min-idle-time argument for XCLAIM")
+	ErrXClaimIdleOption = Error("ERR Invalid IDLE option argument for XCLAIM")
+	ErrXClaimTime       = Error("ERR Invalid TIME option argument for XCLAIM")
+	ErrXClaimRetryCount = Error("ERR Invalid RETRYCOUNT option argument for XCLAIM")
+	ErrXAutoClaimIdle   = Error("ERR Invalid min-idle-time argument for XAUTOCLAIM")
+	ErrXAutoClaimCount  = Error("ERR COUNT must be > 0")
+)
+
 // Errors of the state of keys.
 const (
 	ErrSameObject = Error("ERR source and destination objects are the same")
@@ -181,6 +227,32 @@ func errUnsupportedOption(arg []byte) Error {
 // errNoInputKey is the answer to a number of keys that is below 1.
 func errNoInputKey(c *Ctx) error {
 	return Error(fmt.Sprintf("ERR at least 1 input key is needed for '%s' command", c.Cmd.FullName()))
+}
+
+// errNoGroup is the answer where a stream has to have a group, or is not there itself.
+func errNoGroup(key, group []byte) error {
+	return Error(fmt.Sprintf("NOGROUP No such key '%s' or consumer group '%s'", key, group))
+}
+
+// errXReadNoGroup is errNoGroup of XREADGROUP.
+func errXReadNoGroup(key, group []byte) error {
+	return Error(errNoGroup(key, group).Error() + " in XREADGROUP with GROUP option")
+}
+
+// errNoGroupOfKey is the answer where a stream that is there has to have a group.
+func errNoGroupOfKey(key, group []byte) error {
+	return Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", group, key))
+}
+
+// errSubcommand is the answer to a subcommand with too many or unknown arguments.
+func errSubcommand(c *Ctx) error {
+	return Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+		clip(c.Args[1], 128), strings.ToUpper(string(clip(c.Args[0], 128)))))
+}
+
+// errXClaimOption is the answer to a word that XCLAIM does not know.
+func errXClaimOption(arg []byte) error {
+	return Error(fmt.Sprintf("ERR Unrecognized XCLAIM option '%s'", arg))
 }
 
 // errInvalidExpire is the answer to an expiry that is not above 0 or too far away.

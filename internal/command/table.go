@@ -21,7 +21,7 @@ func Rows() []*Command {
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
 		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, hashExpiryCommands,
-		setCommands,
+		setCommands, streamCommands,
 	} {
 		rows = append(rows, family...)
 	}

@@ -56,7 +56,7 @@ type Change struct {
 }
 
 // Limits are the sizes up to which a collection is called compact by OBJECT
-// ENCODING. They change no layout.
+// ENCODING, and those of nodes. They change no layout.
 type Limits struct {
 	HashMaxListpackEntries int
 	HashMaxListpackValue   int // bytes
@@ -66,6 +66,9 @@ type Limits struct {
 	SetMaxListpackValue    int // bytes
 	ZSetMaxListpackEntries int
 	ZSetMaxListpackValue   int // bytes
+	// StreamNodeMaxEntries is how many entries go at once when a stream is
+	// trimmed with ~; 0 is the default.
+	StreamNodeMaxEntries int
 }
 
 // DefaultLimits are Redis' own.
@@ -79,6 +82,7 @@ func DefaultLimits() Limits {
 		SetMaxListpackValue:    64,
 		ZSetMaxListpackEntries: 128,
 		ZSetMaxListpackValue:   64,
+		StreamNodeMaxEntries:   100,
 	}
 }
 
