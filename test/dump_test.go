@@ -35,11 +35,50 @@ func TestDumpBothWays(t *testing.T) {
 			t.Fatalf("%.200q came back different", value)
 		}
 		kind := do(t, redis, "TYPE", "k").Str
+		if kind == "stream" {
+			compareStreams(t, redis)
+		}
 		got, want := do(t, ours, "OBJECT", "ENCODING", "k").Str, do(t, redis, "OBJECT", "ENCODING", "back").Str
 		if got != want && kind != "set" && kind != "list" { // sets have listpacks since 7.2, and so have short lists
 			t.Fatalf("%.200q is %s here, %s there", value, got, want)
 		}
 	})
+}
+
+// compareStreams compares all that XINFO tells of two streams, but how Redis keeps their entries.
+func compareStreams(t *rapid.T, redis *testkit.Client) {
+	t.Helper()
+	a, b := do(t, redis, "XINFO", "STREAM", "k", "FULL", "COUNT", "0"), do(t, redis, "XINFO", "STREAM", "back", "FULL", "COUNT", "0")
+	for i := 0; i < len(a.Elems); i += 2 {
+		name := a.Elems[i].Str
+		if got, want := b.Elems[i+1].String(), a.Elems[i+1].String(); got != want && name != "radix-tree-keys" && name != "radix-tree-nodes" {
+			t.Fatalf("%s of the stream came back as %s, was %s", name, got, want)
+		}
+	}
+}
+
+// drawStream returns the commands that make a stream with groups.
+func drawStream(t *rapid.T, kind string) (commands [][]string) {
+	n := rapid.SampledFrom([]int{1, 5, 250}).Draw(t, "entries")
+	for i := range n {
+		args := []string{"XADD", "k", fmt.Sprintf("%d-%d", 5+i/3, 1+i%3)}
+		for f := range rapid.IntRange(1, 3).Draw(t, "fields") {
+			args = append(args, fmt.Sprint("field", f), drawElement(t, kind, i))
+		}
+		commands = append(commands, args)
+	}
+	for g := range rapid.IntRange(0, 2).Draw(t, "groups") {
+		group := fmt.Sprint("g", g)
+		commands = append(commands, []string{"XGROUP", "CREATE", "k", group, rapid.SampledFrom([]string{"0", "6-1", "$"}).Draw(t, "from")})
+		for c := range rapid.IntRange(0, 2).Draw(t, "consumers") {
+			commands = append(commands, []string{"XREADGROUP", "GROUP", group, fmt.Sprint("c", c), "COUNT", "3", "STREAMS", "k", ">"})
+		}
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "deleted") {
+		i := rapid.IntRange(0, n-1).Draw(t, "which")
+		commands = append(commands, []string{"XDEL", "k", fmt.Sprintf("%d-%d", 5+i/3, 1+i%3)})
+	}
+	return commands
 }
 
 func do(t *rapid.T, c *testkit.Client, args ...string) resp.Value {
@@ -62,11 +101,14 @@ func carry(t *rapid.T, from *testkit.Client, src string, to *testkit.Client, dst
 
 // drawValue returns the commands that make the key k.
 func drawValue(t *rapid.T) (commands [][]string) {
-	kind := rapid.SampledFrom([]string{"SET", "RPUSH", "SADD", "HSET", "ZADD"}).Draw(t, "kind")
+	kind := rapid.SampledFrom([]string{"SET", "RPUSH", "SADD", "HSET", "ZADD", "XADD"}).Draw(t, "kind")
 	n := rapid.SampledFrom([]int{1, 2, 5, 130, 600}).Draw(t, "elements")
 	kindOfElement := rapid.SampledFrom([]string{"words", "integers", "mixed", "long"}).Draw(t, "content")
 	if kind == "SET" {
 		return [][]string{{"SET", "k", drawElement(t, kindOfElement, 0)}}
+	}
+	if kind == "XADD" {
+		return drawStream(t, kindOfElement)
 	}
 	for i := range n {
 		args := []string{kind, "k"}

@@ -51,6 +51,8 @@ func (c *Ctx) dumped(key []byte) (rdb.Value, error) {
 		return d.zset()
 	case keyspace.KindHash:
 		return d.hash()
+	case keyspace.KindStream:
+		return d.stream()
 	}
 	return nil, nil
 }
@@ -265,6 +267,8 @@ func (c *Ctx) put(key []byte, v rdb.Value) error {
 		return c.Keys.StoreZSet(key, members)
 	case rdb.Hash:
 		return c.putHash(key, v)
+	case *rdb.Stream:
+		return c.putStream(key, v)
 	}
 	return ErrBadPayload
 }
