@@ -29,6 +29,9 @@ func TestDumpBothWays(t *testing.T) {
 			do(t, redis, args...)
 		}
 		carry(t, redis, "k", ours, "k")
+		if got, want := do(t, ours, "DEBUG", "DIGEST").Str, do(t, redis, "DEBUG", "DIGEST").Str; got != want {
+			t.Fatalf("%.200q has the digest %s here, %s there", value, got, want)
+		}
 		carry(t, ours, "k", redis, "back")
 		digests := do(t, redis, "DEBUG", "DIGEST-VALUE", "k", "back")
 		if digests.Elems[0].Str != digests.Elems[1].Str {

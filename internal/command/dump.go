@@ -190,7 +190,11 @@ func restore(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	v, err := rdb.Parse(c.Args[3])
+	parse := rdb.Parse
+	if c.Env.SkipChecksum {
+		parse = rdb.ParseUnchecked
+	}
+	v, err := parse(c.Args[3])
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ const (
 // expiry removes keys that have expired and that nobody asks for.
 type expiry struct {
 	on       atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	paused   atomic.Bool // DEBUG PAUSE-CRON
 	reported string      // the last error that was logged; the loop's own
 }
 
@@ -31,7 +32,7 @@ func (s *Server) expiryLoop(ctx context.Context) {
 			t.Stop()
 			return
 		}
-		if !s.expiry.on.Load() || s.pauses.active.Load() {
+		if !s.expiry.on.Load() || s.expiry.paused.Load() || s.pauses.active.Load() {
 			continue
 		}
 		s.removeExpired(ctx)
