@@ -16,8 +16,6 @@ const layers = `
 hlc:
 encryption:
 internal/resp:
-internal/lua:
-internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
@@ -28,7 +26,9 @@ internal/bitmap:
 internal/hll:
 internal/geohash:
 internal/pqsort:
-internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/txn internal/resp internal/rdb
+internal/lua:
+internal/rdb:
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/rdb internal/txn internal/resp
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking

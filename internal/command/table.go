@@ -19,8 +19,8 @@ type Table struct {
 func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
-		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
-		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, setCommands,
+		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
+		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, hashExpiryCommands, setCommands,
 		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands, streamCommands,
 	} {
 		rows = append(rows, family...)

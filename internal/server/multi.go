@@ -51,7 +51,7 @@ func (c *session) enqueue(k call) {
 		return
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
-	m.writes = m.writes || c.placeOf(k) == inSequencer
+	m.writes = m.writes || c.changes(k)
 	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
 	c.out.Simple("QUEUED")

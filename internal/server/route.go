@@ -85,16 +85,14 @@ func newRoute(c *command.Command) *route {
 	}
 	r.keyed = c.Has(command.Write | command.ReadOnly)
 	switch c.FullName() {
-	case "eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro":
-		r.keyed, r.scripted = true, true
-	case "function|list", "function|dump", "function|stats":
-		r.keyed = true // the rows of libraries
-	}
-	switch c.FullName() {
 	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset":
 		r.listening = true
 	}
 	switch c.FullName() {
+	case "eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro":
+		r.keyed, r.scripted = true, true
+	case "function|list", "function|dump", "function|stats":
+		r.keyed = true // the rows of libraries
 	case "multi", "discard", "quit", "reset":
 		r.atOnce = true
 	case "watch":

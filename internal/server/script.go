@@ -93,6 +93,9 @@ func (c *session) changes(k call) bool {
 	if k.route.scripted && !k.route.cmd.Has(command.ReadOnly) {
 		return c.srv.scripts.engine.MayWrite(k.route.cmd, k.args)
 	}
+	if k.route.cmd.MayWrite != nil {
+		return k.route.cmd.MayWrite(k.args)
+	}
 	return k.route.cmd.Has(command.Write)
 }
 

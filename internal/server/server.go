@@ -64,10 +64,10 @@ type Server struct {
 	stats    stats
 	slowlog  slowlog
 	pauses   pauses
-	scripts  scripting
 	hub      *pubsub.Hub
 	tracking *tracking.Table
 	monitors monitors
+	scripts  scripting
 	expiry   expiry
 	port     atomic.Int64 // the first listener's
 
