@@ -20,7 +20,7 @@ end
 show = function(v, depth)
   local kind = type(v)
   if kind == 'string' then return quote(v) end
-  if kind == 'number' then return string.format('%.16g', v) end
+  if kind == 'number' then return string.format('%.17g', v) end
   if kind == 'table' and depth < 4 then return fields(v, depth) end
   if kind == 'nil' or kind == 'boolean' then return tostring(v) end
   return kind
