@@ -26,6 +26,28 @@ type replyReader struct {
 	rest []byte
 }
 
+// place is where a value goes: a key of a table or, if there is no table, the results of the
+// call. A table goes there before it is filled, so that what it holds counts as held by the
+// program all the time.
+type place struct {
+	in  *lua.Table
+	key lua.Value
+}
+
+func (p *replyReader) put(at place, v lua.Value) {
+	if at.in == nil {
+		p.c.Return(v)
+		return
+	}
+	at.in.Set(at.key, v)
+}
+
+func (p *replyReader) newTable(at place) *lua.Table {
+	t := p.c.State().NewTable(0, 0)
+	p.put(at, lua.TableValue(t))
+	return t
+}
+
 func (p *replyReader) line() (kind byte, text []byte) {
 	i := bytes.IndexByte(p.rest, '\r')
 	kind, text = p.rest[0], p.rest[1:i]
@@ -45,8 +67,22 @@ func (p *replyReader) table(name string, v lua.Value) lua.Value {
 	return lua.TableValue(t)
 }
 
-func (p *replyReader) value() lua.Value {
+// value puts the next value in its place.
+func (p *replyReader) value(at place) {
 	kind, text := p.line()
+	switch kind {
+	case '*', '%', '~':
+		if n, _ := strconv.Atoi(string(text)); n >= 0 {
+			p.aggregate(kind, n, at)
+			return
+		}
+		p.put(at, lua.False)
+	default:
+		p.put(at, p.scalar(kind, text))
+	}
+}
+
+func (p *replyReader) scalar(kind byte, text []byte) lua.Value {
 	switch kind {
 	case '+':
 		return p.table("ok", p.string(text))
@@ -71,44 +107,58 @@ func (p *replyReader) value() lua.Value {
 	return p.long(kind, n)
 }
 
+// aggregate reads n elements, or pairs.
+func (p *replyReader) aggregate(kind byte, n int, at place) {
+	p.c.Step(n)
+	t := p.newTable(at)
+	switch kind {
+	case '%':
+		t = p.newTable(place{t, lua.String("map")})
+		for range n {
+			k := p.element(t)
+			p.value(place{t, k})
+		}
+	case '~':
+		t = p.newTable(place{t, lua.String("set")})
+		for range n {
+			k := p.element(t)
+			t.Set(k, lua.True)
+		}
+	default:
+		for i := range n {
+			p.value(place{t, lua.Number(float64(i + 1))})
+		}
+	}
+}
+
+// element reads a value that is to be a key of t. An aggregate is for a moment a value in it.
+func (p *replyReader) element(t *lua.Table) lua.Value {
+	if strings.IndexByte("*%~", p.rest[0]) < 0 {
+		kind, text := p.line()
+		return p.scalar(kind, text)
+	}
+	p.value(place{t, lua.False})
+	k := t.Get(lua.False)
+	t.Set(lua.False, lua.Nil)
+	return k
+}
+
 func double(text []byte) float64 {
 	f, _ := strconv.ParseFloat(string(text), 64)
 	return f
 }
 
-// long reads what has a length, or a count.
+// long reads what has a length.
 func (p *replyReader) long(kind byte, n int) lua.Value {
-	p.c.Step(1)
-	switch kind {
-	case '$', '=':
-		text := p.rest[:n]
-		p.rest = p.rest[n+2:]
-		if kind == '$' {
-			return p.string(text)
-		}
-		t := p.c.State().NewTable(0, 2)
-		t.SetField("string", p.string(text[4:]))
-		t.SetField("format", p.string(text[:3]))
-		return p.table("verbatim_string", lua.TableValue(t))
-	case '%':
-		t := p.c.State().NewTable(0, 0)
-		for range n {
-			k := p.value()
-			t.Set(k, p.value())
-		}
-		return p.table("map", lua.TableValue(t))
-	case '~':
-		t := p.c.State().NewTable(0, 0)
-		for range n {
-			t.Set(p.value(), lua.True)
-		}
-		return p.table("set", lua.TableValue(t))
+	text := p.rest[:n]
+	p.rest = p.rest[n+2:]
+	if kind == '$' {
+		return p.string(text)
 	}
-	t := p.c.State().NewTable(0, 0)
-	for i := range n {
-		t.SetInt(i+1, p.value())
-	}
-	return lua.TableValue(t)
+	t := p.c.State().NewTable(0, 2)
+	t.SetField("string", p.string(text[4:]))
+	t.SetField("format", p.string(text[:3]))
+	return p.table("verbatim_string", lua.TableValue(t))
 }
 
 // errorWithCode returns the text of an error with a code in front, also if it is one word.
