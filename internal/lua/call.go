@@ -63,6 +63,9 @@ func (c *Call) Position(level int) (chunk string, line int, ok bool) {
 // good until the Go function returns or calls something else.
 func (c *Call) Call(fn Value, args ...Value) []Value { return c.thread.call(fn, args) }
 
+// CallFirst is Call for the first result alone, or Nil.
+func (c *Call) CallFirst(fn Value, args ...Value) Value { return c.thread.callFirst(fn, args...) }
+
 // ArgError raises "bad argument #n to 'name' (text)", with the name under which the program
 // calls the function.
 func (c *Call) ArgError(n int, text string) {

@@ -147,6 +147,7 @@ func (th *thread) arrangeVariadic(p *proto, at, given int) int {
 		}
 		th.stack[base+i] = v
 	}
+	th.top = base + p.params
 	if p.needsArg {
 		extra := th.stack[min(at+p.params, base):base]
 		arg := th.state.NewTable(len(extra), 1)
@@ -154,7 +155,8 @@ func (th *thread) arrangeVariadic(p *proto, at, given int) int {
 			arg.SetInt(i+1, v)
 		}
 		arg.SetField("n", Number(float64(len(extra))))
-		th.stack[base+p.params] = TableValue(arg)
+		th.stack[th.top] = TableValue(arg)
+		th.top++
 	}
 	return base
 }
