@@ -15,6 +15,7 @@ import (
 const layers = `
 hlc:
 encryption:
+encryption/keys:    encryption
 internal/resp:
 store:              encryption
 internal/txn:       hlc store
