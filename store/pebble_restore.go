@@ -55,6 +55,9 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
+	if err := t.rows.current(); err != nil {
+		return fmt.Errorf("store: restore: %w", err)
+	}
 	s.publish.Lock()
 	defer s.publish.Unlock()
 	// A read that meets the new rows must not pass by the old floor, nor one

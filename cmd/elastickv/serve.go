@@ -84,7 +84,7 @@ func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
 		log.Warn("the clock of this machine is behind the newest data", "by", ahead.String())
 	}
 	db := txn.NewLocal(engine, clock, txn.Options{})
-	src := metrics.Source{Store: engine, Pins: pinsOf(db), Now: time.Now, Version: version()}
+	src := metrics.Source{Store: engine, Pins: pinsOf(db), Keys: func() metrics.Keys { return metrics.Keys{} }, Now: time.Now, Version: version()}
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
