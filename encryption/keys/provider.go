@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // Provider hands out the KEK. Its String names it without telling a secret.
@@ -91,4 +92,28 @@ func FromVariable(name string, take func(name string) (string, bool)) Provider {
 		err = fmt.Errorf("%w: variable %s: %w", ErrNoKEK, name, err)
 	}
 	return fixed{"env:" + name, func() (Secret, error) { return kek, err }}
+}
+
+// Surroundings are what providers need of the process that they run in.
+type Surroundings struct {
+	// Take returns the value of a variable of the environment and removes it from there.
+	// Without it no variable can be had.
+	Take func(name string) (string, bool)
+	Rand io.Reader // crypto/rand.Reader
+}
+
+// ParseProvider returns the provider that text names: file:PATH, env:NAME or command:LINE.
+func ParseProvider(text string, s Surroundings) (Provider, error) {
+	kind, rest, _ := strings.Cut(text, ":")
+	switch {
+	case kind == "file" && rest != "":
+		return FromFile(rest), nil
+	case kind == "env" && rest != "" && s.Take == nil:
+		return nil, fmt.Errorf("%w: a process that runs cannot be given a variable; give file:PATH or command:LINE", ErrNoKEK)
+	case kind == "env" && rest != "":
+		return FromVariable(rest, s.Take), nil
+	case kind == "command" && rest != "":
+		return FromCommand(rest, s.Rand)
+	}
+	return nil, fmt.Errorf("%w: %q is not file:PATH, env:NAME or command:LINE", ErrNoKEK, text)
 }
