@@ -65,7 +65,7 @@ func sealOptions(r *keys.Ring) []store.PebbleStoreOption {
 }
 
 // beginKeys begins the life of this process as a writer, and seals from then on.
-func beginKeys(ctx context.Context, r *keys.Ring, e engine, log *slog.Logger) error {
+func beginKeys(r *keys.Ring, e engine, log *slog.Logger) error {
 	rows, err := store.WriterRegistryFor(e)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func beginKeys(ctx context.Context, r *keys.Ring, e engine, log *slog.Logger) er
 	if err := e.KeepSealed(); err != nil {
 		return err
 	}
-	if err := r.Begin(ctx, rows); err != nil {
+	if err := r.Begin(rows); err != nil {
 		return err
 	}
 	st := r.Status()

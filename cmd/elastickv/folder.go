@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,7 +33,7 @@ type engine interface {
 
 // openStore opens the store of the data folder, which it creates if need be. With a ring it
 // seals from the first write on.
-func openStore(ctx context.Context, cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
+func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
 	if err := checkFolder(cfg.Dir()); err != nil {
 		return nil, err
 	}
@@ -51,7 +50,7 @@ func openStore(ctx context.Context, cfg *server.Config, ring *keys.Ring, log *sl
 		return nil, errors.Join(fmt.Errorf("the store in %s is no engine", cfg.Dir()), s.Close())
 	}
 	if ring != nil {
-		if err := beginKeys(ctx, ring, e, log); err != nil {
+		if err := beginKeys(ring, e, log); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}

@@ -84,7 +84,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	if err != nil {
 		return err
 	}
-	engine, err := openStore(ctx, cfg, ring, log)
+	engine, err := openStore(cfg, ring, log)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ type Ring struct {
 
 	change struct {
 		sync.Mutex                                // held by whoever changes keys, also while it writes
-		kek        Secret                         // none before there are keys
+		kek        Secret                         // that keys are wrapped under
 		provider   Provider                       // of kek
 		keys       map[uint32]Secret              // every DEK that file has
 		loaded     []byte                         // what keys.json had in it
@@ -72,8 +72,8 @@ type Ring struct {
 	}
 }
 
-// Load reads the keys of a folder. If it has none, the ring is empty, and Begin makes the
-// first one. Nothing is written.
+// Load reads the keys of a folder, and its KEK. If it has none, the ring is empty, its KEK is a
+// new one, and Begin makes the first key. Nothing is written.
 func Load(ctx context.Context, o Options) (*Ring, error) {
 	opts := o.withDefaults()
 	r := &Ring{o: opts, cipher: encryption.NewCipher(), nonces: newNonces(opts.RenewAfter)}
@@ -83,7 +83,11 @@ func Load(ctx context.Context, o Options) (*Ring, error) {
 		return nil, err
 	}
 	if !ok {
-		r.file.Store(&sidecar{Format: sidecarFormat, NextKey: 1})
+		note, err := r.createKEK(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.file.Store(&sidecar{Format: sidecarFormat, NextKey: 1, KEK: note})
 		return r, nil
 	}
 	file, err := parseSidecar(text)
@@ -112,6 +116,17 @@ func Load(ctx context.Context, o Options) (*Ring, error) {
 		r.active.Store(file.Active)
 	}
 	return r, nil
+}
+
+// createKEK gets the first KEK of a folder.
+func (r *Ring) createKEK(ctx context.Context) (kekNote, error) {
+	kek, wrapped, err := r.change.provider.Create(ctx)
+	if err != nil {
+		return kekNote{}, err
+	}
+	id, err := kekID(kek)
+	r.change.kek = kek
+	return kekNote{id, wrapped}, err
 }
 
 // openKEK returns the KEK of note.
@@ -165,7 +180,7 @@ func (r *Ring) Renewals() <-chan struct{} { return r.nonces.due }
 // store, raises the epoch, draws a key, and registers as a writer under it. Each step is durable
 // before the next, and only behind the last can anything be sealed. No other process has the
 // store open. After an error the ring is of no more use.
-func (r *Ring) Begin(ctx context.Context, rows encryption.WriterRegistryStore) error {
+func (r *Ring) Begin(rows encryption.WriterRegistryStore) error {
 	r.change.Lock()
 	defer r.change.Unlock()
 	text, _, err := r.o.read()
@@ -181,9 +196,7 @@ func (r *Ring) Begin(ctx context.Context, rows encryption.WriterRegistryStore) e
 		return err
 	}
 	if next.Stage == StageClear {
-		if err := r.provision(ctx, next); err != nil {
-			return err
-		}
+		next.Stage = StageProvisioned
 	}
 	writer, err := r.nextLife(next)
 	if err != nil {
@@ -244,21 +257,6 @@ func (r *Ring) dropUnused(file *sidecar, used map[uint32]bool) {
 		delete(r.change.keys, k.ID)
 	}
 	file.Keys = kept
-}
-
-// provision gets the first KEK.
-func (r *Ring) provision(ctx context.Context, file *sidecar) error {
-	kek, wrapped, err := r.change.provider.Create(ctx)
-	if err != nil {
-		return err
-	}
-	id, err := kekID(kek)
-	if err != nil {
-		return err
-	}
-	r.change.kek = kek
-	file.Stage, file.KEK = StageProvisioned, kekNote{id, wrapped}
-	return nil
 }
 
 func nodeText(id uint64) string { return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, id)) }

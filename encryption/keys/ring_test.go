@@ -16,7 +16,7 @@ func begin(o Options, m *machine) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, r.Begin(context.Background(), m)
+	return r, r.Begin(m)
 }
 
 func mustBegin(t testing.TB, o Options, m *machine) *Ring {
@@ -53,7 +53,7 @@ func TestRingLife(t *testing.T) {
 	if _, err := r.Rotate(); !errors.Is(err, ErrNotBegun) {
 		t.Errorf("a rotation before Begin: %v", err)
 	}
-	must(t, r.Begin(context.Background(), m))
+	must(t, r.Begin(m))
 	wantKeys(t, r, "activated due 1 rewritten 0: 1 active")
 	nonce, err := r.Nonces().Next()
 	must(t, err)
@@ -69,7 +69,7 @@ func TestRingLife(t *testing.T) {
 	if got, err := r.Cipher().Open(nil, 1, &nonce, sealed, nil); err != nil || string(got) != "value" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	must(t, r.Begin(context.Background(), m))
+	must(t, r.Begin(m))
 	wantKeys(t, r, "activated due 1 rewritten 0: 1 kept 2 active")
 	must(t, r.Rewritten(1))
 	if !r.SealedOnly() {
@@ -209,8 +209,8 @@ func TestRingRefuses(t *testing.T) {
 	must(t, err)
 	two, err := Load(context.Background(), o)
 	must(t, err)
-	must(t, one.Begin(context.Background(), m))
-	if err := two.Begin(context.Background(), m); !errors.Is(err, ErrChanged) {
+	must(t, one.Begin(m))
+	if err := two.Begin(m); !errors.Is(err, ErrChanged) {
 		t.Errorf("got %v", err)
 	}
 }
