@@ -118,7 +118,11 @@ func (t *restoreTables) gather(buf io.Reader) error {
 	// A replica takes over a snapshot in the place of log entries, so its rows are
 	// written as those are.
 	t.rows = t.s.newRowEncoder(raftPath)
-	err := readSnapshot(buf, snapshotSink{
+	buf, err := openSnapshot(buf, t.s.seal.cipher)
+	if err != nil {
+		return err
+	}
+	err = readSnapshot(buf, snapshotSink{
 		header:  func(h snapshotHeader) error { t.header = h; return nil },
 		ranged:  func(r rangeTombstone) error { t.ranges = append(t.ranges, r); return nil },
 		version: t.add,

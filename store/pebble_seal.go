@@ -28,6 +28,7 @@ type sealing struct {
 	active      StorageEnvelopeActive // nil says yes
 	registered  StorageRegistered     // nil says yes
 	floor       SealFloor             // nil says 0 and 0
+	snapshots   bool                  // snapshots are sealed too
 }
 
 // readFloor returns the id that no row is sealed below which a reader finds that begins now.

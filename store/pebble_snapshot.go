@@ -90,7 +90,11 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
 	out := &countingWriter{w: w}
-	sw := newSnapshotWriter(out, i.header)
+	plain, closeOut, err := i.s.seal.snapshotOut(out)
+	if err != nil {
+		return out.n, err
+	}
+	sw := newSnapshotWriter(plain, i.header)
 	if err := i.writeRanges(iter, sw); err != nil {
 		return out.n, err
 	}
@@ -110,7 +114,10 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	if err := iter.Error(); err != nil {
 		return out.n, err
 	}
-	err = sw.close()
+	if err := sw.close(); err != nil {
+		return out.n, err
+	}
+	err = closeOut()
 	return out.n, err
 }
 

@@ -61,6 +61,7 @@ func sealOptions(r *keys.Ring) []store.PebbleStoreOption {
 		store.WithStorageEnvelopeGate(r.Sealing),
 		store.WithStorageRegistrationGate(r.Registered),
 		store.WithSealFloor(r.Due),
+		store.WithSealedSnapshots(),
 	}
 }
 
