@@ -212,7 +212,7 @@ func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64
 		return VersionedValue{}, false, false, nil
 	}
 	if v = r.ranges.over(key, v, ts); !shared {
-		v = v.clone()
+		v = r.rows.own(v)
 	}
 	return v, true, shared, nil
 }

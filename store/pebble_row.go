@@ -131,5 +131,16 @@ func (d *rowDecoder) header(row []byte) (VersionedValue, error) {
 	return v, err
 }
 
+// own returns v, which is the last version that d has decoded, with a value that is the caller's.
+// One that was opened is not copied but given away, unless it lies in a buffer much larger.
+func (d *rowDecoder) own(v VersionedValue) VersionedValue {
+	n := len(v.Value)
+	if n == 0 || len(d.opened) != n || &d.opened[0] != &v.Value[0] || cap(d.opened) > n+n/4+16 {
+		return v.clone()
+	}
+	d.opened = nil
+	return v
+}
+
 // held returns how many bytes the buffers of d take.
 func (d *rowDecoder) held() int { return cap(d.bound) + cap(d.opened) + cap(d.mended) }
