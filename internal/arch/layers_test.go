@@ -15,6 +15,7 @@ import (
 const layers = `
 hlc:
 encryption:
+encryption/keys:    encryption
 internal/resp:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
@@ -36,7 +37,7 @@ internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:    store encryption
 internal/metrics:   internal/server internal/shard internal/replica store
-internal/admin:     internal/metrics internal/backup internal/shard
+internal/admin:      internal/metrics internal/backup internal/shard store encryption/keys
 cmd/elastickv:      *
 `
 
