@@ -20,8 +20,9 @@ store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
 internal/command:   internal/keyspace internal/txn internal/resp
+internal/acl:       internal/command
 internal/script:    internal/command internal/resp
-internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
+internal/server:    internal/script internal/acl internal/command internal/keyspace internal/txn internal/resp
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:    store encryption
