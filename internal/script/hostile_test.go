@@ -38,7 +38,6 @@ var bombs = map[string]string{
 	"string.format":          "return ('%99999d'):format(1)",
 	"upper":                  "local t, s = {}, ('x'):rep(1e6) for i = 1, 1e6 do t[i] = s:upper() end",
 	"varargs":                "local t = {} for i = 1, 1e7 do t[i] = i end return unpack(t)",
-	"upvalues of a stack":    "local function f(n, ...) return f(n + 1, n, ...) end return f(1)",
 	"cjson.encode of itself": "local t = {} t[1] = t return cjson.encode(t)",
 	"cjson.encode, wide":     "local t = {} for i = 1, 30 do t = {t, t} end return cjson.encode(t)",
 	"cjson.encode, sparse":   "cjson.encode_sparse_array(false, 0) return cjson.encode({[2^31 - 1] = 1})",
@@ -75,6 +74,7 @@ var endless = map[string]string{
 	"pattern":             "return ('x'):rep(1000):match(('.-'):rep(50) .. 'y')",
 	"pattern in gsub":     "return ('x'):rep(1000):gsub(('x*'):rep(50) .. 'y', '')",
 	"comparison":          "while true do table.sort({3, 2, 1, 5, 4}, function(a, b) return a < b end) end",
+	"growing arguments":   "local function f(n, ...) return f(n + 1, n, ...) end return f(1)",
 	"garbage":             "while true do local t = {{}, {}, ('x'):rep(1000)} end",
 	"load":                "while true do loadstring('return 1')() end",
 	"cjson":               "while true do cjson.decode(cjson.encode({1, 2, 3})) end",
@@ -87,24 +87,26 @@ var endless = map[string]string{
 // others.
 func TestBombs(t *testing.T) {
 	addr := testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{
-		"lua-memory-limit": "16mb", "busy-reply-threshold": "0", "proto-max-bulk-len": "64mb",
+		"lua-memory-limit": "16mb", "busy-reply-threshold": "0", "proto-max-bulk-len": "8mb",
 	})
 	for name, source := range bombs {
 		t.Run(name, func(t *testing.T) {
 			c := testkit.Dial(t, addr, 2)
-			if v, err := c.Do("EVAL", source, "0"); err != nil {
+			if _, err := c.Do("EVAL", source, "0"); err != nil && !tooDeep(err) {
 				t.Fatalf("as a script: %v", err)
-			} else if len(v.Str) < 1000 {
-				t.Logf("%s: %.200s", name, v)
 			}
+			c = testkit.Dial(t, addr, 2)
 			loadFunction(t, c, source, "")
-			if _, err := c.Do("FCALL", "hostile", "0"); err != nil {
+			if _, err := c.Do("FCALL", "hostile", "0"); err != nil && !tooDeep(err) {
 				t.Fatalf("as a function: %v", err)
 			}
-			c.MustDo(t, "PING")
+			testkit.Dial(t, addr, 2).MustDo(t, "SET", "after", name)
 		})
 	}
 }
+
+// tooDeep reports whether a reply has more aggregates within one another than the test reads.
+func tooDeep(err error) bool { return strings.Contains(err.Error(), "aggregates within one another") }
 
 func loadFunction(t *testing.T, c *testkit.Client, body, flags string) {
 	t.Helper()

@@ -61,9 +61,9 @@ func (p *replyReader) string(b []byte) lua.Value {
 }
 
 // table returns a table with one field.
-func (p *replyReader) table(name string, v lua.Value) lua.Value {
+func (p *replyReader) table(name, v lua.Value) lua.Value {
 	t := p.c.State().NewTable(0, 1)
-	t.SetField(name, v)
+	t.Set(name, v)
 	return lua.TableValue(t)
 }
 
@@ -85,7 +85,7 @@ func (p *replyReader) value(at place) {
 func (p *replyReader) scalar(kind byte, text []byte) lua.Value {
 	switch kind {
 	case '+':
-		return p.table("ok", p.string(text))
+		return p.table(keyOK, p.string(text))
 	case '-':
 		return countedError(p.c, errorWithCode(string(text)))
 	case ':':
@@ -96,9 +96,9 @@ func (p *replyReader) scalar(kind byte, text []byte) lua.Value {
 	case '#':
 		return lua.Bool(text[0] == 't')
 	case ',':
-		return p.table("double", lua.Number(double(text)))
+		return p.table(keyDouble, lua.Number(double(text)))
 	case '(':
-		return p.table("big_number", p.string(text))
+		return p.table(keyNumber, p.string(text))
 	}
 	n, _ := strconv.Atoi(string(text))
 	if n < 0 {
@@ -113,13 +113,13 @@ func (p *replyReader) aggregate(kind byte, n int, at place) {
 	t := p.newTable(at)
 	switch kind {
 	case '%':
-		t = p.newTable(place{t, lua.String("map")})
+		t = p.newTable(place{t, keyMap})
 		for range n {
 			k := p.element(t)
 			p.value(place{t, k})
 		}
 	case '~':
-		t = p.newTable(place{t, lua.String("set")})
+		t = p.newTable(place{t, keySet})
 		for range n {
 			k := p.element(t)
 			t.Set(k, lua.True)
@@ -158,7 +158,7 @@ func (p *replyReader) long(kind byte, n int) lua.Value {
 	t := p.c.State().NewTable(0, 2)
 	t.SetField("string", p.string(text[4:]))
 	t.SetField("format", p.string(text[:3]))
-	return p.table("verbatim_string", lua.TableValue(t))
+	return p.table(keyVerbatim, lua.TableValue(t))
 }
 
 // errorWithCode returns the text of an error with a code in front, also if it is one word.
@@ -177,6 +177,17 @@ func upToNUL(s string) string {
 	}
 	return s
 }
+
+// The fields that say what kind of reply a table stands for.
+var (
+	keyErr      = lua.String("err")
+	keyOK       = lua.String("ok")
+	keyDouble   = lua.String("double")
+	keyNumber   = lua.String("big_number")
+	keyVerbatim = lua.String("verbatim_string")
+	keyMap      = lua.String("map")
+	keySet      = lua.String("set")
+)
 
 // replyStackMost is how many values the reference implementation has room for on its stack
 // while it turns a value into a reply. It bounds how deep tables may lie within tables.
@@ -211,7 +222,7 @@ func (r *run) reply(v lua.Value) error {
 // top writes the value that the script has returned: an error that has been counted is not
 // counted again.
 func (w *replyWriter) top(v lua.Value) {
-	if t := v.AsTable(); t != nil && t.GetField("err").Kind() == lua.KindString {
+	if t := v.AsTable(); t != nil && t.Get(keyErr).Kind() == lua.KindString {
 		w.run.ctx.Counted = t.GetField(countedField).Truthy()
 	}
 	w.value(v)
@@ -267,30 +278,30 @@ func truncate(f float64) int64 {
 }
 
 func (w *replyWriter) table(t *lua.Table) {
-	if s, ok := t.GetField("err").AsString(); ok {
+	if s, ok := t.Get(keyErr).AsString(); ok {
 		w.out.Error(upToNUL(s))
 		return
 	}
-	if s, ok := t.GetField("ok").AsString(); ok {
+	if s, ok := t.Get(keyOK).AsString(); ok {
 		w.out.Simple(upToNUL(s))
 		return
 	}
-	if f, ok := t.GetField("double").AsNumber(); ok {
+	if f, ok := t.Get(keyDouble).AsNumber(); ok {
 		w.out.Double(f)
 		return
 	}
-	if s, ok := t.GetField("big_number").AsString(); ok {
+	if s, ok := t.Get(keyNumber).AsString(); ok {
 		w.out.BigNumber(strings.Map(lineEndToSpace, s))
 		return
 	}
-	if w.verbatim(t.GetField("verbatim_string").AsTable()) {
+	if w.verbatim(t.Get(keyVerbatim).AsTable()) {
 		return
 	}
-	if m := t.GetField("map").AsTable(); m != nil {
+	if m := t.Get(keyMap).AsTable(); m != nil {
 		w.pairs(m)
 		return
 	}
-	if m := t.GetField("set").AsTable(); m != nil {
+	if m := t.Get(keySet).AsTable(); m != nil {
 		w.members(m)
 		return
 	}
