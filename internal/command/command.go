@@ -15,6 +15,13 @@ type Command struct {
 	Run   Handler    // nil for a container that does nothing by itself
 	Sub   []*Command // subcommands of a container
 
+	// FindKeys, if not nil, finds the keys of a call that Keys cannot tell, or cannot
+	// tell the flags of.
+	FindKeys func(args [][]byte) []Key
+	// MayWrite, if not nil, says of a call whether it may write, whatever Flags say. One that
+	// may not is carried out on a snapshot.
+	MayWrite func(args [][]byte) bool
+
 	Since      string // version of Redis that introduced it
 	Summary    string // one sentence
 	Complexity string // as COMMAND DOCS shows it
@@ -30,6 +37,9 @@ func (c *Command) FullName() string {
 	}
 	return c.Name
 }
+
+// IsSubOf reports whether the command is a subcommand of the one with the given name.
+func (c *Command) IsSubOf(name string) bool { return c.parent != nil && c.parent.Name == name }
 
 // Accepts reports whether a call with n arguments, the name included, has the
 // right number of them.
@@ -70,11 +80,11 @@ const (
 
 var flagNames = []string{
 	"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
-	"skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys",
+	"skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "", "no_mandatory_keys",
 	"no_async_loading", "no_multi", "movablekeys", "allow_busy",
 }
 
-// Names returns the flags' names, in Redis' order.
+// Names returns the flags' names, in Redis' order. MayReplicate has none.
 func (f Flags) Names() []string { return bitNames(uint64(f), flagNames) }
 
 // Group is the family that COMMAND DOCS files a command under.
@@ -144,7 +154,8 @@ var groupCategories = map[Group]Category{
 // those its flags imply, and its own.
 func (c *Command) Categories() Category {
 	cats := c.Cats
-	if len(c.Sub) == 0 { // a container has none of its own family
+	ofTypes := c.Group == GroupGeneric && cats&(CatList|CatSet|CatSortedSet) != 0 // as SORT is, not of keys as such
+	if len(c.Sub) == 0 && !ofTypes {                                              // a container has none of its own family
 		cats |= groupCategories[c.Group]
 	}
 	for flag, cat := range map[Flags]Category{
@@ -169,7 +180,7 @@ func (c Category) Names() []string { return bitNames(uint64(c), categoryNames) }
 func bitNames(set uint64, names []string) []string {
 	var out []string
 	for i, name := range names {
-		if set&(1<<i) != 0 {
+		if set&(1<<i) != 0 && name != "" {
 			out = append(out, name)
 		}
 	}

@@ -63,6 +63,8 @@ type Env struct {
 	Cursors *Cursors
 	// MaxBulk is the largest string that a command may make, in bytes.
 	MaxBulk int64
+	// HLLSparseMax is the largest HyperLogLog that is kept sparse, in bytes.
+	HLLSparseMax int
 	// Rand returns 64 random bits; it is safe for concurrent use.
 	Rand func() uint64
 }

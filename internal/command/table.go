@@ -21,6 +21,7 @@ func Rows() []*Command {
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
 		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, setCommands,
+		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands, streamCommands,
 	} {
 		rows = append(rows, family...)
 	}
@@ -121,6 +122,9 @@ func (t *Table) Run(c *Ctx) error {
 	}
 	var err error
 	if c.Keys != nil {
+		if c.Cmd.looksUpToRead() {
+			c.Keys = c.Keys.Reading()
+		}
 		err = c.Keys.Atomically(run)
 	} else {
 		err = run()

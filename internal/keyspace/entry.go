@@ -64,6 +64,9 @@ func (s *Space) find(key []byte) (entry, bool, error) {
 	} else {
 		s.shared.misses++
 	}
+	if !ok && err == nil && s.reading {
+		s.Notify(ClassMiss, "keymiss", key)
+	}
 	return e, ok, err
 }
 
@@ -80,9 +83,10 @@ func (s *Space) lookUp(key []byte) (entry, bool, error) {
 		return e, true, nil
 	}
 	if s.tx.ReadOnly() {
+		s.meetOverdue(key)
 		return entry{}, false, nil
 	}
-	return entry{}, false, s.remove(key, e)
+	return entry{}, false, s.expire(key, e)
 }
 
 // findKind is find for a key that has to be of one kind if it is there at all.
@@ -104,6 +108,7 @@ func (s *Space) write(key []byte, old, e entry) error {
 	var keys int64
 	if old.kind == KindNone {
 		keys = 1
+		s.Notify(ClassNew, "new", key)
 	}
 	return s.reindex(key, old.expireAt, e.expireAt, keys)
 }

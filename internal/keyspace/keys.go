@@ -60,6 +60,9 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	if err != nil {
 		return err
 	}
+	if old.kind != KindNone { // what is overwritten is another key, not a changed one
+		to.Notify(ClassNew, "new", dst)
+	}
 	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
 	for i := range from {
 		if err := s.copyRows(from[i], into[i]); err != nil {

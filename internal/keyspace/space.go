@@ -20,6 +20,8 @@ type Space struct {
 	db     int
 	shared *shared
 	buf    []byte // names of rows that are only looked up
+	// reading says that keys are looked up in order to read them.
+	reading bool
 }
 
 // shared is what the spaces of one transaction have in common.
@@ -31,6 +33,7 @@ type shared struct {
 	events  []Event
 	hits    int64 // look-ups of keys that were there
 	misses  int64 // look-ups of keys that were not
+	overdue []Change
 }
 
 // Env is what the transactions of a process have in common.
@@ -43,12 +46,13 @@ type Env struct {
 // Change says that a key has been modified, in whatever way. A nil Key stands
 // for every key of the database.
 type Change struct {
-	DB  int
-	Key []byte
+	DB      int
+	Key     []byte
+	Expired bool // it is gone because its time had come
 }
 
 // Limits are the sizes up to which a collection is called compact by OBJECT
-// ENCODING. They change no layout.
+// ENCODING, and those of nodes. They change no layout.
 type Limits struct {
 	HashMaxListpackEntries int
 	HashMaxListpackValue   int // bytes
@@ -58,6 +62,9 @@ type Limits struct {
 	SetMaxListpackValue    int // bytes
 	ZSetMaxListpackEntries int
 	ZSetMaxListpackValue   int // bytes
+	// StreamNodeMaxEntries is how many entries go at once when a stream is
+	// trimmed with ~; 0 is the default.
+	StreamNodeMaxEntries int
 }
 
 // DefaultLimits are Redis' own.
@@ -71,6 +78,7 @@ func DefaultLimits() Limits {
 		SetMaxListpackValue:    64,
 		ZSetMaxListpackEntries: 128,
 		ZSetMaxListpackValue:   64,
+		StreamNodeMaxEntries:   100,
 	}
 }
 
@@ -84,11 +92,23 @@ func (s *Space) DB(db int) *Space {
 	if db == s.db {
 		return s
 	}
-	return &Space{tx: s.tx, db: db, shared: s.shared}
+	return &Space{tx: s.tx, db: db, shared: s.shared, reading: s.reading}
+}
+
+// Reading returns the same database for one who only wants to read keys. That one of them is
+// not there is an event then.
+func (s *Space) Reading() *Space {
+	if s.reading || s.shared.classes&ClassMiss == 0 {
+		return s
+	}
+	return &Space{tx: s.tx, db: s.db, shared: s.shared, reading: true}
 }
 
 // Number returns which logical database this is.
 func (s *Space) Number() int { return s.db }
+
+// ReadOnly reports whether nothing can be written.
+func (s *Space) ReadOnly() bool { return s.tx.ReadOnly() }
 
 // Now is the moment of the transaction in Unix milliseconds. Expiry is judged at it.
 func (s *Space) Now() int64 { return millis(s.tx.Now()) }
@@ -101,7 +121,7 @@ func (s *Space) Changes() []Change { return s.shared.changes }
 func (s *Space) Lookups() (hits, misses int64) { return s.shared.hits, s.shared.misses }
 
 func (s *Space) changed(key []byte) {
-	s.shared.changes = append(s.shared.changes, Change{s.db, key})
+	s.shared.changes = append(s.shared.changes, Change{DB: s.db, Key: key})
 }
 
 // Atomically calls fn and, if it fails, takes back what it wrote, leaving what
@@ -112,7 +132,7 @@ func (s *Space) Atomically(fn func() error) error {
 	if err != nil {
 		s.tx.RollbackTo(at)
 		s.shared.changes = s.shared.changes[:changes]
-		s.shared.events = s.shared.events[:events]
+		s.shared.events = append(s.shared.events[:events], misses(s.shared.events[events:])...)
 	}
 	return err
 }

@@ -89,7 +89,7 @@ func (s *Server) databasesDue() (due []int, err error) {
 func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
 	var failed error
 	err = s.db.Sequence(ctx, func(seq *txn.Seq) {
-		failed = s.update(seq, func(root *keyspace.Space) (err error) {
+		failed = s.update(seq, &telling{}, func(root *keyspace.Space) (err error) {
 			n, err = root.DB(db).RemoveExpired(expireBatch)
 			return err
 		})
@@ -101,6 +101,5 @@ func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
 	case failed != nil:
 		return 0, failed
 	}
-	s.stats.expired.Add(int64(n))
 	return n, nil
 }
