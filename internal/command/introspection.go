@@ -197,7 +197,7 @@ func calledKeys(c *Ctx) (*Command, [][]byte, error) {
 		return nil, nil, ErrGetKeysArgs
 	case len(cmd.Keys) == 0:
 		return nil, nil, ErrGetKeysNone
-	case len(cmd.KeyPositions(args)) == 0:
+	case len(cmd.KeyPositions(args)) == 0 && !cmd.Has(NoMandatoryKeys):
 		return nil, nil, ErrGetKeysInvalid
 	}
 	return cmd, args, nil
@@ -256,7 +256,7 @@ func commandList(c *Ctx) error {
 			names = append(names, cmd.FullName())
 		}
 		for _, sub := range cmd.Sub {
-			if len(c.Args) > 2 && keep(sub) {
+			if keep(sub) {
 				names = append(names, sub.FullName())
 			}
 		}
