@@ -22,8 +22,15 @@ internal/tracking:  internal/prefixes
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
-internal/command:   internal/keyspace internal/txn internal/resp
-internal/script:    internal/command internal/resp
+internal/bitmap:
+internal/hll:
+internal/geohash:
+internal/pqsort:
+internal/lua:
+internal/rdb:
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/rdb internal/txn internal/resp
+internal/lualib:    internal/lua
+internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc

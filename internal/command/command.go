@@ -15,6 +15,13 @@ type Command struct {
 	Run   Handler    // nil for a container that does nothing by itself
 	Sub   []*Command // subcommands of a container
 
+	// FindKeys, if not nil, finds the keys of a call that Keys cannot tell, or cannot
+	// tell the flags of.
+	FindKeys func(args [][]byte) []Key
+	// MayWrite, if not nil, says of a call whether it may write, whatever Flags say. One that
+	// may not is carried out on a snapshot.
+	MayWrite func(args [][]byte) bool
+
 	Since      string // version of Redis that introduced it
 	Summary    string // one sentence
 	Complexity string // as COMMAND DOCS shows it
@@ -147,7 +154,8 @@ var groupCategories = map[Group]Category{
 // those its flags imply, and its own.
 func (c *Command) Categories() Category {
 	cats := c.Cats
-	if len(c.Sub) == 0 { // a container has none of its own family
+	ofTypes := c.Group == GroupGeneric && cats&(CatList|CatSet|CatSortedSet) != 0 // as SORT is, not of keys as such
+	if len(c.Sub) == 0 && !ofTypes {                                              // a container has none of its own family
 		cats |= groupCategories[c.Group]
 	}
 	for flag, cat := range map[Flags]Category{

@@ -87,6 +87,8 @@ func (s *Space) collectionPrefixes(kind Kind, key []byte) [][]byte {
 	case KindList:
 		name := listName(key)
 		names = [][]byte{store.ListMetaKey(name), append([]byte(store.ListItemPrefix), name...)}
+	case KindStream:
+		names = [][]byte{store.StreamMetaKey(key), store.StreamEntryScanPrefix(key), streamPartName(key)}
 	}
 	for i := range names {
 		names[i] = s.withPrefix(names[i])

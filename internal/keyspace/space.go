@@ -52,7 +52,7 @@ type Change struct {
 }
 
 // Limits are the sizes up to which a collection is called compact by OBJECT
-// ENCODING. They change no layout.
+// ENCODING, and those of nodes. They change no layout.
 type Limits struct {
 	HashMaxListpackEntries int
 	HashMaxListpackValue   int // bytes
@@ -62,6 +62,9 @@ type Limits struct {
 	SetMaxListpackValue    int // bytes
 	ZSetMaxListpackEntries int
 	ZSetMaxListpackValue   int // bytes
+	// StreamNodeMaxEntries is how many entries go at once when a stream is
+	// trimmed with ~; 0 is the default.
+	StreamNodeMaxEntries int
 }
 
 // DefaultLimits are Redis' own.
@@ -75,6 +78,7 @@ func DefaultLimits() Limits {
 		SetMaxListpackValue:    64,
 		ZSetMaxListpackEntries: 128,
 		ZSetMaxListpackValue:   64,
+		StreamNodeMaxEntries:   100,
 	}
 }
 
@@ -102,6 +106,9 @@ func (s *Space) Reading() *Space {
 
 // Number returns which logical database this is.
 func (s *Space) Number() int { return s.db }
+
+// ReadOnly reports whether nothing can be written.
+func (s *Space) ReadOnly() bool { return s.tx.ReadOnly() }
 
 // Now is the moment of the transaction in Unix milliseconds. Expiry is judged at it.
 func (s *Space) Now() int64 { return millis(s.tx.Now()) }

@@ -63,7 +63,11 @@ func selectDB(ctx *command.Ctx) error {
 	if db < 0 || db >= keyspace.Databases {
 		return command.ErrInvalidDBIndex
 	}
-	callerOf(ctx).setDB(int(db))
+	if ctx.Script != nil {
+		ctx.Script.DB = int(db)
+	} else {
+		callerOf(ctx).setDB(int(db))
+	}
 	ctx.Out.OK()
 	return nil
 }

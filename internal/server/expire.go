@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -95,6 +96,8 @@ func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
 		})
 	})
 	switch {
+	case errors.Is(err, context.Canceled): // before its turn came
+		return 0, err
 	case err != nil:
 		s.storeFailed(err)
 		return 0, err

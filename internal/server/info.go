@@ -170,7 +170,7 @@ func (s *Server) infoMemory(r *report) error {
 		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(used, 1)))
 	}
 	r.add("mem_allocator", "go")
-	return nil
+	return s.infoScripts(r)
 }
 
 // infoPersistence tells that every acknowledged write is on disk. It says so in

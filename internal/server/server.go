@@ -13,6 +13,7 @@ import (
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
+	"github.com/elastickv/elastickv/internal/script"
 	"github.com/elastickv/elastickv/internal/tracking"
 	"github.com/elastickv/elastickv/internal/txn"
 )
@@ -66,6 +67,7 @@ type Server struct {
 	hub      *pubsub.Hub
 	tracking *tracking.Table
 	monitors monitors
+	scripts  scripting
 	expiry   expiry
 	port     atomic.Int64 // the first listener's
 
@@ -98,6 +100,7 @@ func New(opts Options) *Server {
 	}
 	s.stats.init(opts.Now())
 	s.expiry.on.Store(true)
+	s.scripts.init(s)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
 		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
@@ -107,7 +110,7 @@ func New(opts Options) *Server {
 }
 
 // table is the one table of all commands; rows are never changed.
-var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), rows()) })
+var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), script.Rows(), rows()) })
 
 // applyConfig puts a configuration in force. configMu is held, or nothing runs yet.
 func (s *Server) applyConfig(cfg *Config) {
@@ -116,6 +119,7 @@ func (s *Server) applyConfig(cfg *Config) {
 	env.Keys.Limits = &limits
 	env.Keys.Events = cfg.notify.recorded()
 	env.MaxBulk = cfg.bulkMax
+	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))

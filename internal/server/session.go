@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -121,6 +122,9 @@ func (c *session) find(args [][]byte) call {
 	if err != nil {
 		return call{args: args, err: err.(command.Error)}
 	}
+	if busy := c.srv.scripts.refusal(cmd); busy != "" && c.authed {
+		return call{args: args, err: busy}
+	}
 	return call{args: args, route: c.srv.routes[cmd]}
 }
 
@@ -155,7 +159,7 @@ func (c *session) carryOut(calls [][][]byte) {
 // has been carried out is durable when it returns.
 func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	done, from := 0, c.out.Len()
-	err := c.srv.db.Sequence(c.srv.ctx, func(seq *txn.Seq) {
+	err := c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), func(seq *txn.Seq) {
 		c.seq = seq
 		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
 		defer func() { c.seq = nil }()
@@ -170,6 +174,10 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 			}
 		}
 	})
+	if busy := command.Error(""); errors.As(err, &busy) {
+		c.step(call{args: first.args, err: busy})
+		return calls[1:]
+	}
 	if err != nil {
 		c.out.Truncate(from) // nobody may be told of what is not durable
 		c.ending = true
@@ -187,8 +195,10 @@ func (c *session) place(k call) place {
 		return anywhere // it is only answered, or queued
 	case k.route.exec:
 		return c.multi.place(c)
+	case k.route.scripted && c.changes(k):
+		return inSequencer
 	}
-	return k.route.place
+	return k.route.placeOf(k.args)
 }
 
 // refusal is why a call cannot be carried out at all.
@@ -243,7 +253,7 @@ func (c *session) refuse(k call, err error) {
 // run carries out a call in a transaction of its own, if it needs one.
 func (c *session) run(k call) {
 	k.mayBlock = true
-	if !k.route.cmd.Has(command.Write | command.ReadOnly) {
+	if !k.route.keyed {
 		c.invoke(k, nil)
 		return
 	}
@@ -284,7 +294,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	mark := c.out.Len()
 	began := c.clock
 	var before lookups
-	counted := keys != nil && k.route.cmd.Has(command.ReadOnly)
+	counted := keys != nil && k.route.cmd.Has(command.ReadOnly) && !k.route.scripted
 	if counted {
 		before = lookupsOf(keys)
 	}
@@ -305,7 +315,11 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 		return
 	}
 	reply := c.out.Bytes()[mark:]
-	c.srv.stats.ran(k.route, took, reply)
+	if ctx.Counted {
+		c.srv.stats.ranCounted(k.route, took)
+	} else {
+		c.srv.stats.ran(k.route, took, reply)
+	}
 	c.srv.logSlow(c, k, took)
 	c.facts.lastCall.Store(k.route.cmd)
 }
