@@ -70,7 +70,7 @@ func (t *Table) settleLocked(by ID, c change) []Target {
 	for _, r := range all {
 		if r.oldest < c.number {
 			stale = append(stale, r)
-			r.oldest = r.newest
+			r.oldest = c.number // older copies are forgotten
 		}
 		if r.newest >= c.number {
 			left = append(left, r)
