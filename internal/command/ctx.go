@@ -75,6 +75,8 @@ type Env struct {
 	MaxBulk int64
 	// HLLSparseMax is the largest HyperLogLog that is kept sparse, in bytes.
 	HLLSparseMax int
+	// SkipChecksum makes RESTORE take payloads with a wrong checksum.
+	SkipChecksum bool
 	// Rand returns 64 random bits; it is safe for concurrent use.
 	Rand func() uint64
 }

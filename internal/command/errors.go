@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/rdb"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -83,6 +84,13 @@ const (
 	ErrHashNotFloat   = Error("ERR hash value is not a float")
 	ErrInfinite       = Error("ERR value is NaN or Infinity")
 	ErrTooManyKeys    = Error("ERR Number of keys can't be greater than number of args")
+	ErrFieldsMissing  = Error("ERR Mandatory argument FIELDS is missing or not at the right position")
+	ErrNumFields      = Error("ERR Parameter `numFields` should be greater than 0")
+	ErrNumFieldsWrong = Error("ERR The `numfields` parameter must match the number of arguments")
+	ErrExpireNegative = Error("ERR invalid expire time, must be >= 0")
+	ErrHGetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or PERSIST arguments can be specified")
+	ErrHSetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
+	ErrFXXFNX         = Error("ERR Only one of FXX or FNX arguments can be specified")
 )
 
 // Errors of bitmaps.
@@ -174,6 +182,17 @@ const (
 	ErrNoSuchKey  = Error("ERR no such key")
 )
 
+// Errors of DUMP and RESTORE.
+const (
+	ErrBusyKey       = Error("BUSYKEY Target key name already exists.")
+	ErrBadPayload    = Error("ERR Bad data format")
+	ErrPayloadFooter = Error("ERR DUMP payload version or checksum are wrong")
+	ErrRestoreTTL    = Error("ERR Invalid TTL value, must be >= 0")
+	ErrRestoreIdle   = Error("ERR Invalid IDLETIME value, must be >= 0")
+	ErrRestoreFreq   = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
+	ErrDumpTooLarge  = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
+)
+
 // Errors of the server's own limits.
 const (
 	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size (proto-max-bulk-len)")
@@ -197,6 +216,10 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrListFull, false
 	case errors.Is(err, keyspace.ErrNaN):
 		return ErrScoreNaN, false
+	case errors.Is(err, rdb.ErrFormat):
+		return ErrBadPayload, false
+	case errors.Is(err, rdb.ErrFooter):
+		return ErrPayloadFooter, false
 	case errors.Is(err, txn.ErrTooLarge):
 		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):
@@ -226,6 +249,10 @@ func errUnknownSubcommand(container *Command, sub []byte) Error {
 
 func errArity(c *Command) Error {
 	return Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+}
+
+func errUnknownArgument(arg []byte) Error {
+	return Error(fmt.Sprintf("ERR unknown argument: %s", clip(arg, 128)))
 }
 
 func errUnsupportedOption(arg []byte) Error {

@@ -19,8 +19,8 @@ type Table struct {
 func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
-		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
-		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, setCommands,
+		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
+		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, hashExpiryCommands, setCommands,
 		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands, streamCommands,
 	} {
 		rows = append(rows, family...)
@@ -101,6 +101,16 @@ func (t *Table) Find(args [][]byte) *Command {
 		return lookupName(t.subs[c], args[1])
 	}
 	return c
+}
+
+// Named returns the command with a full name in lower case, nil if there is none.
+func (t *Table) Named(name string) *Command {
+	container, sub, isSub := strings.Cut(name, "|")
+	c := t.byName[container]
+	if c == nil || !isSub {
+		return c
+	}
+	return t.subs[c][sub]
 }
 
 // lookupName finds a name in any case without allocating.

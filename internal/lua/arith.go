@@ -29,8 +29,6 @@ func calculate(op opcode, x, y float64) float64 {
 // them.
 func modulo(x, y float64) float64 { return x - float64(math.Floor(x/y)*y) }
 
-func power(x, y float64) float64 { return math.Pow(x, y) }
-
 // arith applies an arithmetic instruction to operands that are not both numbers: strings
 // that spell one are converted, and then metamethods are asked.
 func (th *thread) arith(in instr, left, right Value) Value {

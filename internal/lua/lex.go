@@ -317,13 +317,6 @@ func (l *lexer) longText(level int, keep bool) {
 				l.fail("unfinished long string", tokEOF)
 			}
 			l.fail("unfinished long comment", tokEOF)
-		case '[':
-			if l.bracketLevel() == level {
-				l.save()
-				if level == 0 {
-					l.fail("nesting of [[...]] is deprecated", '[')
-				}
-			}
 		case ']':
 			if l.bracketLevel() == level {
 				l.save()

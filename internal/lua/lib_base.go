@@ -161,10 +161,31 @@ func (c *Call) unpackEnd(t *Table) int {
 	return c.checkInt32(3)
 }
 
+// basePcall is the pcall of Redis. Of an error that is a table it returns the field err, if
+// that is a text, and otherwise the table and the field.
 func basePcall(c *Call) {
-	fn := c.CheckAny(1)
-	c.protected(nil, func() []Value { return c.thread.call(fn, c.Args()[1:]) })
+	if len(c.args) == 0 {
+		c.Return(False, String("attempt to call a boolean value"))
+		return
+	}
+	fn := c.Arg(1)
+	err := c.protected(nil, func() []Value { return c.thread.call(fn, c.Args()[1:]) })
+	if err == nil {
+		return
+	}
+	if !err.Value.isTable() {
+		c.Return(False, err.Value)
+		return
+	}
+	field := c.thread.index(err.Value, nameErr, notRegister)
+	if isText(field) {
+		c.Return(False, field)
+		return
+	}
+	c.Return(False, err.Value, field)
 }
+
+var nameErr = String("err")
 
 func baseXpcall(c *Call) {
 	c.CheckAny(2)
@@ -172,11 +193,15 @@ func baseXpcall(c *Call) {
 	if !handler.isFunction() {
 		handler = FunctionValue(c.state.failingHandler())
 	}
-	c.protected(handler.function(), func() []Value { return c.thread.call(c.Arg(1), nil) })
+	err := c.protected(handler.function(), func() []Value { return c.thread.call(c.Arg(1), nil) })
+	if err != nil {
+		c.Return(False, err.Value)
+	}
 }
 
-// protected returns true and the results of f, or false and the error that it raises.
-func (c *Call) protected(handler *Function, f func() []Value) {
+// protected returns true and the results of f to the program, or the error that f raises
+// to the caller.
+func (c *Call) protected(handler *Function, f func() []Value) *Error {
 	err := c.state.protectHandler(handler, func() {
 		results := f()
 		c.Return(True)
@@ -184,9 +209,10 @@ func (c *Call) protected(handler *Function, f func() []Value) {
 	})
 	switch err := err.(type) {
 	case nil:
+		return nil
 	case *Error:
 		c.results = c.results[:0]
-		c.Return(False, err.Value)
+		return err
 	default:
 		panic(&abort{err})
 	}

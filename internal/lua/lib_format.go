@@ -3,6 +3,7 @@ package lua
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -114,62 +115,95 @@ func toUnsigned(f float64) uint64 {
 
 func (spec formatSpec) has(flag byte) bool { return strings.IndexByte(spec.flags, flag) >= 0 }
 
+// number returns up to two digits as a number.
+func number(digits string) int {
+	n := 0
+	for i := range len(digits) {
+		n = 10*n + int(digits[i]-'0')
+	}
+	return n
+}
+
 // pad fills s with spaces to the width.
 func (spec formatSpec) pad(s string) string {
-	n := 0
-	for i := range len(spec.width) {
-		n = 10*n + int(spec.width[i]-'0')
-	}
-	if n <= len(s) {
-		return s
-	}
+	fill := strings.Repeat(" ", max(number(spec.width)-len(s), 0))
 	if spec.has('-') {
-		return s + strings.Repeat(" ", n-len(s))
+		return s + fill
 	}
-	return strings.Repeat(" ", n-len(s)) + s
+	return fill + s
 }
 
 func (spec formatSpec) text(s string) string {
 	if spec.hasPrecision {
-		n := 0
-		for i := range len(spec.precision) {
-			n = 10*n + int(spec.precision[i]-'0')
-		}
-		s = s[:min(n, len(s))]
+		s = s[:min(number(spec.precision), len(s))]
 	}
 	return spec.pad(s)
 }
 
-// goFormat returns the format of package fmt that means the same, without the flags in
-// drop.
-func (spec formatSpec) goFormat(verb byte, drop string) string {
-	var b strings.Builder
-	b.WriteByte('%')
-	for i := range len(spec.flags) {
-		if strings.IndexByte(drop, spec.flags[i]) < 0 {
-			b.WriteByte(spec.flags[i])
-		}
+func (spec formatSpec) signed(n int64) string {
+	if n < 0 {
+		return spec.integer("-", strconv.FormatUint(-uint64(n), 10))
 	}
-	b.WriteString(spec.width)
-	if spec.hasPrecision {
-		b.WriteByte('.')
-		b.WriteString(spec.precision)
-	}
-	b.WriteByte(verb)
-	return b.String()
+	return spec.integer(spec.plus(), strconv.FormatUint(uint64(n), 10))
 }
 
-func (spec formatSpec) signed(n int64) string { return fmt.Sprintf(spec.goFormat('d', "#"), n) }
+// plus returns what stands in front of a number that is not negative.
+func (spec formatSpec) plus() string {
+	switch {
+	case spec.has('+'):
+		return "+"
+	case spec.has(' '):
+		return " "
+	}
+	return ""
+}
 
 func (spec formatSpec) unsigned(n uint64) string {
-	drop, verb := "+ ", spec.verb
-	if verb == 'u' {
-		drop, verb = "+ #", 'd'
+	prefix := ""
+	var digits string
+	switch spec.verb {
+	case 'o':
+		digits = strconv.FormatUint(n, 8)
+		precision := number(spec.precision)
+		if spec.has('#') && (n != 0 && precision <= len(digits) || n == 0 && spec.hasPrecision && precision == 0) {
+			prefix = "0"
+		}
+	case 'u':
+		digits = strconv.FormatUint(n, 10)
+	default:
+		digits = strconv.FormatUint(n, 16)
+		if spec.has('#') && n != 0 {
+			prefix = "0x"
+		}
 	}
-	if n == 0 && verb != 'o' {
-		drop = "+ #"
+	if spec.verb == 'X' {
+		prefix, digits = strings.ToUpper(prefix), strings.ToUpper(digits)
 	}
-	return fmt.Sprintf(spec.goFormat(verb, drop), n)
+	return spec.integer(prefix, digits)
+}
+
+// integer puts the sign or prefix in front of the digits, with as many zeros as precision or
+// width want.
+func (spec formatSpec) integer(prefix, digits string) string {
+	zeros := 0
+	switch {
+	case spec.hasPrecision:
+		if digits == "0" && number(spec.precision) == 0 {
+			digits = ""
+		}
+		zeros = number(spec.precision) - len(digits)
+		if spec.verb == 'o' {
+			zeros -= len(prefix)
+		}
+	case spec.has('0') && !spec.has('-'):
+		zeros = number(spec.width) - len(prefix) - len(digits)
+	}
+	return spec.pad(prefix + strings.Repeat("0", max(zeros, 0)) + digits)
+}
+
+// goFormat returns the format of package fmt that means the same.
+func (spec formatSpec) goFormat() string {
+	return "%" + spec.flags + spec.width + "." + spec.precision + string(rune(spec.verb))
 }
 
 func (spec formatSpec) float(f float64) string {
@@ -177,24 +211,16 @@ func (spec formatSpec) float(f float64) string {
 		return spec.special(f)
 	}
 	if !spec.hasPrecision {
-		spec.hasPrecision, spec.precision = true, "6"
+		spec.precision = "6"
 	}
-	if spec.precision == "" {
-		spec.precision = "0"
-	}
-	return fmt.Sprintf(spec.goFormat(spec.verb, ""), f)
+	return fmt.Sprintf(spec.goFormat(), f)
 }
 
 // special spells infinities and NaN.
 func (spec formatSpec) special(f float64) string {
 	s := string(appendSpecial(nil, f))
 	if !math.Signbit(f) {
-		switch {
-		case spec.has('+'):
-			s = "+" + s
-		case spec.has(' '):
-			s = " " + s
-		}
+		s = spec.plus() + s
 	}
 	if spec.verb < 'a' {
 		s = strings.ToUpper(s)

@@ -11,32 +11,68 @@ func (s *State) openMath() {
 
 // of makes a function of a number a function for programs.
 func of(f func(float64) float64) GoFunction {
-	return func(c *Call) { c.Return(Number(f(c.CheckNumber(1)))) }
+	return func(c *Call) {
+		x := c.CheckNumber(1)
+		c.Return(Number(signNaN(f(x), x, x)))
+	}
+}
+
+// ofPlus is of for a function of which C returns NaN without a minus.
+func ofPlus(f func(float64) float64) GoFunction {
+	return func(c *Call) {
+		x := c.CheckNumber(1)
+		if math.IsNaN(x) {
+			c.Return(Number(x))
+			return
+		}
+		c.Return(Number(f(x)))
+	}
 }
 
 func of2(f func(x, y float64) float64) GoFunction {
-	return func(c *Call) { c.Return(Number(f(c.CheckNumber(1), c.CheckNumber(2)))) }
+	return func(c *Call) {
+		x, y := c.CheckNumber(1), c.CheckNumber(2)
+		c.Return(Number(signNaN(f(x, y), x, y)))
+	}
+}
+
+// negativeNaN is what x86 makes of an invalid operation.
+var negativeNaN = math.Copysign(math.NaN(), -1)
+
+// signNaN gives a result that is NaN the sign that it has in C, which programs can see: that
+// of the argument that is NaN already, or else a minus.
+func signNaN(result, x, y float64) float64 {
+	switch {
+	case !math.IsNaN(result):
+		return result
+	case math.IsNaN(x):
+		return x
+	case math.IsNaN(y):
+		return y
+	default:
+		return negativeNaN
+	}
 }
 
 const radiansPerDegree = math.Pi / 180
 
 var mathEntries = []Entry{
-	{"abs", of(math.Abs)},
-	{"acos", of(math.Acos)},
-	{"asin", of(math.Asin)},
+	{"abs", func(c *Call) { c.Return(Number(math.Abs(c.CheckNumber(1)))) }},
+	{"acos", ofPlus(math.Acos)},
+	{"asin", ofPlus(math.Asin)},
 	{"atan2", of2(math.Atan2)},
 	{"atan", of(math.Atan)},
 	{"ceil", of(math.Ceil)},
 	{"cosh", of(math.Cosh)},
 	{"cos", of(math.Cos)},
 	{"deg", of(func(x float64) float64 { return x / radiansPerDegree })},
-	{"exp", of(math.Exp)},
+	{"exp", of(exp)},
 	{"floor", of(math.Floor)},
 	{"fmod", of2(math.Mod)},
 	{"frexp", mathFrexp},
 	{"ldexp", func(c *Call) { c.Return(Number(math.Ldexp(c.CheckNumber(1), c.checkInt32(2)))) }},
-	{"log10", of(math.Log10)},
-	{"log", of(math.Log)},
+	{"log10", ofPlus(log10)},
+	{"log", of(log)},
 	{"max", func(c *Call) { mathBest(c, func(x, best float64) bool { return x > best }) }},
 	{"min", func(c *Call) { mathBest(c, func(x, best float64) bool { return x < best }) }},
 	{"modf", mathModf},

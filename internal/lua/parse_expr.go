@@ -219,8 +219,8 @@ func (p *parser) constructor() operand {
 	}
 	p.close('}', '{', line)
 	p.flushLast(&fields)
-	b.p.code[at].b = int32(fields.values)
-	b.p.code[at].c = uint16(min(fields.records, 1<<16-1))
+	b.p.code[at].b = int32(roundSize(fields.values))
+	b.p.code[at].c = uint16(min(roundSize(fields.records), 1<<16-1))
 	return t
 }
 
@@ -275,4 +275,16 @@ func (b *builder) setList(f *tableFields, count int) {
 	batch := (f.values-1)/fieldsPerFlush + 1
 	b.emit(opSetList, f.table, batch, max(count, 0))
 	b.free = f.table + 1
+}
+
+// roundSize rounds a size up to what the reference implementation can write into an
+// instruction: one of the numbers with four significant bits. What # finds in a table with
+// gaps depends on it.
+func roundSize(n int) int {
+	shift := 0
+	for n >= 16 {
+		n = (n + 1) >> 1
+		shift++
+	}
+	return n << shift
 }

@@ -4,6 +4,9 @@ package lua
 // on every platform.
 type lrand48 struct{ x uint64 } // 48 bits
 
+// lrand48Start is where the C function begins.
+var lrand48Start = lrand48{0x1234ABCD330E}
+
 const randMax = 1<<31 - 1
 
 func (r *lrand48) seed(n int32) { r.x = uint64(uint32(n))<<16 | 0x330E }

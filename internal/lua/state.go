@@ -43,7 +43,7 @@ func New(o Options) *State {
 	s := &State{options: o}
 	s.memory.limit = o.MemoryLimit
 	s.budget = stepsPerInterrupt
-	s.random.seed(0)
+	s.random = lrand48Start
 	s.globals = s.NewTable(0, 0)
 	s.main = s.newThread(nil)
 	s.main.status = statusRunning
@@ -58,7 +58,7 @@ func (s *State) Globals() *Table { return s.globals }
 func (s *State) StringMetatable() *Table { return s.stringsMeta }
 
 // SeedRandom starts the sequence of math.random anew. Each seed has its own sequence, which
-// is that of Redis.
+// is that of Redis. A new State is seeded with 0x1234ABCD.
 func (s *State) SeedRandom(seed int32) { s.random.seed(seed) }
 
 // Memory returns an estimate of the bytes that the program can reach.

@@ -14,11 +14,11 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, block := range strings.Split(string(text), "----\n")[1:] {
-		p := unhex(f, block)
+		p := Unhex(f, block)
 		f.Add(p[:len(p)-footerSize])
 	}
 	for _, c := range olderPayloads {
-		f.Add(c.payload[:len(c.payload)-footerSize])
+		f.Add(c.Payload[:len(c.Payload)-footerSize])
 	}
 	for _, p := range badPayloads {
 		f.Add(p[:len(p)-footerSize])

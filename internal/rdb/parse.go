@@ -8,14 +8,24 @@ import (
 
 // Parse returns the value that a payload of DUMP holds. Its bytes may be those of the
 // payload. It fails with ErrFooter or ErrFormat.
-func Parse(payload []byte) (Value, error) { return parse(payload, memoryMost) }
-
-// parse is Parse for a value that takes at most limit bytes in memory.
-func parse(payload []byte, limit int64) (Value, error) {
+func Parse(payload []byte) (Value, error) {
 	b, err := body(payload)
 	if err != nil {
 		return nil, err
 	}
+	return parse(b, memoryMost)
+}
+
+// ParseUnchecked is Parse of a payload whose checksum may be wrong.
+func ParseUnchecked(payload []byte) (Value, error) {
+	if len(payload) < footerSize {
+		return nil, ErrFooter
+	}
+	return parse(payload[:len(payload)-footerSize], memoryMost)
+}
+
+// parse reads a value, without a footer, that takes at most limit bytes in memory.
+func parse(b []byte, limit int64) (Value, error) {
 	r := &reader{b: b, memory: limit}
 	v := r.value(r.byte())
 	r.check(len(r.b) == 0)

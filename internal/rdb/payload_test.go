@@ -1,4 +1,4 @@
-package rdb
+package rdb_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/elastickv/elastickv/internal/rdb"
 	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/testkit"
 )
@@ -26,22 +27,22 @@ func TestPayloads(t *testing.T) {
 		if redis != nil {
 			payload = dump(t, redis, d.Input)
 		} else {
-			payload = unhex(t, d.Expected)
+			payload = rdb.Unhex(t, d.Expected)
 		}
-		v, err := Parse(payload)
+		v, err := rdb.Parse(payload)
 		if err != nil {
 			t.Fatalf("%s: %v", d.Pos, err)
 		}
-		again := Append(nil, v)
-		back, err := Parse(again)
-		if err != nil || show(back) != show(v) {
-			t.Errorf("%s: written and read again: %v\n%s\nwant %s", d.Pos, err, show(back), show(v))
+		again := rdb.Append(nil, v)
+		back, err := rdb.Parse(again)
+		if err != nil || rdb.Show(back) != rdb.Show(v) {
+			t.Errorf("%s: written and read again: %v\n%s\nwant %s", d.Pos, err, rdb.Show(back), rdb.Show(v))
 		}
 		same := "other bytes than ours"
 		if bytes.Equal(again, payload) {
 			same = "our bytes"
 		}
-		return hex.EncodeToString(payload) + "\n" + show(v) + "\n" + same + "\n"
+		return hex.EncodeToString(payload) + "\n" + rdb.Show(v) + "\n" + same + "\n"
 	})
 }
 
@@ -59,17 +60,6 @@ func dump(t *testing.T, redis *testkit.Client, commands string) []byte {
 	return []byte(redis.MustDo(t, "DUMP", "k").Str)
 }
 
-// unhex returns the payload that the first line of a block's reply is.
-func unhex(t testing.TB, block string) []byte {
-	t.Helper()
-	line, _, _ := strings.Cut(block, "\n")
-	payload, err := hex.DecodeString(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return payload
-}
-
 // stricter are the bad payloads that Redis takes: it reads on into the footer, ignores
 // what is left over, and reads a score up to what is no digit.
 var stricter = map[string]bool{
@@ -80,17 +70,17 @@ var stricter = map[string]bool{
 // real server.
 func TestPayloadsAgainstRedis(t *testing.T) {
 	redis := testkit.Dial(t, testkit.Redis(t, "--sanitize-dump-payload", "yes").Addr, 2)
-	for _, c := range olderPayloads {
-		if c.newer {
+	for _, c := range rdb.OlderPayloads {
+		if c.Newer {
 			continue
 		}
-		redis.MustDo(t, "RESTORE", "k", "0", reseal(c.payload), "REPLACE")
-		v, err := Parse([]byte(redis.MustDo(t, "DUMP", "k").Str))
-		if err != nil || show(v) != c.want {
-			t.Errorf("%s: Redis has %v, %s\nwant %s", c.name, err, show(v), c.want)
+		redis.MustDo(t, "RESTORE", "k", "0", reseal(c.Payload), "REPLACE")
+		v, err := rdb.Parse([]byte(redis.MustDo(t, "DUMP", "k").Str))
+		if err != nil || rdb.Show(v) != c.Want {
+			t.Errorf("%s: Redis has %v, %s\nwant %s", c.Name, err, rdb.Show(v), c.Want)
 		}
 	}
-	for name, p := range badPayloads {
+	for name, p := range rdb.BadPayloads {
 		reply, err := redis.Do("RESTORE", "k", "0", reseal(p), "REPLACE")
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -103,6 +93,5 @@ func TestPayloadsAgainstRedis(t *testing.T) {
 
 // reseal gives a payload the version that Redis 7.0 reads.
 func reseal(payload []byte) string {
-	b := bytes.Clone(payload[:len(payload)-footerSize])
-	return string(appendFooter(b, versionWritten))
+	return string(rdb.Seal(rdb.Unseal(payload)))
 }

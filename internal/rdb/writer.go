@@ -14,6 +14,9 @@ func Append(dst []byte, v Value) []byte {
 	return appendFooter(w.b, w.version)
 }
 
+// Len returns how many bytes v has in a payload, without its type and the footer.
+func Len(v Value) int { return len(Append(nil, v)) - 1 - footerSize }
+
 // writer makes a payload.
 type writer struct {
 	b       []byte

@@ -29,6 +29,8 @@ type Config struct {
 	metricsListen  string // address for metrics; none if empty
 	dir            string
 	cacheSize      int64 // bytes
+	encryption     string
+	encryptionRate int64 // bytes a second
 	logLevel       string
 	logFormat      string
 	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
@@ -96,6 +98,12 @@ func (c *Config) CacheSize() int64 { return c.cacheSize }
 
 // Dir is the data folder.
 func (c *Config) Dir() string { return c.dir }
+
+// Encryption says where the key comes from that seals the keys of values; off if there is none.
+func (c *Config) Encryption() string { return c.encryption }
+
+// EncryptionRate is how many bytes a second are read and written to seal what is clear or under older keys.
+func (c *Config) EncryptionRate() int64 { return c.encryptionRate }
 
 // MetricsListen is the address at which metrics are served; none if it is empty.
 func (c *Config) MetricsListen() string { return c.metricsListen }

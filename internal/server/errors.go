@@ -89,6 +89,17 @@ const (
 	errDebugForbidden = command.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.")
 )
 
+// Errors of DEBUG.
+const (
+	errReloadOption = command.Error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+	errNoPush       = command.Error("ERR RESP2 is not supported by this command")
+	errProtocolType = command.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")
+)
+
+func errNotEncoded(enc string) error {
+	return command.Error(fmt.Sprintf("ERR Not a %s encoded object.", enc))
+}
+
 func errProtocol(bad resp.ProtocolError) error { return command.Error("ERR " + bad.Error()) }
 
 func errUnknownClientType(name []byte) error {

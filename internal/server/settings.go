@@ -38,6 +38,7 @@ const (
 	errOutputNumber     = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
 	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
 	errEventClass       = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+	errSettingKEK       = badValue("argument must be off, file:PATH, env:NAME or command:LINE")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
@@ -61,6 +62,8 @@ var settings = []setting{
 	textSetting("metrics-listen", "", func(c *Config) *string { return &c.metricsListen }).check(checkListen).onlyAtStart(),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
 	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
+	textSetting("encryption", "off", func(c *Config) *string { return &c.encryption }).check(checkEncryption).onlyAtStart(),
+	memorySetting("encryption-rate", "32mb", 64<<10, func(c *Config) *int64 { return &c.encryptionRate }).onlyAtStart(),
 	intSetting("retention", "3600", 0, math.MaxInt32, func(c *Config) *int64 { return &c.retention }),
 	intSetting("retention-interval", "900", 1, math.MaxInt32, func(c *Config) *int64 { return &c.retentionEvery }),
 	intSetting("hz", "10", 1, 500, func(c *Config) *int64 { return &c.hz }),
@@ -257,6 +260,22 @@ func checkListen(v string) error {
 		return errSettingListen
 	}
 	return nil
+}
+
+// checkEncryption accepts the names of where a key can come from, whatever is there.
+func checkEncryption(v string) error {
+	kind, rest, _ := strings.Cut(v, ":")
+	switch kind {
+	case "off":
+		if v == "off" {
+			return nil
+		}
+	case "file", "env", "command":
+		if strings.TrimSpace(rest) != "" {
+			return nil
+		}
+	}
+	return errSettingKEK
 }
 
 func checkBind(v string) error {
