@@ -150,7 +150,7 @@ var categoryNames = []string{
 
 var groupCategories = map[Group]Category{
 	GroupGeneric: CatKeyspace, GroupString: CatString, GroupList: CatList, GroupSet: CatSet,
-	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupPubSub: CatPubSub, GroupBitmap: CatBitmap,
+	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupBitmap: CatBitmap,
 	GroupTransactions: CatTransaction, GroupConnection: CatConnection, GroupScripting: CatScripting,
 	GroupHyperLogLog: CatHyperLogLog, GroupGeo: CatGeo, GroupStream: CatStream,
 }

@@ -40,6 +40,7 @@ type session struct {
 	parking parking   // shared
 
 	holding  bool                          // pushes to the client wait for the next flush
+	running  call                          // that is being carried out
 	tx       *keyspace.Space               // of the transaction in progress
 	telling  telling                       // what others are to be told of it
 	hearing  atomic.Pointer[pubsub.Client] // shared: subscriptions; nil before the first
@@ -291,6 +292,7 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
 		err = c.srv.view(do)
+		c.forgetScripts()
 		c.tellNow(err)
 	}
 	c.tx = nil
@@ -306,6 +308,7 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 func (c *session) invoke(k call, keys *keyspace.Space) {
 	c.rememberReadsInOrder(k)
 	c.showMonitorsFirst(k)
+	c.running = k
 	mark := c.out.Len()
 	began := c.clock
 	var before lookups
@@ -324,7 +327,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	c.clock = c.srv.opts.Now()
 	took := c.clock.Sub(began)
-	c.showMonitors(k)
+	c.showMonitors(k, c.remote)
 	if ctx.Blocked != nil {
 		c.block(k, ctx.Blocked, took)
 		return
