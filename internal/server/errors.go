@@ -45,6 +45,8 @@ const (
 	errWaitLocal      = command.Error("ERR value is out of range, value must between 0 and 1")
 	errInvalidID      = command.Error("ERR Invalid client ID")
 	errSelectIndex    = command.Error("ERR value is not an integer or out of range")
+	errFirstIndex     = command.Error("ERR invalid first DB index")
+	errSecondIndex    = command.Error("ERR invalid second DB index")
 	errPauseMode      = command.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
 	errPauseTimeout   = command.Error("ERR timeout is not an integer or out of range")
 	errPauseNegative  = command.Error("ERR timeout is negative")

@@ -55,6 +55,7 @@ type Server struct {
 
 	sessions sessions
 	watches  watches
+	places   keyspace.Places
 	waiters  waiters
 	routes   map[*command.Command]*route // never changed
 	named    map[string]*route           // by full name; never changed
@@ -287,6 +288,9 @@ func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
 		root = keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
 		return fn(root)
 	})
 	if err == nil {
@@ -301,7 +305,11 @@ func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error
 // view runs fn on a snapshot.
 func (s *Server) view(fn func(root *keyspace.Space) error) error {
 	return s.db.View(s.ctx, func(tx *txn.Tx) error {
-		return fn(keyspace.Open(tx, 0, s.env.Load().Keys))
+		root := keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
+		return fn(root)
 	})
 }
 
