@@ -15,7 +15,7 @@ func rows() []*command.Command {
 	for _, family := range [][]*command.Command{
 		transactionRows, connectionRows, {helloRow, authRow, clientRow},
 		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, waitRow, waitAOFRow},
-		{swapdbRow},
+		saveRows, aloneRows, {swapdbRow, memoryRow, lolwutRow},
 	} {
 		out = append(out, family...)
 	}

@@ -61,6 +61,7 @@ type Server struct {
 	named    map[string]*route           // by full name; never changed
 	stats    stats
 	slowlog  slowlog
+	saved    saved
 	pauses   pauses
 	expiry   expiry
 	port     atomic.Int64 // the first listener's
@@ -92,6 +93,7 @@ func New(opts Options) *Server {
 		s.named[cmd.FullName()] = r
 	}
 	s.stats.init(opts.Now())
+	s.markSaved(opts.Now())
 	s.expiry.on.Store(true)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
