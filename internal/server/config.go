@@ -15,32 +15,33 @@ import (
 // Config is the value of every setting. A Server never changes one: CONFIG SET
 // puts a changed copy in its place.
 type Config struct {
-	bind           string // addresses, separated by spaces; one that begins with - may fail
-	port           int64
-	protected      bool
-	maxClients     int64
-	timeout        int64 // seconds without a command until a connection is closed; 0: never
-	keepalive      int64 // seconds
-	password       string
-	queryLimit     int64 // bytes of a MULTI that is being queued
-	bulkMax        int64 // bytes of one argument or string
-	output         map[string]outputLimit
-	enableDebug    string
-	metricsListen  string // address for metrics; none if empty
-	dir            string
-	cacheSize      int64 // bytes
-	logLevel       string
-	logFormat      string
-	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
-	slowlogLen     int64
-	listCompress   int64
-	shutdownWait   int64 // seconds
-	hz             int64 // rounds a second of the search for expired keys
-	retention      int64 // seconds that old versions are kept
-	retentionEvery int64 // seconds; a round looks at what was written since the last one
-	tracking       bool  // of latencies
-	limits         keyspace.Limits
-	hllSparse      int64 // bytes
+	bind             string // addresses, separated by spaces; one that begins with - may fail
+	port             int64
+	protected        bool
+	maxClients       int64
+	timeout          int64 // seconds without a command until a connection is closed; 0: never
+	keepalive        int64 // seconds
+	password         string
+	queryLimit       int64 // bytes of a MULTI that is being queued
+	bulkMax          int64 // bytes of one argument or string
+	output           map[string]outputLimit
+	enableDebug      string
+	metricsListen    string // address for metrics; none if empty
+	dir              string
+	cacheSize        int64 // bytes
+	logLevel         string
+	logFormat        string
+	slowerThan       int64 // microseconds; below 0: nothing is logged as slow
+	slowlogLen       int64
+	listCompress     int64
+	shutdownWait     int64 // seconds
+	hz               int64 // rounds a second of the search for expired keys
+	retention        int64 // seconds that old versions are kept
+	retentionEvery   int64 // seconds; a round looks at what was written since the last one
+	tracking         bool  // of latencies
+	latencyThreshold int64 // milliseconds from which an event is remembered; 0: none is
+	limits           keyspace.Limits
+	hllSparse        int64 // bytes
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites

@@ -15,7 +15,7 @@ func rows() []*command.Command {
 	for _, family := range [][]*command.Command{
 		transactionRows, connectionRows, {helloRow, authRow, clientRow},
 		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, waitRow, waitAOFRow},
-		saveRows, aloneRows, {swapdbRow, memoryRow, lolwutRow},
+		saveRows, aloneRows, {swapdbRow, latencyRow, memoryRow, lolwutRow},
 	} {
 		out = append(out, family...)
 	}

@@ -53,18 +53,19 @@ type Server struct {
 	cfg      atomic.Pointer[Config]
 	configMu sync.Mutex // held while cfg and env are replaced
 
-	sessions sessions
-	watches  watches
-	places   keyspace.Places
-	waiters  waiters
-	routes   map[*command.Command]*route // never changed
-	named    map[string]*route           // by full name; never changed
-	stats    stats
-	slowlog  slowlog
-	saved    saved
-	pauses   pauses
-	expiry   expiry
-	port     atomic.Int64 // the first listener's
+	sessions  sessions
+	watches   watches
+	places    keyspace.Places
+	waiters   waiters
+	routes    map[*command.Command]*route // never changed
+	named     map[string]*route           // by full name; never changed
+	stats     stats
+	slowlog   slowlog
+	latencies latencies
+	saved     saved
+	pauses    pauses
+	expiry    expiry
+	port      atomic.Int64 // the first listener's
 
 	// ctx ends when connections must go without an answer: after a fault, or
 	// when the grace of a shutdown is over.
