@@ -256,7 +256,7 @@ func commandList(c *Ctx) error {
 			names = append(names, cmd.FullName())
 		}
 		for _, sub := range cmd.Sub {
-			if len(c.Args) > 2 && keep(sub) {
+			if keep(sub) {
 				names = append(names, sub.FullName())
 			}
 		}
