@@ -140,6 +140,49 @@ func (c *Command) KeyPositions(args [][]byte) []int {
 	return out
 }
 
+// KeyRef is one key of a call.
+type KeyRef struct {
+	Position int
+	Flags    KeyFlags
+}
+
+// KeyRefs returns the keys of a call and what happens to them. What is not a key, though
+// it decides like one where the command runs, is left out.
+func (c *Command) KeyRefs(args [][]byte) []KeyRef {
+	var out []KeyRef
+	for _, spec := range c.Keys {
+		if spec.Flags&KeyNotKey != 0 {
+			continue
+		}
+		for _, i := range spec.positions(args) {
+			out = append(out, KeyRef{i, spec.Flags})
+		}
+	}
+	return out
+}
+
+// Channels says which arguments of a command are channels that a user needs leave for.
+type Channels uint8
+
+// The kinds of commands by their channels.
+const (
+	NoChannels  Channels = iota
+	ChannelArg           // the first argument
+	ChannelArgs          // every argument
+	PatternArgs          // every argument, each a pattern of channels
+)
+
+// ChannelPositions returns where the channels of a call stand in args.
+func (c *Command) ChannelPositions(args [][]byte) []int {
+	var out []int
+	for i := 1; i < len(args) && c.Channels != NoChannels; i++ {
+		if out = append(out, i); c.Channels == ChannelArg {
+			break
+		}
+	}
+	return out
+}
+
 // firstRange is the first key, last key and step of the short form of COMMAND
 // INFO, which knows only one range.
 func (c *Command) firstRange() (first, last, step int) {

@@ -33,7 +33,16 @@ func moveElement(c *Ctx, from, to keyspace.Side) error {
 		return err
 	}
 	c.bulkOrNull(value, ok)
-	return nil
+	if !ok {
+		return nil
+	}
+	c.Keys.Notify(keyspace.ClassList, pushEvents[to], c.Args[2])
+	c.notify(keyspace.ClassList, popEvents[from])
+	left, err := c.exists(c.Args[1])
+	if err == nil && !left {
+		c.gone(c.Args[1])
+	}
+	return err
 }
 
 // listsPop are the arguments of LMPOP from the number of keys on.
@@ -99,6 +108,7 @@ func (p listsPop) run(c *Ctx) (found bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		c.notifyTakenAt(keyspace.Event{Class: keyspace.ClassList, Name: popEvents[p.side], Key: key}, l)
 		c.Out.Array(2)
 		c.Out.Bulk(key)
 		c.elements(values)

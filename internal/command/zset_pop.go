@@ -47,7 +47,15 @@ func popMembers(c *Ctx, key []byte, highest bool, count int64) ([]keyspace.Score
 	if err != nil {
 		return nil, err
 	}
-	return z.RemoveRange(keyspace.ZRange{}, keyspace.Window{Reverse: highest, Limit: count, Scores: true})
+	members, err := z.RemoveRange(keyspace.ZRange{}, keyspace.Window{Reverse: highest, Limit: count, Scores: true})
+	if len(members) > 0 {
+		event := "zpopmin"
+		if highest {
+			event = "zpopmax"
+		}
+		c.notifyTakenAt(keyspace.Event{Class: keyspace.ClassZSet, Name: event, Key: key}, z)
+	}
+	return members, err
 }
 
 // zmpopCall is what the arguments of ZMPOP say from the number of keys on.

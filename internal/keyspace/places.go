@@ -49,7 +49,7 @@ const (
 
 // Arrange makes the spaces of root's transaction be where the databases are in its view.
 func (p *Places) Arrange(root *Space) error {
-	root.shared.remember = p
+	root.shared.swaps = p
 	// The view has been opened: if databases have been swapped in it, that is known by now.
 	state := p.state.Load()
 	if state == placesOwn {
@@ -80,8 +80,8 @@ func (s *Space) Swap(a, b int) error {
 	}
 	p := s.shared.places
 	p[a], p[b] = p[b], p[a]
-	if s.shared.remember != nil {
-		s.shared.remember.state.Store(placesMoved) // before any view can have it
+	if s.shared.swaps != nil {
+		s.shared.swaps.state.Store(placesMoved) // before any view can have it
 	}
 	if err := s.tx.Put([]byte(placesName), p[:], 0); err != nil {
 		return err

@@ -84,7 +84,7 @@ func TestSwapTellsOfChanges(t *testing.T) {
 		if err := s.Swap(4, 5); err != nil {
 			return err
 		}
-		want := []Change{{4, []byte("k")}, {4, nil}, {5, nil}}
+		want := []Change{{DB: 4, Key: []byte("k")}, {DB: 4}, {DB: 5}}
 		for i, c := range s.Changes() {
 			if i >= len(want) || c.DB != want[i].DB || !bytes.Equal(c.Key, want[i].Key) {
 				t.Errorf("change %d is %v, want %v", i, c, want)

@@ -60,7 +60,7 @@ func (l *lookout) ends(w *waiter) bool { return !l.fits(w) && w.block.Gone != ni
 // end meanwhile. look is nil if it is not on account of a key.
 func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
 	began := s.opts.Now()
-	err := s.update(seq, func(root *keyspace.Space) error {
+	err := s.update(seq, &telling{by: w.c}, func(root *keyspace.Space) error {
 		if err := s.try(root, w, look); err != nil {
 			return err
 		}
@@ -69,13 +69,14 @@ func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
 		}
 		return nil
 	})
-	w.took += s.opts.Now().Sub(began)
+	w.tried += s.opts.Now().Sub(began)
 	if look != nil {
 		look.known = err != nil
 	}
 	switch {
 	case err == nil:
-		s.ended(w, w.out.Bytes())
+		w.c.output.owe()
+		s.ended(w, w.out.Bytes(), w.took+w.tried)
 		seq.AfterSync(w.wake)
 	case !errors.Is(err, errNotServed):
 		s.log.Error("a call that waits could not be carried out", "client", w.c.id, "err", err)

@@ -40,11 +40,11 @@ const latencySamplesMost = 160
 
 // slow takes down an event if it took long.
 func (s *Server) slow(event string, took time.Duration) {
-	threshold := s.cfg.Load().latencyThreshold
+	threshold := s.cfg.Load().latencyMillis
 	if threshold == 0 || took.Milliseconds() < threshold {
 		return
 	}
-	s.latencies.add(event, latencySample{s.opts.Now().Unix(), took.Milliseconds()})
+	s.spikes.add(event, latencySample{s.opts.Now().Unix(), took.Milliseconds()})
 }
 
 // slowCommand is slow for a command that was carried out.
@@ -139,7 +139,7 @@ var latencyRow = &command.Command{
 }
 
 func latencyHistory(c *command.Ctx) error {
-	t, _ := serverOf(c).latencies.series(string(c.Args[2]))
+	t, _ := serverOf(c).spikes.series(string(c.Args[2]))
 	c.Out.Array(len(t.samples))
 	for _, s := range t.samples {
 		c.Out.Array(2)
@@ -150,7 +150,7 @@ func latencyHistory(c *command.Ctx) error {
 }
 
 func latencyLatest(c *command.Ctx) error {
-	l := &serverOf(c).latencies
+	l := &serverOf(c).spikes
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.Out.Array(len(l.byName))
@@ -166,7 +166,7 @@ func latencyLatest(c *command.Ctx) error {
 }
 
 func latencyReset(c *command.Ctx) error {
-	l := &serverOf(c).latencies
+	l := &serverOf(c).spikes
 	var n int64
 	if len(c.Args) == 2 {
 		n = l.reset("")

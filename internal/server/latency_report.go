@@ -10,7 +10,7 @@ import (
 func latencyGraph(c *command.Ctx) error {
 	srv := serverOf(c)
 	event := string(c.Args[2])
-	t, ok := srv.latencies.series(event)
+	t, ok := srv.spikes.series(event)
 	if !ok {
 		return errNoSamples(c.Args[2])
 	}
@@ -115,10 +115,10 @@ var advice = map[string]string{
 
 func latencyDoctor(c *command.Ctx) error {
 	srv := serverOf(c)
-	names := srv.latencies.names()
+	names := srv.spikes.names()
 	var b strings.Builder
 	switch {
-	case len(names) == 0 && srv.cfg.Load().latencyThreshold == 0:
+	case len(names) == 0 && srv.cfg.Load().latencyMillis == 0:
 		b.WriteString("The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> switches it on.\n")
 	case len(names) == 0:
 		b.WriteString("Nothing has taken longer than the threshold.\n")
@@ -126,7 +126,7 @@ func latencyDoctor(c *command.Ctx) error {
 		b.WriteString("These took longer than the threshold:\n\n")
 	}
 	for i, name := range names {
-		t, ok := srv.latencies.series(name)
+		t, ok := srv.spikes.series(name)
 		if !ok {
 			continue
 		}

@@ -51,8 +51,8 @@ func (c *session) enqueue(k call) {
 		return
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
-	m.writes = m.writes || k.route.placeOf(k.args) == inSequencer
-	m.pauses = m.pauses || k.route.cmd.Has(heldByWritePause)
+	m.writes = m.writes || c.changes(k)
+	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
 	c.out.Simple("QUEUED")
 }
@@ -118,6 +118,7 @@ func exec(ctx *command.Ctx) error {
 	if m.aborted {
 		return errExecAbort
 	}
+	c.rememberReads(m.calls...)
 	c.transact(func(root *keyspace.Space) {
 		if c.disturbed(root) {
 			ctx.Out.NullArray()
