@@ -112,6 +112,7 @@ const (
 	GroupHyperLogLog  Group = "hyperloglog"
 	GroupGeo          Group = "geo"
 	GroupStream       Group = "stream"
+	GroupCluster      Group = "cluster"
 )
 
 // Category is a set of ACL categories.

@@ -45,6 +45,7 @@ type Config struct {
 	retention      int64 // seconds that old versions are kept
 	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
+	latencyMillis  int64 // from which an event is remembered; 0: none is
 	notify         notifications
 	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
 	limits         keyspace.Limits

@@ -179,9 +179,9 @@ func (s *Server) infoMemory(r *report) error {
 func (s *Server) infoPersistence(r *report) error {
 	r.add("loading", 0)
 	r.add("async_loading", 0)
-	r.add("rdb_changes_since_last_save", 0)
+	r.add("rdb_changes_since_last_save", s.stats.changes.Load()-s.saved.changes.Load())
 	r.add("rdb_bgsave_in_progress", 0)
-	r.add("rdb_last_save_time", s.opts.Now().Unix())
+	r.add("rdb_last_save_time", s.saved.at.Load())
 	r.add("rdb_last_bgsave_status", "ok")
 	r.add("aof_enabled", 1)
 	r.add("aof_rewrite_in_progress", 0)

@@ -64,11 +64,14 @@ type Server struct {
 	aclLog   acl.Log
 	sessions sessions
 	watches  watches
+	places   keyspace.Places
 	waiters  waiters
 	routes   map[*command.Command]*route // never changed
 	named    map[string]*route           // by full name; never changed
 	stats    stats
 	slowlog  slowlog
+	spikes   latencies
+	saved    saved
 	pauses   pauses
 	hub      *pubsub.Hub
 	tracking *tracking.Table
@@ -105,6 +108,7 @@ func New(opts Options) *Server {
 		s.named[cmd.FullName()] = r
 	}
 	s.stats.init(opts.Now())
+	s.markSaved(opts.Now())
 	s.expiry.on.Store(true)
 	s.scripts.init(s)
 	s.env.Store(&command.Env{
@@ -314,6 +318,9 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
 		root = keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
 		return fn(root)
 	})
 	if err != nil {
@@ -332,7 +339,11 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 // view runs fn on a snapshot.
 func (s *Server) view(fn func(root *keyspace.Space) error) error {
 	return s.db.View(s.ctx, func(tx *txn.Tx) error {
-		return fn(keyspace.Open(tx, 0, s.env.Load().Keys))
+		root := keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
+		return fn(root)
 	})
 }
 

@@ -190,6 +190,9 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 		c.srv.storeFailed(err)
 		return nil
 	}
+	if c.srv.cfg.Load().latencyMillis > 0 {
+		c.srv.slow(latencySync, c.srv.opts.Now().Sub(c.clock))
+	}
 	return calls[done:]
 }
 
@@ -339,6 +342,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 		c.srv.stats.ran(k.route, took, reply)
 	}
 	c.srv.logSlow(c, k, took)
+	c.srv.slowCommand(k.route.cmd, took)
 	c.facts.lastCall.Store(k.route.cmd)
 }
 

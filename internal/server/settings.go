@@ -78,6 +78,7 @@ var settings = []setting{
 	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
 	intSetting("slowlog-log-slower-than", "10000", -1, math.MaxInt64, func(c *Config) *int64 { return &c.slowerThan }),
 	intSetting("slowlog-max-len", "128", 0, 1<<20, func(c *Config) *int64 { return &c.slowlogLen }),
+	intSetting("latency-monitor-threshold", "0", 0, math.MaxInt64, func(c *Config) *int64 { return &c.latencyMillis }),
 	{name: "notify-keyspace-events",
 		get: func(c *Config) string { return c.notify.String() },
 		set: func(c *Config, v string) (err error) { c.notify, err = parseNotifications(v); return err }},
