@@ -125,8 +125,12 @@ const (
 	ErrGeoAny            = Error("ERR the ANY argument requires COUNT argument")
 )
 
-// ErrSortScore is the answer to elements that are to be sorted as numbers and are none.
-const ErrSortScore = Error("ERR One or more scores can't be converted into double")
+// Errors of SORT.
+const (
+	ErrSortScore     = Error("ERR One or more scores can't be converted into double")
+	ErrSortByDenied  = Error("ERR BY option of SORT denied due to insufficient ACL permissions.")
+	ErrSortGetDenied = Error("ERR GET option of SORT denied due to insufficient ACL permissions.")
+)
 
 // Errors of streams.
 const (

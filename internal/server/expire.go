@@ -48,6 +48,7 @@ func (s *Server) removeExpired(ctx context.Context) {
 	if err != nil {
 		s.expiry.report(s, err)
 	}
+	began := s.opts.Now()
 	for _, db := range due {
 		for range expireBatches {
 			n, err := s.removeBatch(ctx, db)
@@ -59,6 +60,7 @@ func (s *Server) removeExpired(ctx context.Context) {
 			}
 		}
 	}
+	s.slow(latencyExpiry, s.opts.Now().Sub(began))
 }
 
 // report logs an error, but one that comes again every round only once.

@@ -77,17 +77,6 @@ func (s *Server) scriptLog(level script.Level, text string) {
 	}[level], text)
 }
 
-// placeOf is where a call may run.
-func (c *session) placeOf(k call) place {
-	switch {
-	case !k.route.scripted:
-		return k.route.placeOf(k.args)
-	case c.changes(k):
-		return inSequencer
-	}
-	return outside
-}
-
 // changes reports whether a call may change keys.
 func (c *session) changes(k call) bool {
 	if k.route.scripted && !k.route.cmd.Has(command.ReadOnly) {
@@ -104,40 +93,26 @@ func (c *session) Scripts() *script.Engine { return c.srv.scripts.engine }
 
 // RunForScript implements script.Host.
 func (c *session) RunForScript(ctx *command.Ctx) {
-	k := call{args: ctx.Args, route: c.srv.routes[ctx.Cmd]}
-	reads := ctx.Cmd.Has(command.ReadOnly)
-	if reads {
-		c.rememberScript(declaredKeys(c.script))
+	began := c.srv.opts.Now()
+	if ctx.Cmd.Has(command.ReadOnly) {
+		c.rememberScript()
 	}
-	began, before := c.srv.opts.Now(), lookupsOf(ctx.Keys)
+	before := lookupsOf(ctx.Keys)
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)
 	}
-	if reads {
+	if ctx.Cmd.Has(command.ReadOnly) {
 		c.srv.stats.looked(before, lookupsOf(ctx.Keys))
 	}
-	if !ctx.Cmd.Has(command.SkipMonitor | command.Admin) {
-		c.show(k, ctx.Script.DB, "lua")
-	}
-	c.srv.stats.ran(k.route, c.srv.opts.Now().Sub(began), ctx.Out.Bytes())
-}
-
-// declaredKeys returns the keys that a call has given to its script.
-func declaredKeys(k call) [][]byte {
-	var keys [][]byte
-	for _, at := range k.route.cmd.KeyPositions(k.args) {
-		keys = append(keys, k.args[at])
-	}
-	return keys
+	route := c.srv.routes[ctx.Cmd]
+	c.srv.stats.ran(route, c.srv.opts.Now().Sub(began), ctx.Out.Bytes())
+	c.showMonitors(call{args: ctx.Args, route: route}, "lua")
 }
 
 // RefuseForScript implements script.Host.
 func (c *session) RefuseForScript(cmd *command.Command, why command.Error) {
 	c.srv.stats.rejected(c.srv.routes[cmd], why)
 }
-
-// MayRun implements script.Host: the only user there is may do everything.
-func (c *session) MayRun(*command.Command, [][]byte) error { return nil }
 
 // infoScripts tells what scripts and functions take.
 func (s *Server) infoScripts(r *report) error {
