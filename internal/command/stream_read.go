@@ -129,8 +129,7 @@ func (c *Ctx) millis(i int) (time.Duration, error) {
 	case ms > math.MaxInt64-c.Keys.Now():
 		return 0, ErrTimeoutRange
 	}
-	const most = math.MaxInt64 / int64(time.Millisecond) // that can be waited for
-	return time.Duration(min(ms, most)) * time.Millisecond, nil
+	return MillisecondsOrLongest(ms), nil
 }
 
 // open looks up the streams and groups, and what of them to read. A key that is
