@@ -162,6 +162,7 @@ const (
 	ErrXReadGroupMissing = Error("ERR Missing GROUP option for XREADGROUP")
 	ErrXReadGroupDollar  = Error("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.")
 	ErrStreamGone        = Error("UNBLOCKED the stream key no longer exists")
+	ErrStreamGroupGone   = Error("NOGROUP the consumer group this client was blocked on no longer exists")
 	ErrTimeoutNotInteger = Error("ERR timeout is not an integer or out of range")
 )
 
