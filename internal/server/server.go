@@ -290,6 +290,8 @@ func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error
 	})
 	if err == nil {
 		s.stats.changes.Add(int64(len(root.Changes())))
+		s.stats.expired.Add(root.Expired().Keys)
+		s.stats.fields.Add(root.Expired().Fields)
 		s.watches.touch(root.Changes())
 		s.waiters.touch(root.Changes())
 		s.serveWaiters(seq)
