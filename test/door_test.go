@@ -118,7 +118,7 @@ func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
 			return resp.Value{}, err
 		}
 	}
-	v, err := s.do(args, d.kind != inMulti || plain || s.queues || isSession(args))
+	v, err := s.one(args, d.kind != inMulti || plain || s.queues || isSession(args))
 	if err != nil {
 		s.hangUp()
 		if testkit.Closed(err) {
@@ -146,6 +146,20 @@ func isSession(args []string) bool {
 		return len(args) > 1 && strings.EqualFold(args[1], "reply")
 	}
 	return false
+}
+
+// one sends one line: a command, or what takes replies apart from commands.
+func (s *session) one(args []string, plain bool) (resp.Value, error) {
+	switch args[0] {
+	case "receive":
+		return s.client.Receive()
+	case "send":
+		if err := s.client.Send(args[1:]...); err != nil {
+			return resp.Value{}, err
+		}
+		return resp.Value{Kind: resp.KindSimple, Str: "(sent)"}, s.client.Flush()
+	}
+	return s.do(args, plain)
 }
 
 // do sends a command as it is, or alone in a transaction, and returns its reply.

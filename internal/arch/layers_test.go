@@ -17,12 +17,15 @@ hlc:
 encryption:
 internal/resp:
 internal/rdb:
+internal/prefixes:
+internal/pubsub:    internal/prefixes internal/resp
+internal/tracking:  internal/prefixes
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
 internal/command:   internal/keyspace internal/txn internal/resp internal/rdb
 internal/script:    internal/command internal/resp
-internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp
+internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:    store encryption

@@ -31,6 +31,9 @@ func (c *Command) FullName() string {
 	return c.Name
 }
 
+// IsSubOf reports whether the command is a subcommand of the one with the given name.
+func (c *Command) IsSubOf(name string) bool { return c.parent != nil && c.parent.Name == name }
+
 // Accepts reports whether a call with n arguments, the name included, has the
 // right number of them.
 func (c *Command) Accepts(n int) bool {
@@ -70,11 +73,11 @@ const (
 
 var flagNames = []string{
 	"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
-	"skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys",
+	"skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "", "no_mandatory_keys",
 	"no_async_loading", "no_multi", "movablekeys", "allow_busy",
 }
 
-// Names returns the flags' names, in Redis' order.
+// Names returns the flags' names, in Redis' order. MayReplicate has none.
 func (f Flags) Names() []string { return bitNames(uint64(f), flagNames) }
 
 // Group is the family that COMMAND DOCS files a command under.
@@ -135,7 +138,7 @@ var categoryNames = []string{
 
 var groupCategories = map[Group]Category{
 	GroupGeneric: CatKeyspace, GroupString: CatString, GroupList: CatList, GroupSet: CatSet,
-	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupPubSub: CatPubSub, GroupBitmap: CatBitmap,
+	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupBitmap: CatBitmap,
 	GroupTransactions: CatTransaction, GroupConnection: CatConnection, GroupScripting: CatScripting,
 	GroupHyperLogLog: CatHyperLogLog, GroupGeo: CatGeo, GroupStream: CatStream,
 }
@@ -169,7 +172,7 @@ func (c Category) Names() []string { return bitNames(uint64(c), categoryNames) }
 func bitNames(set uint64, names []string) []string {
 	var out []string
 	for i, name := range names {
-		if set&(1<<i) != 0 {
+		if set&(1<<i) != 0 && name != "" {
 			out = append(out, name)
 		}
 	}

@@ -42,5 +42,5 @@ func (c *Ctx) remove(key []byte) (bool, error) {
 // looksUpToRead reports whether a command asks for keys in order to read them. Those that look
 // at how a key is kept do not count.
 func (c *Command) looksUpToRead() bool {
-	return c.Has(ReadOnly) && (c.parent == nil || c.parent.Name != "object" && c.parent.Name != "memory")
+	return c.Has(ReadOnly) && !c.IsSubOf("object") && !c.IsSubOf("memory")
 }

@@ -67,7 +67,6 @@ func (s *Space) expire(key []byte, e entry) error {
 		return err
 	}
 	s.shared.changes[len(s.shared.changes)-1].Expired = true
-	s.shared.expired.Keys++
 	s.Notify(ClassExpired, "expired", key)
 	return nil
 }

@@ -73,14 +73,10 @@ func (s *Space) unfaded(key []byte, e entry) (entry, bool, error) {
 
 // fade removes a hash all of whose fields have expired.
 func (s *Space) fade(key []byte, e entry) error {
-	s.shared.expired.Fields += e.expiring().count
+	s.shared.fieldsExpired += e.expiring().count
 	s.Notify(ClassHash, "hexpired", key)
 	s.Notify(ClassGeneric, "del", key)
-	if err := s.remove(key, e); err != nil {
-		return err
-	}
-	s.shared.changes[len(s.shared.changes)-1].Expired = true
-	return nil
+	return s.remove(key, e)
 }
 
 // faded reports whether the key is a hash all of whose fields have expired. It takes
@@ -295,7 +291,7 @@ func (s *Space) RemoveExpiredFields(limit int) (int, error) {
 	}
 	removed := int64(0)
 	for _, key := range due {
-		before := s.shared.expired.Fields
+		before := s.shared.fieldsExpired
 		h, err := s.Hash(key) // removes one of which nothing is left
 		if err != nil {
 			return 0, err
@@ -305,7 +301,7 @@ func (s *Space) RemoveExpiredFields(limit int) (int, error) {
 				return 0, err
 			}
 		}
-		if removed += s.shared.expired.Fields - before; removed >= int64(limit) {
+		if removed += s.shared.fieldsExpired - before; removed >= int64(limit) {
 			break
 		}
 	}
@@ -334,7 +330,7 @@ func (h *Hash) removeDue(limit int64) error {
 			return err
 		}
 	}
-	h.s.shared.expired.Fields += int64(len(due))
+	h.s.shared.fieldsExpired += int64(len(due))
 	h.s.changed(h.key)
 	h.s.Notify(ClassHash, "hexpired", h.key)
 	if err := h.shrink(int64(len(due))); err != nil || h.Exists() {

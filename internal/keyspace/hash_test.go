@@ -357,8 +357,8 @@ func TestHashFades(t *testing.T) {
 	})
 	w.update(t, func(s *Space) error {
 		n, err := s.RemoveExpiredFields(10)
-		if n != 200 || s.Expired().Fields != 200 {
-			t.Errorf("%d fields removed, %d counted", n, s.Expired().Fields)
+		if n != 200 || s.FieldsExpired() != 200 {
+			t.Errorf("%d fields removed, %d counted", n, s.FieldsExpired())
 		}
 		return err
 	})

@@ -181,6 +181,8 @@ func (c *session) reason(err error) outcome {
 
 // answer gives a call that has waited its reply.
 func (c *session) answer(w *waiter, how outcome) {
+	c.holding = true
+	c.output.settle()
 	mark := c.out.Len()
 	switch how {
 	case served:

@@ -60,7 +60,7 @@ func (l *lookout) ends(w *waiter) bool { return !l.fits(w) && w.block.Gone != ni
 // end meanwhile. look is nil if it is not on account of a key.
 func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
 	began := s.opts.Now()
-	err := s.update(seq, func(root *keyspace.Space) error {
+	err := s.update(seq, &telling{by: w.c}, func(root *keyspace.Space) error {
 		if err := s.try(root, w, look); err != nil {
 			return err
 		}
@@ -75,6 +75,7 @@ func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
 	}
 	switch {
 	case err == nil:
+		w.c.output.owe()
 		s.ended(w, w.out.Bytes())
 		seq.AfterSync(w.wake)
 	case !errors.Is(err, errNotServed):

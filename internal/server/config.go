@@ -38,6 +38,8 @@ type Config struct {
 	retention      int64 // seconds that old versions are kept
 	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
+	notify         notifications
+	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
 	limits         keyspace.Limits
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET

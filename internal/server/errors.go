@@ -37,6 +37,41 @@ const (
 	errNotInMulti     = command.Error("ERR Command not allowed inside a transaction")
 )
 
+// Errors of CLIENT TRACKING and CLIENT CACHING.
+const (
+	errRedirectTwice     = command.Error("ERR A client can only redirect to a single other client")
+	errRedirectGone      = command.Error("ERR The client ID you want redirect to does not exist")
+	errPrefixNoBroadcast = command.Error("ERR PREFIX option requires BCAST mode to be enabled")
+	errSwitchBroadcast   = command.Error("ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.")
+	errOptBroadcast      = command.Error("ERR OPTIN and OPTOUT are not compatible with BCAST")
+	errOptBoth           = command.Error("ERR You can't specify both OPTIN mode and OPTOUT mode")
+	errSwitchOpt         = command.Error("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.")
+	errCachingOff        = command.Error("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+	errCachingYes        = command.Error("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
+	errCachingNo         = command.Error("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+)
+
+func errPrefixExists(p, old string) error {
+	return command.Error(fmt.Sprintf("ERR Prefix '%s' overlaps with an existing prefix '%s'. Prefixes for a single client must not overlap.", p, old))
+}
+
+func errPrefixGiven(p, other string) error {
+	return command.Error(fmt.Sprintf("ERR Prefix '%s' overlaps with another provided prefix '%s'. Prefixes for a single client must not overlap.", p, other))
+}
+
+// errMonitorKeys is what one who monitors is told.
+const errMonitorKeys = command.Error("ERR Replica can't interact with the keyspace")
+
+func errSubscribed(c *command.Command) error {
+	return command.Error(fmt.Sprintf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", c.FullName()))
+}
+
+// Errors of what has no one reply where every call has to have one.
+const (
+	errMonitorDenied    = command.Error("ERR MONITOR isn't allowed for DENY BLOCKING client")
+	errSSubscribeDenied = command.Error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
+)
+
 // Errors of arguments.
 const (
 	errNoSuchClient   = command.Error("ERR No such client")

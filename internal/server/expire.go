@@ -103,7 +103,7 @@ func removeExpired(keys *keyspace.Space, limit int) (int, error) {
 func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
 	var failed error
 	err = s.db.Sequence(ctx, func(seq *txn.Seq) {
-		failed = s.update(seq, func(root *keyspace.Space) (err error) {
+		failed = s.update(seq, &telling{}, func(root *keyspace.Space) (err error) {
 			n, err = removeExpired(root.DB(db), expireBatch)
 			return err
 		})

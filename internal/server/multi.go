@@ -118,6 +118,7 @@ func exec(ctx *command.Ctx) error {
 	if m.aborted {
 		return errExecAbort
 	}
+	c.rememberReads(m.calls...)
 	c.transact(func(root *keyspace.Space) {
 		if c.disturbed(root) {
 			ctx.Out.NullArray()

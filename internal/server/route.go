@@ -28,7 +28,9 @@ type route struct {
 	atOnce bool
 	exec   bool // is EXEC, whose place depends on what is queued
 	unauth bool // may be called before AUTH
-	stats  commandStats
+	// listening says that a connection in protocol 2 that listens to channels may call it.
+	listening bool
+	stats     commandStats
 }
 
 // rejectedRoute returns the route of a call that the table refuses because of the
@@ -64,6 +66,10 @@ func newRoute(c *command.Command) *route {
 		r.place = inSequencer
 	case !c.Has(command.Fast):
 		r.place = outside
+	}
+	switch c.FullName() {
+	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset":
+		r.listening = true
 	}
 	switch c.FullName() {
 	case "multi", "discard", "quit", "reset":

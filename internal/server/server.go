@@ -12,6 +12,8 @@ import (
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/pubsub"
+	"github.com/elastickv/elastickv/internal/tracking"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -61,6 +63,9 @@ type Server struct {
 	stats    stats
 	slowlog  slowlog
 	pauses   pauses
+	hub      *pubsub.Hub
+	tracking *tracking.Table
+	monitors monitors
 	expiry   expiry
 	port     atomic.Int64 // the first listener's
 
@@ -82,6 +87,7 @@ func New(opts Options) *Server {
 		db: opts.DB, log: opts.Log, opts: opts, table: table(),
 		runID: runID(opts.Rand), began: opts.Now(), stop: make(chan struct{}),
 	}
+	s.hub, s.tracking = pubsub.NewHub(command.MatchGlob), tracking.NewTable()
 	s.ctx, s.kill = context.WithCancelCause(context.Background())
 	s.sessions.byID = make(map[int64]*session)
 	s.watches.init()
@@ -108,11 +114,13 @@ func (s *Server) applyConfig(cfg *Config) {
 	env := *s.env.Load()
 	limits := cfg.limits
 	env.Keys.Limits = &limits
+	env.Keys.Events = cfg.notify.recorded()
 	env.MaxBulk = cfg.bulkMax
 	s.env.Store(&env)
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))
-	s.sessions.each(func(c *session) { c.output.setLimit(cfg.output["normal"]) })
+	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
+	s.sendInvalidations(s.tracking.Limit(int(cfg.trackingKeys)))
 	if s.opts.LogLevel != nil {
 		s.opts.LogLevel(cfg.LogLevel())
 	}
@@ -282,17 +290,22 @@ func loopback(a net.Addr) bool {
 // update runs fn as one transaction inside the sequencer and tells the watchers
 // of what it changed before any other transaction runs. Calls that wait for what it
 // changed are carried out next, each in a transaction of its own.
-func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error {
+//
+// t is filled in by fn. When all is durable, others are told.
+func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) error) error {
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
 		root = keyspace.Open(tx, 0, s.env.Load().Keys)
 		return fn(root)
 	})
+	if err != nil {
+		s.tellNothing(t)
+	}
 	if err == nil {
-		s.stats.changes.Add(int64(len(root.Changes())))
-		s.stats.expired.Add(root.Expired().Keys)
-		s.stats.fields.Add(root.Expired().Fields)
+		s.stats.changed(root.Changes())
+		s.stats.fields.Add(root.FieldsExpired())
 		s.watches.touch(root.Changes())
+		s.tell(seq, t, root)
 		s.waiters.touch(root.Changes())
 		s.serveWaiters(seq)
 	}

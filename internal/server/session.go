@@ -9,6 +9,7 @@ import (
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/txn"
 )
@@ -36,6 +37,12 @@ type session struct {
 	blocked *waiter   // the call that was carried out last waits, and so do those behind it
 	parking parking   // shared
 
+	holding  bool            // pushes to the client wait for the next flush
+	tx       *keyspace.Space // of the transaction in progress
+	telling  telling         // what others are to be told of it
+	hearing  *pubsub.Client  // subscriptions; nil before the first
+	tracking tracks
+
 	db      int
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
@@ -60,6 +67,11 @@ type sessionFacts struct {
 	received atomic.Int64 // bytes
 	noEvict  atomic.Bool
 	noTouch  atomic.Bool
+
+	subs       [pubsub.Kinds]atomic.Int64 // subscriptions
+	subscribed atomic.Bool                // has any, or at least has asked for some
+	monitors   atomic.Bool                // MONITOR
+	overLimit  atomic.Bool                // was closed because it does not read
 
 	mu struct {
 		sync.Mutex
@@ -121,6 +133,7 @@ func (c *session) carryOut(calls [][][]byte) {
 		if calls = c.waitForPause(calls); c.ending {
 			return
 		}
+		c.hold()
 		next := c.find(calls[0])
 		if c.place(next) == inSequencer {
 			calls = c.sequenced(next, calls)
@@ -188,11 +201,12 @@ func (c *session) refusal(k call) error {
 	case c.multi.on && k.route.cmd.Has(command.NoMulti):
 		return errNotInMulti
 	}
-	return nil
+	return c.refusalByMode(k.route)
 }
 
 // step answers one call: it is carried out, queued or refused.
 func (c *session) step(k call) {
+	c.out.Raw(c.output.takeHeld()) // what others have told the client comes in between
 	mark, silent := c.out.Len(), c.mute || c.skip
 	switch err := c.refusal(k); {
 	case err != nil:
@@ -206,6 +220,7 @@ func (c *session) step(k call) {
 		c.out.Truncate(mark)
 	}
 	c.skip, c.skipOne = c.skipOne, false
+	c.tracking.after(c, k)
 }
 
 // refuse answers a call that is not carried out. A transaction that it was to be
@@ -232,6 +247,7 @@ func (c *session) run(k call) {
 		c.invoke(k, nil)
 		return
 	}
+	c.rememberReads(k)
 	c.transact(func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) })
 	c.beginBlocked()
 }
@@ -239,14 +255,20 @@ func (c *session) run(k call) {
 // transact runs fn in one transaction: inside the sequencer if the session is
 // there, else on a snapshot.
 func (c *session) transact(fn func(root *keyspace.Space)) {
-	do := func(root *keyspace.Space) error { fn(root); return nil }
+	do := func(root *keyspace.Space) error {
+		c.tx, c.telling = root, telling{by: c}
+		fn(root)
+		return nil
+	}
 	mark := c.out.Len()
 	var err error
 	if c.seq != nil {
-		err = c.srv.update(c.seq, do)
+		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
 		err = c.srv.view(do)
+		c.tellNow(err)
 	}
+	c.tx = nil
 	if err != nil {
 		c.out.Truncate(mark)
 		c.ending = true
@@ -257,6 +279,8 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 // invoke runs the handler of a call. keys is the selected database, nil if the command
 // has no use for it.
 func (c *session) invoke(k call, keys *keyspace.Space) {
+	c.rememberReadsInOrder(k)
+	c.showMonitorsFirst(k)
 	mark := c.out.Len()
 	began := c.clock
 	var before lookups
@@ -275,6 +299,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	c.clock = c.srv.opts.Now()
 	took := c.clock.Sub(began)
+	c.showMonitors(k)
 	if ctx.Blocked != nil {
 		c.block(k, ctx.Blocked, took)
 		return
@@ -285,21 +310,50 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	c.facts.lastCall.Store(k.route.cmd)
 }
 
-// flush sends the replies gathered so far.
+// hold makes pushes to the client wait for the next flush.
+func (c *session) hold() {
+	if !c.holding {
+		c.holding = true
+		c.output.hold()
+	}
+}
+
+// flush sends the replies gathered so far, and behind them what others have told the client
+// meanwhile.
 func (c *session) flush() {
+	c.out.Raw(c.output.takeHeld())
+	holding := c.holding
+	c.holding = false
 	if c.out.Len() == 0 {
+		if holding {
+			c.output.release()
+		}
 		return
 	}
 	c.srv.stats.sent.Add(int64(c.out.Len()))
 	c.srv.stats.writes.Add(1)
 	if err := c.output.send(c.out.Bytes()); err != nil {
 		c.ending = true
-		if err == errOutputLimit {
-			c.srv.stats.overLimit.Add(1)
-			c.srv.log.Warn("client closed: it does not read its replies", "client", c.id, "addr", c.remote)
-		}
+		c.cutOff(err)
 	}
 	c.out.Reset()
+}
+
+// cutOff takes down that the connection has been closed because the client does not read.
+func (c *session) cutOff(err error) {
+	if err == errOutputLimit && !c.facts.overLimit.Swap(true) {
+		c.srv.stats.overLimit.Add(1)
+		c.srv.log.Warn("client closed: it does not read its replies", "client", c.id, "addr", c.remote)
+	}
+}
+
+// push sends the client something that it has not asked for, from any goroutine and without
+// waiting. b must not change any more.
+func (c *session) push(b []byte) {
+	c.srv.stats.sent.Add(int64(len(b)))
+	if err := c.output.push(b); err != nil {
+		c.cutOff(err)
+	}
 }
 
 // callerOf returns the session that a call comes from.

@@ -37,6 +37,7 @@ const (
 	errOutputClass      = badValue("Invalid client class specified in buffer limit configuration.")
 	errOutputNumber     = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
 	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
+	errEventClass       = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
@@ -70,6 +71,10 @@ var settings = []setting{
 	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
 	intSetting("slowlog-log-slower-than", "10000", -1, math.MaxInt64, func(c *Config) *int64 { return &c.slowerThan }),
 	intSetting("slowlog-max-len", "128", 0, 1<<20, func(c *Config) *int64 { return &c.slowlogLen }),
+	{name: "notify-keyspace-events",
+		get: func(c *Config) string { return c.notify.String() },
+		set: func(c *Config, v string) (err error) { c.notify, err = parseNotifications(v); return err }},
+	intSetting("tracking-table-max-keys", "1000000", 0, math.MaxInt64, func(c *Config) *int64 { return &c.trackingKeys }),
 	boolSetting("latency-tracking", "yes", func(c *Config) *bool { return &c.tracking }),
 
 	limitSetting("hash-max-listpack-entries", "hash-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.HashMaxListpackEntries }),

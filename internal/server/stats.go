@@ -81,6 +81,16 @@ type commandStats struct {
 	latency  histogram
 }
 
+// changed adds changes of keys.
+func (s *stats) changed(all []keyspace.Change) {
+	s.changes.Add(int64(len(all)))
+	for _, ch := range all {
+		if ch.Expired {
+			s.expired.Add(1)
+		}
+	}
+}
+
 func (s *stats) init(now time.Time) {
 	s.mu.byCode = make(map[string]int64)
 	for i := range s.mu.samples {
