@@ -15,20 +15,24 @@ var dumpCommands = []*Command{
 }
 
 func dump(c *Ctx) error {
-	v, err := c.dumped(c.Args[1])
-	if err != nil {
-		return err
+	payload, _, ok, err := Payload(c.Keys, c.Args[1], c.Env.MaxBulk)
+	c.bulkOrNull(payload, ok)
+	return err
+}
+
+// Payload returns the payload of a key, which has at most so many bytes, when the key
+// expires, in Unix milliseconds or 0, and whether it is there.
+func Payload(keys *keyspace.Space, key []byte, most int64) (payload []byte, at int64, ok bool, err error) {
+	c := &Ctx{Keys: keys, Env: &Env{MaxBulk: most}}
+	v, err := c.dumped(key)
+	if err != nil || v == nil {
+		return nil, 0, false, err
 	}
-	if v == nil {
-		c.Out.Null()
-		return nil
+	if payload = rdb.Append(nil, v); int64(len(payload)) > most {
+		return nil, 0, false, ErrDumpTooLarge
 	}
-	payload := rdb.Append(nil, v)
-	if int64(len(payload)) > c.Env.MaxBulk {
-		return ErrDumpTooLarge
-	}
-	c.Out.Bulk(payload)
-	return nil
+	at, _, err = keys.Expiry(key)
+	return payload, at, err == nil, err
 }
 
 // dumped reads the whole value of a key, nil if it is not there. It fails if that is more than

@@ -14,7 +14,7 @@ func rows() []*command.Command {
 	var out []*command.Command
 	for _, family := range [][]*command.Command{
 		transactionRows, connectionRows, pubsubRows, {monitorRow, helloRow, authRow, clientRow},
-		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, waitRow, waitAOFRow},
+		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, migrateRow, waitRow, waitAOFRow},
 	} {
 		out = append(out, family...)
 	}
