@@ -50,6 +50,12 @@ func migrate(ctx *command.Ctx) error {
 	if !ctx.MayBlock {
 		return errMigrateInMulti
 	}
+	if there, err := m.look(ctx.Keys.Reading()); err != nil {
+		return err
+	} else if !there {
+		ctx.Out.Simple("NOKEY")
+		return nil
+	}
 	// Whoever changes a key while it is on its way keeps it: nothing is deleted that the
 	// other server has not got.
 	watchers, err := m.watch()
@@ -125,6 +131,18 @@ func (m *migration) parseOptions(ctx *command.Ctx) error {
 		}
 	}
 	return nil
+}
+
+// look reports whether any of the keys is there.
+func (m *migration) look(keys *keyspace.Space) (there bool, err error) {
+	for _, key := range m.keys {
+		kind, err := keys.Kind(key)
+		if err != nil {
+			return false, err
+		}
+		there = there || kind != keyspace.KindNone
+	}
+	return there, nil
 }
 
 // watch has each key watched by a session of its own, that is no client's.
