@@ -349,6 +349,11 @@ func TestHashFades(t *testing.T) {
 		if !slices.Equal(seen, []string{"s"}) {
 			t.Errorf("keys are %q", seen)
 		}
+		for seed := range uint64(20) {
+			if key, ok, err := s.Random(func() uint64 { seed++; return seed }); err != nil || !ok || string(key) != "s" {
+				t.Errorf("random key is %q, %v, %v", key, ok, err)
+			}
+		}
 		kind, err2 := s.Kind([]byte("h"))
 		if kind != KindNone {
 			t.Errorf("h is a %v", kind)
