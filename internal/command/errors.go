@@ -323,6 +323,11 @@ func errGeoNoShape(name []byte) Error {
 	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name))
 }
 
+// errBlockInScript is the answer to a script that wants to wait.
+func errBlockInScript(c *Ctx) error {
+	return Error(fmt.Sprintf("ERR %s command is not allowed with BLOCK option from scripts", clip(c.Args[0], 128)))
+}
+
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }
 
 // clip returns at most n bytes of b.

@@ -38,7 +38,7 @@ func (th *thread) arith(in instr, left, right Value) Value {
 		return Number(calculate(in.op, x, y))
 	}
 	if h := th.state.binaryMetamethod(left, right, arithNames[in.op-opAdd]); !h.IsNil() {
-		return th.callMeta(h, left, right)
+		return th.callFirst(h, left, right)
 	}
 	if leftOK {
 		th.operandError(right, registerOf(in.c), "perform arithmetic on")
@@ -102,23 +102,16 @@ func (th *thread) lessEqual(left, right Value) bool {
 	return false
 }
 
-// equal is left == right, with metamethods.
-func (th *thread) equal(left, right Value) bool {
-	if RawEqual(left, right) {
-		return true
-	}
-	if !left.isTable() || !right.isTable() {
+// equalByMeta asks the metamethod of two tables, which they have to share.
+func (th *thread) equalByMeta(a, b *Table) bool {
+	if a.meta == nil || b.meta == nil {
 		return false
 	}
-	a, b := left.table().meta, right.table().meta
-	if a == nil || b == nil {
+	h := a.meta.getString(nameEq)
+	if h.IsNil() || a.meta != b.meta && !RawEqual(h, b.meta.getString(nameEq)) {
 		return false
 	}
-	h := a.getString(nameEq)
-	if h.IsNil() || a != b && !RawEqual(h, b.getString(nameEq)) {
-		return false
-	}
-	return th.callMeta(h, left, right).Truthy()
+	return th.callFirst(h, TableValue(a), TableValue(b)).Truthy()
 }
 
 // compareMeta asks the metamethod of a comparison, which both operands have to share.
@@ -127,7 +120,7 @@ func (th *thread) compareMeta(left, right, name Value) (result, ok bool) {
 	if h.IsNil() || !RawEqual(h, th.state.metamethod(right, name)) {
 		return false, false
 	}
-	return th.callMeta(h, left, right).Truthy(), true
+	return th.callFirst(h, left, right).Truthy(), true
 }
 
 // compareError raises that two values cannot be compared. The reference implementation tells
@@ -150,7 +143,7 @@ func (th *thread) concat(base, first, last int) Value {
 			if h.IsNil() {
 				th.concatError(left, right, last)
 			}
-			v := th.callMeta(h, left, right)
+			v := th.callFirst(h, left, right)
 			last--
 			th.stack[base+last] = v
 			continue

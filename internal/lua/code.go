@@ -90,6 +90,8 @@ type proto struct {
 	captures     []capture // where a new closure finds its upvalues
 	upvalueNames []string
 	locals       []localVar // in the order of their beginning
+
+	epoch uint32
 }
 
 // capture is a variable of the enclosing function: one of its registers, or one of its own
@@ -103,6 +105,11 @@ type capture struct {
 type localVar struct {
 	name     string
 	from, to int
+}
+
+// size returns about how many bytes the function takes, without those in it.
+func (p *proto) size() int64 {
+	return int64(256 + 12*len(p.code) + sizeofValue*len(p.constants) + 40*len(p.locals) + 32*len(p.captures))
 }
 
 func (p *proto) line(pc int) int {

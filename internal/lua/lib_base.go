@@ -254,7 +254,7 @@ func baseLoad(c *Call) {
 	err := c.state.protect(func() {
 		text := textBuilder{state: c.state}
 		for {
-			piece := first(c.Call(FunctionValue(reader)))
+			piece := c.CallFirst(FunctionValue(reader))
 			if piece.IsNil() {
 				break
 			}
@@ -297,7 +297,7 @@ func baseCollectGarbage(c *Call) {
 // toText is tostring.
 func (c *Call) toText(v Value) Value {
 	if h := c.state.metamethod(v, nameToString); !h.IsNil() {
-		return first(c.Call(h, v))
+		return c.CallFirst(h, v)
 	}
 	switch v.Kind() {
 	case KindNil:

@@ -187,7 +187,7 @@ func (in instr) sets(register int) bool {
 		return register >= a
 	case opTForLoop:
 		return register >= a+2
-	case opSetGlobal, opSetUpval, opSetTable, opJump, opEq, opLt, opLe, opTest, opReturn, opSetList, opClose:
+	case opSetGlobal, opSetUpval, opSetTable, opJump, opEq, opLt, opLe, opReturn, opSetList, opClose:
 		return false
 	}
 	return register == a
