@@ -311,6 +311,8 @@ func (c *Call) toText(v Value) Value {
 		return c.state.newString(FormatNumber(v.number()))
 	case KindString:
 		return v
+	case KindUserdata:
+		return String("userdata: (nil)")
 	default:
 		return c.state.newString(fmt.Sprintf("%s: %p", v.Kind(), v.ref))
 	}

@@ -232,6 +232,8 @@ func (t *Table) mainPosition(k Value) int {
 		return int(k.table().id % ((size - 1) | 1))
 	case KindFunction:
 		return int(k.function().id % ((size - 1) | 1))
+	case KindUserdata:
+		return 0 // there is only Null
 	default:
 		return int(k.thread().id % ((size - 1) | 1))
 	}

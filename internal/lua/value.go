@@ -17,9 +17,10 @@ const (
 	KindTable
 	KindFunction
 	KindThread
+	KindUserdata
 )
 
-var kindNames = [...]string{"nil", "boolean", "number", "string", "table", "function", "thread"}
+var kindNames = [...]string{"nil", "boolean", "number", "string", "table", "function", "thread", "userdata"}
 
 // String returns the name that the function type gives the kind.
 func (k Kind) String() string { return kindNames[k] }
@@ -55,6 +56,7 @@ const (
 	tableBits    = uint64(KindTable) << kindShift
 	functionBits = uint64(KindFunction) << kindShift
 	threadBits   = uint64(KindThread) << kindShift
+	userdataBits = uint64(KindUserdata) << kindShift
 
 	// maxString is the length of the longest string that a Value can hold.
 	maxString = lenMask
@@ -65,6 +67,7 @@ var (
 	Nil   = Value{}
 	False = Value{bits: boolBits}
 	True  = Value{bits: boolBits | 1}
+	Null  = Value{bits: userdataBits} // a pointer of C that points nowhere
 )
 
 // Bool returns b as a Value.
