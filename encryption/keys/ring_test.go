@@ -276,6 +276,9 @@ func TestTamperSidecar(t *testing.T) {
 	}
 	for i := range text {
 		for bit := range 8 {
+			if testing.Short() && bit != i%8 {
+				continue
+			}
 			changed := bytes.Clone(text)
 			changed[i] ^= 1 << bit
 			refused(fmt.Sprintf("byte %d, bit %d", i, bit), changed)
