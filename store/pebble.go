@@ -64,6 +64,7 @@ type pebbleStore struct {
 		clean      uint64
 		lateLow    uint64      // lowest timestamp written at or below the floor since the last pass began
 		collecting *collecting // what a compaction wants to know of writes; nil while there is none
+		bounds     commitBounds
 	}
 
 	// publish guards the move of lastCommitTS and floor against a restore.

@@ -99,6 +99,9 @@ func (c *conflictCheck) verify(commit *Commit) error {
 
 // compare looks at everything that commit has touched, one by one.
 func (c *conflictCheck) compare(commit *Commit, check *Check) error {
+	if c.s.apply.bounds.slots == nil {
+		c.s.apply.bounds.begin(c.s.apply.stagedTS)
+	}
 	for _, m := range commit.Mutations {
 		if err := c.verifyKey(WriteConflictKindWrite, m.Key, check.StartTS); err != nil {
 			return err
@@ -140,6 +143,9 @@ func (c *conflictCheck) verifyKey(kind string, key []byte, startTS uint64) error
 // newest returns the timestamp of the newest version of key, be it a range tombstone; or
 // one that is not above startTS if none is.
 func (c *conflictCheck) newest(key []byte, startTS uint64) (uint64, error) {
+	if bound := c.s.apply.bounds.of(key); bound <= startTS && !c.ranges.newerThan(startTS) {
+		return bound, nil
+	}
 	v, none, known, _ := c.s.versions.newest(key)
 	if !known {
 		if err := c.open(); err != nil {

@@ -80,6 +80,7 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	s.publish.epoch = s.apply.epoch
 	s.apply.stagedTS, s.apply.stagedFloor, s.apply.stagedIndex = t.header.LastCommitTS, t.header.Floor, t.header.AppliedIndex
 	s.apply.clean, s.apply.lateLow = 0, maxTS
+	s.apply.bounds = commitBounds{}
 	s.lastCommitTS.Store(t.header.LastCommitTS)
 	s.floor.Store(t.header.Floor)
 	s.appliedIndex.Store(t.header.AppliedIndex)

@@ -219,6 +219,7 @@ func (s *pebbleStore) show(w *write) error {
 		return err
 	}
 	s.gaps.note(w.commits)
+	s.apply.bounds.note(w.commits)
 	s.versions.wrote(w.commits)
 	if w.rangesGone {
 		return s.loadRanges()

@@ -25,17 +25,38 @@ type Ctx struct {
 	MayBlock bool
 	// Blocked is what the call waits for, if it has called Block.
 	Blocked *Block
+	// Script is the script that makes the call; nil: none does.
+	Script *Script
+	// Counted says that the error which the call replies with has been counted already,
+	// as that of a call which a script has made.
+	Counted bool
 }
 
-// Block is what a blocking command waits for when there is nothing for it yet.
+// Script is what a call changes of the script that makes it, instead of the session.
+type Script struct {
+	DB int // the selected database
+}
+
+// Block is what a blocking command waits for when there is nothing for it yet. None of its
+// functions may use the call's arguments.
 type Block struct {
-	Keys    [][]byte               // the command is carried out again when one of them has changed
+	// Keys are what it waits for: the command is carried out again, with the same
+	// arguments, when one of them has changed and is of the type Kind. Without keys only
+	// Timeout and CLIENT UNBLOCK end the wait.
+	Keys [][]byte
+	Kind keyspace.Kind // KindNone: of whatever type, or none
+	// Gone, if not nil, writes the reply when one of Keys has changed and is not of the
+	// type Kind any more. Without it such a key is waited for as before.
+	Gone    func(out *resp.Writer)
 	Timeout time.Duration          // from when the command arrived; 0: for ever
 	Expired func(out *resp.Writer) // the reply when the time is over
 }
 
 // Block makes the call wait: it gets no reply now. A call that cannot wait is answered
-// as if its time were over. The handler returns right after it.
+// as if its time were over. The handler returns right after it. What it has put in place
+// of elements of c.Args, such as the ID that "$" stands for at that moment, is what it
+// finds there when it is called again; what it has written to keys then, without being
+// able to answer, is taken back.
 func (c *Ctx) Block(b *Block) error {
 	if !c.MayBlock {
 		b.Expired(c.Out)
@@ -52,6 +73,10 @@ type Env struct {
 	Cursors *Cursors
 	// MaxBulk is the largest string that a command may make, in bytes.
 	MaxBulk int64
+	// HLLSparseMax is the largest HyperLogLog that is kept sparse, in bytes.
+	HLLSparseMax int
+	// SkipChecksum makes RESTORE take payloads with a wrong checksum.
+	SkipChecksum bool
 	// Rand returns 64 random bits; it is safe for concurrent use.
 	Rand func() uint64
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/rdb"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -32,6 +33,13 @@ const (
 	ErrStringTooLong  = Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
 	ErrInvalidCursor  = Error("ERR invalid cursor")
 	ErrInvalidDBIndex = Error("ERR DB index is out of range")
+)
+
+// Errors of commands that wait.
+const (
+	ErrTimeoutNotFloat = Error("ERR timeout is not a float or out of range")
+	ErrTimeoutNegative = Error("ERR timeout is negative")
+	ErrTimeoutRange    = Error("ERR timeout is out of range")
 )
 
 // Errors of the EXPIRE family and of COMMAND.
@@ -76,6 +84,94 @@ const (
 	ErrHashNotFloat   = Error("ERR hash value is not a float")
 	ErrInfinite       = Error("ERR value is NaN or Infinity")
 	ErrTooManyKeys    = Error("ERR Number of keys can't be greater than number of args")
+	ErrFieldsMissing  = Error("ERR Mandatory argument FIELDS is missing or not at the right position")
+	ErrNumFields      = Error("ERR Parameter `numFields` should be greater than 0")
+	ErrNumFieldsWrong = Error("ERR The `numfields` parameter must match the number of arguments")
+	ErrExpireNegative = Error("ERR invalid expire time, must be >= 0")
+	ErrHGetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or PERSIST arguments can be specified")
+	ErrHSetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
+	ErrFXXFNX         = Error("ERR Only one of FXX or FNX arguments can be specified")
+)
+
+// Errors of bitmaps.
+const (
+	ErrBitOffset    = Error("ERR bit offset is not an integer or out of range")
+	ErrBitValue     = Error("ERR bit is not an integer or out of range")
+	ErrBitArgument  = Error("ERR The bit argument must be 1 or 0.")
+	ErrBitopNot     = Error("ERR BITOP NOT must be called with a single source key.")
+	ErrBitfieldType = Error("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+	ErrBitfieldRO   = Error("ERR BITFIELD_RO only supports the GET subcommand")
+	ErrOverflowType = Error("ERR Invalid OVERFLOW type specified")
+)
+
+// Errors of HyperLogLogs.
+const (
+	ErrNotHLL       = Error("WRONGTYPE Key is not a valid HyperLogLog string value.")
+	ErrCorruptHLL   = Error("INVALIDOBJ Corrupted HLL object detected")
+	ErrNotSparse    = Error("ERR HLL encoding is not sparse")
+	ErrPFDebugNoKey = Error("ERR The specified key does not exist")
+)
+
+// Errors of places.
+const (
+	ErrGeoUnit           = Error("ERR unsupported unit provided. please use M, KM, FT, MI")
+	ErrGeoMember         = Error("ERR could not decode requested zset member")
+	ErrGeoRadius         = Error("ERR need numeric radius")
+	ErrGeoNegativeRadius = Error("ERR radius cannot be negative")
+	ErrGeoWidth          = Error("ERR need numeric width")
+	ErrGeoHeight         = Error("ERR need numeric height")
+	ErrGeoNegativeBox    = Error("ERR height or width cannot be negative")
+	ErrGeoCount          = Error("ERR COUNT must be > 0")
+	ErrGeoAny            = Error("ERR the ANY argument requires COUNT argument")
+)
+
+// ErrSortScore is the answer to elements that are to be sorted as numbers and are none.
+const ErrSortScore = Error("ERR One or more scores can't be converted into double")
+
+// Errors of streams.
+const (
+	ErrStreamID          = Error("ERR Invalid stream ID specified as stream command argument")
+	ErrStreamIDZero      = Error("ERR The ID specified in XADD must be greater than 0-0")
+	ErrStreamIDSmall     = Error("ERR The ID specified in XADD is equal or smaller than the target stream top item")
+	ErrStreamExhausted   = Error("ERR The stream has exhausted the last possible ID, unable to add more items")
+	ErrStreamTooLarge    = Error("ERR Elements are too large to be stored")
+	ErrStreamStart       = Error("ERR invalid start ID for the interval")
+	ErrStreamStop        = Error("ERR invalid end ID for the interval")
+	ErrTrimBoth          = Error("ERR syntax error, MAXLEN and MINID options at the same time are not compatible")
+	ErrTrimMaxLen        = Error("ERR The MAXLEN argument must be >= 0.")
+	ErrTrimLimit         = Error("ERR The LIMIT argument must be >= 0.")
+	ErrTrimLimitAlone    = Error("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy")
+	ErrTrimLimitExact    = Error("ERR syntax error, LIMIT cannot be used without the special ~ option")
+	ErrTrimNothing       = Error("ERR syntax error, XTRIM must be called with a trimming strategy")
+	ErrEntriesAdded      = Error("ERR entries_added must be positive")
+	ErrSetIDBelowDeleted = Error("ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id")
+	ErrSetIDBelowTop     = Error("ERR The ID specified in XSETID is smaller than the target stream top item")
+	ErrSetIDBelowLength  = Error("ERR The entries_added specified in XSETID is smaller than the target stream length")
+)
+
+// Errors of reading streams.
+const (
+	ErrXReadUnbalanced   = Error("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.")
+	ErrXReadGroupOption  = Error("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadNoAck        = Error("ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadGreater      = Error("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.")
+	ErrXReadGroupMissing = Error("ERR Missing GROUP option for XREADGROUP")
+	ErrXReadGroupDollar  = Error("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.")
+	ErrStreamGone        = Error("UNBLOCKED the stream key no longer exists")
+	ErrTimeoutNotInteger = Error("ERR timeout is not an integer or out of range")
+)
+
+// Errors of consumer groups.
+const (
+	ErrGroupNoKey       = Error("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.")
+	ErrGroupExists      = Error("BUSYGROUP Consumer Group name already exists")
+	ErrGroupEntriesRead = Error("ERR value for ENTRIESREAD must be positive or -1")
+	ErrXClaimIdle       = Error("ERR Invalid min-idle-time argument for XCLAIM")
+	ErrXClaimIdleOption = Error("ERR Invalid IDLE option argument for XCLAIM")
+	ErrXClaimTime       = Error("ERR Invalid TIME option argument for XCLAIM")
+	ErrXClaimRetryCount = Error("ERR Invalid RETRYCOUNT option argument for XCLAIM")
+	ErrXAutoClaimIdle   = Error("ERR Invalid min-idle-time argument for XAUTOCLAIM")
+	ErrXAutoClaimCount  = Error("ERR COUNT must be > 0")
 )
 
 // Errors of the state of keys.
@@ -84,6 +180,17 @@ const (
 	ErrNoLFU      = Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	ErrWrongType  = Error("WRONGTYPE Operation against a key holding the wrong kind of value")
 	ErrNoSuchKey  = Error("ERR no such key")
+)
+
+// Errors of DUMP and RESTORE.
+const (
+	ErrBusyKey       = Error("BUSYKEY Target key name already exists.")
+	ErrBadPayload    = Error("ERR Bad data format")
+	ErrPayloadFooter = Error("ERR DUMP payload version or checksum are wrong")
+	ErrRestoreTTL    = Error("ERR Invalid TTL value, must be >= 0")
+	ErrRestoreIdle   = Error("ERR Invalid IDLETIME value, must be >= 0")
+	ErrRestoreFreq   = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
+	ErrDumpTooLarge  = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
 )
 
 // Errors of the server's own limits.
@@ -109,6 +216,10 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrListFull, false
 	case errors.Is(err, keyspace.ErrNaN):
 		return ErrScoreNaN, false
+	case errors.Is(err, rdb.ErrFormat):
+		return ErrBadPayload, false
+	case errors.Is(err, rdb.ErrFooter):
+		return ErrPayloadFooter, false
 	case errors.Is(err, txn.ErrTooLarge):
 		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):
@@ -140,6 +251,10 @@ func errArity(c *Command) Error {
 	return Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
 }
 
+func errUnknownArgument(arg []byte) Error {
+	return Error(fmt.Sprintf("ERR unknown argument: %s", clip(arg, 128)))
+}
+
 func errUnsupportedOption(arg []byte) Error {
 	return Error(fmt.Sprintf("ERR Unsupported option %s", clip(arg, 128)))
 }
@@ -149,9 +264,58 @@ func errNoInputKey(c *Ctx) error {
 	return Error(fmt.Sprintf("ERR at least 1 input key is needed for '%s' command", c.Cmd.FullName()))
 }
 
+// errNoGroup is the answer where a stream has to have a group, or is not there itself.
+func errNoGroup(key, group []byte) error {
+	return Error(fmt.Sprintf("NOGROUP No such key '%s' or consumer group '%s'", key, group))
+}
+
+// errXReadNoGroup is errNoGroup of XREADGROUP.
+func errXReadNoGroup(key, group []byte) error {
+	return Error(errNoGroup(key, group).Error() + " in XREADGROUP with GROUP option")
+}
+
+// errNoGroupOfKey is the answer where a stream that is there has to have a group.
+func errNoGroupOfKey(key, group []byte) error {
+	return Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", group, key))
+}
+
+// errSubcommand is the answer to a subcommand with too many or unknown arguments.
+func errSubcommand(c *Ctx) error {
+	return Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+		clip(c.Args[1], 128), strings.ToUpper(string(clip(c.Args[0], 128)))))
+}
+
+// errXClaimOption is the answer to a word that XCLAIM does not know.
+func errXClaimOption(arg []byte) error {
+	return Error(fmt.Sprintf("ERR Unrecognized XCLAIM option '%s'", arg))
+}
+
 // errInvalidExpire is the answer to an expiry that is not above 0 or too far away.
 func errInvalidExpire(c *Ctx) error {
 	return Error(fmt.Sprintf("ERR invalid expire time in '%s' command", c.Cmd.FullName()))
+}
+
+func errUnknownPFDebug(sub []byte) error {
+	return Error(fmt.Sprintf("ERR Unknown PFDEBUG subcommand '%s'", clip(sub, 128)))
+}
+
+func errTestFailed(cause error) error { return Error("ERR TESTFAILED " + cause.Error()) }
+
+func errInvalidPoint(lon, lat float64) Error {
+	text := fmt.Sprintf("ERR invalid longitude,latitude pair %f,%f", lon, lat)
+	return Error(strings.NewReplacer("+Inf", "inf", "-Inf", "-inf").Replace(text)) // as C prints them
+}
+
+func errGeoStoreWith(what string) Error {
+	return Error(fmt.Sprintf("ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options", what))
+}
+
+func errGeoNoCenter(name []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %s", name))
+}
+
+func errGeoNoShape(name []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name))
 }
 
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }

@@ -55,7 +55,8 @@ func setFields(c *Ctx) (int64, error) {
 	for i := 2; i < len(c.Args); i += 2 {
 		fields = append(fields, keyspace.Field{Name: c.Args[i], Value: c.Args[i+1]})
 	}
-	return h.SetAll(fields...)
+	added, err := h.SetAll(fields...)
+	return added, c.noted(keyspace.ClassHash, "hset", err)
 }
 
 func hset(c *Ctx) error {
@@ -78,6 +79,7 @@ func hsetnx(c *Ctx) error {
 	_, ok, err := h.Get(c.Args[2])
 	if err == nil && !ok {
 		_, err = h.Set(c.Args[2], c.Args[3])
+		err = c.noted(keyspace.ClassHash, "hset", err)
 	}
 	c.bit(!ok)
 	return err
@@ -191,6 +193,9 @@ func hdel(c *Ctx) error {
 		return err
 	}
 	removed, err := h.DeleteAll(c.Args[2:]...)
+	if removed > 0 {
+		c.notifyTaken(keyspace.ClassHash, "hdel", h)
+	}
 	c.Out.Int(removed)
 	return err
 }
@@ -217,9 +222,9 @@ func hincrby(c *Ctx) error {
 	if (n+by < n) != (by < 0) {
 		return ErrOverflow
 	}
-	_, err = h.Set(c.Args[2], formatInt(n+by))
+	err = h.Update(c.Args[2], formatInt(n+by))
 	c.Out.Int(n + by)
-	return err
+	return c.noted(keyspace.ClassHash, "hincrby", err)
 }
 
 func hincrbyfloat(c *Ctx) error {
@@ -248,9 +253,9 @@ func hincrbyfloat(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.Set(c.Args[2], sum)
+	err = h.Update(c.Args[2], sum)
 	c.Out.Bulk(sum)
-	return err
+	return c.noted(keyspace.ClassHash, "hincrbyfloat", err)
 }
 
 func hscan(c *Ctx) error {

@@ -75,7 +75,7 @@ func commandInfo(c *Ctx) error {
 // replyInfo writes the ten fields of COMMAND INFO.
 func (cmd *Command) replyInfo(c *Ctx) {
 	first, last, step := cmd.firstRange()
-	flags := cmd.Flags
+	flags := cmd.Flags &^ MayReplicate // which Redis keeps to itself
 	if len(cmd.Keys) > 0 && first == 0 {
 		flags |= MovableKeys
 	}
@@ -114,15 +114,21 @@ func (k KeySpec) replyInfo(c *Ctx) {
 	c.Out.BulkString("flags")
 	c.replyStatusSet(k.Flags.Names())
 	c.Out.BulkString("begin_search")
-	if k.Keyword != "" {
+	switch {
+	case k.Unknown:
+		c.replySpec("unknown")
+	case k.Keyword != "":
 		c.replySpec("keyword", "keyword", k.Keyword, "startfrom", k.Index)
-	} else {
+	default:
 		c.replySpec("index", "index", k.Index)
 	}
 	c.Out.BulkString("find_keys")
-	if k.NumKeys {
+	switch {
+	case k.Unknown:
+		c.replySpec("unknown")
+	case k.NumKeys:
 		c.replySpec("keynum", "keynumidx", 0, "firstkey", 1, "keystep", k.Step)
-	} else {
+	default:
 		c.replySpec("range", "lastkey", k.Last, "keystep", k.Step, "limit", k.Limit)
 	}
 }
@@ -215,13 +221,12 @@ func commandGetKeysAndFlags(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	c.Out.Array(len(cmd.KeyPositions(args)))
-	for _, spec := range cmd.Keys {
-		for _, i := range spec.positions(args) {
-			c.Out.Array(2)
-			c.Out.Bulk(args[i])
-			c.replyStatusSet(spec.Flags.Names())
-		}
+	keys := cmd.KeysOf(args)
+	c.Out.Array(len(keys))
+	for _, k := range keys {
+		c.Out.Array(2)
+		c.Out.Bulk(args[k.At])
+		c.replyStatusSet(k.Flags.Names())
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (c *Ctx) exists(key []byte) (bool, error) {
 func del(c *Ctx) error {
 	var n int64
 	for _, key := range c.Args[1:] {
-		ok, err := c.Keys.Remove(key)
+		ok, err := c.remove(key)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,18 @@ func typeOf(c *Ctx) error {
 
 func rename(c *Ctx) error {
 	c.Out.OK()
-	return c.Keys.Rename(c.Args[1], c.Args[2])
+	return renameKey(c)
+}
+
+// renameKey moves the first key to the second. To rename a key to itself is no event.
+func renameKey(c *Ctx) error {
+	from, to := c.Args[1], c.Args[2]
+	if err := c.Keys.Rename(from, to); err != nil || bytes.Equal(from, to) {
+		return err
+	}
+	c.Keys.Notify(keyspace.ClassGeneric, "rename_from", from)
+	c.Keys.Notify(keyspace.ClassGeneric, "rename_to", to)
+	return nil
 }
 
 func renamenx(c *Ctx) error {
@@ -102,7 +113,7 @@ func renamenx(c *Ctx) error {
 	if taken {
 		return nil
 	}
-	return c.Keys.Rename(c.Args[1], c.Args[2])
+	return renameKey(c)
 }
 
 // database reads argument i as the number of a database.
@@ -136,16 +147,19 @@ func copyKey(c *Ctx) error {
 	if to == c.Keys && bytes.Equal(c.Args[1], c.Args[2]) {
 		return ErrSameObject
 	}
-	done, err := c.transfer(to, c.Args[2], replace)
+	done, err := c.transfer(c.Keys.Reading(), to, c.Args[2], replace)
 	c.bit(done)
+	if done && err == nil {
+		to.Notify(keyspace.ClassGeneric, "copy_to", c.Args[2])
+	}
 	return err
 }
 
-// transfer copies the first key to dst and reports whether it did: not if the
+// transfer copies the first key, of from, to dst and reports whether it did: not if the
 // first key is not there, or dst is and may not be replaced.
-func (c *Ctx) transfer(to *keyspace.Space, dst []byte, replace bool) (bool, error) {
-	there, err := c.exists(c.Args[1])
-	if err != nil || !there {
+func (c *Ctx) transfer(from, to *keyspace.Space, dst []byte, replace bool) (bool, error) {
+	kind, err := from.Kind(c.Args[1])
+	if err != nil || kind == keyspace.KindNone {
 		return false, err
 	}
 	if !replace {
@@ -154,7 +168,7 @@ func (c *Ctx) transfer(to *keyspace.Space, dst []byte, replace bool) (bool, erro
 			return false, err
 		}
 	}
-	return true, c.Keys.Copy(c.Args[1], to, dst)
+	return true, from.Copy(c.Args[1], to, dst)
 }
 
 func move(c *Ctx) error {
@@ -165,13 +179,17 @@ func move(c *Ctx) error {
 	if to == c.Keys {
 		return ErrSameObject
 	}
-	done, err := c.transfer(to, c.Args[1], false)
+	done, err := c.transfer(c.Keys, to, c.Args[1], false)
 	c.bit(done)
 	if err != nil || !done {
 		return err
 	}
-	_, err = c.Keys.Remove(c.Args[1])
-	return err
+	if _, err := c.Keys.Remove(c.Args[1]); err != nil {
+		return err
+	}
+	c.notify(keyspace.ClassGeneric, "move_from")
+	to.Notify(keyspace.ClassGeneric, "move_to", c.Args[1])
+	return nil
 }
 
 func randomkey(c *Ctx) error {

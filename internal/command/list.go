@@ -45,6 +45,12 @@ func sourceAndTarget() []KeySpec {
 	return []KeySpec{keyAt(1, KeyRW|KeyAccess|KeyDelete), keyAt(2, KeyRW|KeyInsert)}
 }
 
+// Events of lists, by side.
+var (
+	pushEvents = map[keyspace.Side]string{keyspace.Left: "lpush", keyspace.Right: "rpush"}
+	popEvents  = map[keyspace.Side]string{keyspace.Left: "lpop", keyspace.Right: "rpop"}
+)
+
 func lpush(c *Ctx) error { return push(c, keyspace.Left) }
 
 func rpush(c *Ctx) error { return push(c, keyspace.Right) }
@@ -57,6 +63,7 @@ func push(c *Ctx, side keyspace.Side) error {
 	if err := l.Push(side, c.Args[2:]...); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassList, pushEvents[side])
 	c.Out.Int(l.Len())
 	return nil
 }
@@ -71,7 +78,7 @@ func pushIfThere(c *Ctx, side keyspace.Side) error {
 		return err
 	}
 	if l.Exists() {
-		err = l.Push(side, c.Args[2:]...)
+		err = c.noted(keyspace.ClassList, pushEvents[side], l.Push(side, c.Args[2:]...))
 	}
 	if err != nil {
 		return err
@@ -107,6 +114,7 @@ func popOne(c *Ctx, side keyspace.Side) error {
 		c.Out.Null()
 		return nil
 	}
+	c.notifyTaken(keyspace.ClassList, popEvents[side], l)
 	c.Out.Bulk(values[0])
 	return nil
 }
@@ -127,6 +135,9 @@ func popMany(c *Ctx, side keyspace.Side) error {
 	values, err := l.Pop(side, count)
 	if err != nil {
 		return err
+	}
+	if len(values) > 0 {
+		c.notifyTaken(keyspace.ClassList, popEvents[side], l)
 	}
 	c.elements(values)
 	return nil
@@ -189,6 +200,7 @@ func lset(c *Ctx) error {
 	if !ok {
 		return ErrIndexRange
 	}
+	c.notify(keyspace.ClassList, "lset")
 	c.Out.OK()
 	return nil
 }
@@ -235,8 +247,12 @@ func ltrim(c *Ctx) error {
 	if err != nil {
 		return err
 	}
+	there := l.Exists()
 	if err := l.Trim(r); err != nil {
 		return err
+	}
+	if there {
+		c.notifyTaken(keyspace.ClassList, "ltrim", l)
 	}
 	c.Out.OK()
 	return nil

@@ -34,6 +34,7 @@ func linsert(c *Ctx) error {
 	if err := l.Insert(at+behind, c.Args[4]); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassList, "linsert")
 	c.Out.Int(l.Len())
 	return nil
 }
@@ -62,6 +63,9 @@ func lrem(c *Ctx) error {
 	n, err := l.Remove(c.Args[3], count)
 	if err != nil {
 		return err
+	}
+	if n > 0 {
+		c.notifyTaken(keyspace.ClassList, "lrem", l)
 	}
 	c.Out.Int(n)
 	return nil

@@ -33,26 +33,36 @@ func moveElement(c *Ctx, from, to keyspace.Side) error {
 		return err
 	}
 	c.bulkOrNull(value, ok)
-	return nil
+	if !ok {
+		return nil
+	}
+	c.Keys.Notify(keyspace.ClassList, pushEvents[to], c.Args[2])
+	c.notify(keyspace.ClassList, popEvents[from])
+	left, err := c.exists(c.Args[1])
+	if err == nil && !left {
+		c.gone(c.Args[1])
+	}
+	return err
 }
 
-// listsPop are the arguments of LMPOP.
+// listsPop are the arguments of LMPOP from the number of keys on.
 type listsPop struct {
 	keys  [][]byte
 	side  keyspace.Side
 	count int64
 }
 
-func parseListsPop(c *Ctx) (p listsPop, err error) {
-	n, err := c.int(1)
+// parseListsPop reads them. numKeys is where they begin.
+func parseListsPop(c *Ctx, numKeys int) (p listsPop, err error) {
+	n, err := c.int(numKeys)
 	if err != nil || n < 1 {
 		return p, ErrNumKeys
 	}
-	if n >= int64(len(c.Args)-2) {
+	if n >= int64(len(c.Args)-numKeys-1) {
 		return p, ErrSyntax
 	}
-	at := 2 + int(n) // of the side
-	p.keys, p.count = c.Args[2:at], 1
+	at := numKeys + 1 + int(n) // of the side
+	p.keys, p.count = c.Args[numKeys+1:at], 1
 	if p.side, err = c.side(at); err != nil {
 		return p, err
 	}
@@ -73,27 +83,36 @@ func parseListsPop(c *Ctx) (p listsPop, err error) {
 }
 
 func lmpop(c *Ctx) error {
-	p, err := parseListsPop(c)
+	p, err := parseListsPop(c, 1)
 	if err != nil {
 		return err
 	}
+	found, err := p.run(c)
+	if err == nil && !found {
+		c.Out.NullArray()
+	}
+	return err
+}
+
+// run answers with elements of the first list that is there, and reports whether any is.
+func (p listsPop) run(c *Ctx) (found bool, err error) {
 	for _, key := range p.keys {
 		l, err := c.Keys.List(key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !l.Exists() {
 			continue
 		}
 		values, err := l.Pop(p.side, p.count)
 		if err != nil {
-			return err
+			return false, err
 		}
+		c.notifyTakenAt(keyspace.Event{Class: keyspace.ClassList, Name: popEvents[p.side], Key: key}, l)
 		c.Out.Array(2)
 		c.Out.Bulk(key)
 		c.elements(values)
-		return nil
+		return true, nil
 	}
-	c.Out.NullArray()
-	return nil
+	return false, nil
 }

@@ -55,6 +55,9 @@ func sadd(c *Ctx) error {
 		return err
 	}
 	added, err := s.Add(c.Args[2:]...)
+	if added > 0 {
+		c.notify(keyspace.ClassSet, "sadd")
+	}
 	c.Out.Int(added)
 	return err
 }
@@ -65,6 +68,9 @@ func srem(c *Ctx) error {
 		return err
 	}
 	removed, err := s.Remove(c.Args[2:]...)
+	if removed > 0 {
+		c.notifyTaken(keyspace.ClassSet, "srem", s)
+	}
 	c.Out.Int(removed)
 	return err
 }
@@ -97,7 +103,10 @@ func moveMember(source *keyspace.Set, c *Ctx, member []byte) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	_, err = target.Add(member)
+	c.notifyTaken(keyspace.ClassSet, "srem", source)
+	if n, err = target.Add(member); n > 0 {
+		c.Keys.Notify(keyspace.ClassSet, "sadd", c.Args[2])
+	}
 	return true, err
 }
 
@@ -174,6 +183,9 @@ func spop(c *Ctx) error {
 		return err
 	}
 	members, err := s.Pop(count, c.Env.Rand)
+	if len(members) > 0 {
+		c.notifyTaken(keyspace.ClassSet, "spop", s)
+	}
 	switch {
 	case len(c.Args) == 3:
 		c.memberSet(members)

@@ -48,14 +48,18 @@ func storeCombined(c *Ctx, f combine) error {
 		return err
 	}
 	c.Out.Int(int64(len(members)))
-	return c.Keys.StoreSet(c.Args[1], members)
+	if len(members) == 0 {
+		_, err := c.remove(c.Args[1])
+		return err
+	}
+	return c.noted(keyspace.ClassSet, c.Cmd.Name, c.Keys.StoreSet(c.Args[1], members))
 }
 
 func openSets(c *Ctx, keys [][]byte) ([]*keyspace.Set, error) {
 	sets := make([]*keyspace.Set, len(keys))
 	for i, key := range keys {
 		var err error
-		if sets[i], err = c.Keys.Set(key); err != nil {
+		if sets[i], err = c.Keys.Reading().Set(key); err != nil {
 			return nil, err
 		}
 	}

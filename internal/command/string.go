@@ -1,11 +1,16 @@
 package command
 
-import "math"
+import (
+	"math"
+	"strings"
+
+	"github.com/elastickv/elastickv/internal/keyspace"
+)
 
 var stringCommands = []*Command{
 	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: get,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the value of a string key."},
-	{Name: "set", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set,
+	{Name: "set", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set, FindKeys: setKeys,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value, whatever it held before, on conditions and with an expiry if asked."},
 	{Name: "setnx", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyOW | KeyInsert), Run: setnx,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value only if the key is not there."},
@@ -68,11 +73,32 @@ func (c *Ctx) bit(b bool) {
 }
 
 func get(c *Ctx) error {
-	v, ok, err := c.Keys.String(c.Args[1])
+	_, err := c.reply()
+	return err
+}
+
+// reply replies with the value of the first key and reports whether the key is there.
+func (c *Ctx) reply() (bool, error) {
+	v, ok, err := c.Keys.Reading().String(c.Args[1])
 	if err != nil {
-		return err
+		return false, err
 	}
 	c.bulkOrNull(v, ok)
+	return ok, nil
+}
+
+// setString gives the first key a value and an expiry, 0 for none.
+func (c *Ctx) setString(value []byte, at int64) error {
+	if err := c.Keys.SetString(c.Args[1], value, at); err != nil {
+		return err
+	}
+	c.notify(keyspace.ClassString, "set")
+	if at != 0 {
+		c.notify(keyspace.ClassGeneric, "expire")
+	}
+	if at != 0 && at <= c.Keys.Now() { // it had expired before anybody could see it
+		c.notify(keyspace.ClassExpired, "expired")
+	}
 	return nil
 }
 
@@ -108,6 +134,16 @@ func parseSet(c *Ctx) (o setOptions, err error) {
 	return o, nil
 }
 
+// setKeys says what SET does to its key, which depends on whether it has to read it.
+func setKeys(args [][]byte) []Key {
+	for _, a := range args[min(3, len(args)):] {
+		if strings.EqualFold(string(a), "GET") {
+			return []Key{{1, KeyRW | KeyAccess | KeyUpdate}}
+		}
+	}
+	return []Key{{1, KeyOW | KeyUpdate}}
+}
+
 func set(c *Ctx) error {
 	o, err := parseSet(c)
 	if err != nil {
@@ -115,11 +151,9 @@ func set(c *Ctx) error {
 	}
 	key, value := c.Args[1], c.Args[2]
 	if o.get {
-		old, ok, err := c.Keys.String(key)
-		if err != nil {
+		if err := get(c); err != nil {
 			return err
 		}
-		c.bulkOrNull(old, ok)
 	}
 	if o.ifAbsent || o.ifPresent {
 		there, err := c.exists(key)
@@ -137,9 +171,9 @@ func set(c *Ctx) error {
 		c.Out.OK()
 	}
 	if o.keepTTL {
-		return c.Keys.OverwriteString(key, value)
+		return c.noted(keyspace.ClassString, "set", c.Keys.OverwriteString(key, value))
 	}
-	return c.Keys.SetString(key, value, o.at)
+	return c.setString(value, o.at)
 }
 
 func setnx(c *Ctx) error {
@@ -151,7 +185,7 @@ func setnx(c *Ctx) error {
 	if there {
 		return nil
 	}
-	return c.Keys.SetString(c.Args[1], c.Args[2], 0)
+	return c.setString(c.Args[2], 0)
 }
 
 func setFor(u unit) Handler {
@@ -161,7 +195,7 @@ func setFor(u unit) Handler {
 			return err
 		}
 		c.Out.OK()
-		return c.Keys.SetString(c.Args[1], c.Args[3], at)
+		return c.setString(c.Args[3], at)
 	}
 }
 
@@ -169,19 +203,18 @@ func getset(c *Ctx) error {
 	if err := get(c); err != nil {
 		return err
 	}
-	return c.Keys.SetString(c.Args[1], c.Args[2], 0)
+	return c.setString(c.Args[2], 0)
 }
 
 func getdel(c *Ctx) error {
 	if err := get(c); err != nil {
 		return err
 	}
-	_, err := c.Keys.Remove(c.Args[1])
+	_, err := c.remove(c.Args[1])
 	return err
 }
 
 func getex(c *Ctx) error {
-	key := c.Args[1]
 	var at int64
 	var persist bool
 	switch {
@@ -200,14 +233,14 @@ func getex(c *Ctx) error {
 	default:
 		return ErrSyntax
 	}
-	if err := get(c); err != nil {
+	there, err := c.reply()
+	switch {
+	case err != nil || !there:
 		return err
-	}
-	var err error
-	if persist {
-		_, err = c.Keys.Persist(key)
-	} else if at != 0 {
-		_, err = c.Keys.SetExpiry(key, at)
+	case persist:
+		_, err = c.persist()
+	case at != 0:
+		err = c.setExpiry(at)
 	}
 	return err
 }
@@ -237,6 +270,7 @@ func msetPairs(c *Ctx) error {
 		if err := c.Keys.SetString(c.Args[i], c.Args[i+1], 0); err != nil {
 			return err
 		}
+		c.Keys.Notify(keyspace.ClassString, "set", c.Args[i])
 	}
 	return nil
 }
@@ -269,10 +303,11 @@ func appendTo(c *Ctx) error {
 	}
 	c.Out.Int(int64(len(old) + len(c.Args[2])))
 	if !there {
-		return c.Keys.SetString(c.Args[1], c.Args[2], 0)
+		return c.noted(keyspace.ClassString, "append", c.Keys.SetString(c.Args[1], c.Args[2], 0))
 	}
 	value := make([]byte, 0, len(old)+len(c.Args[2]))
-	return c.Keys.ModifyString(c.Args[1], append(append(value, old...), c.Args[2]...))
+	value = append(append(value, old...), c.Args[2]...)
+	return c.noted(keyspace.ClassString, "append", c.Keys.ModifyString(c.Args[1], value))
 }
 
 // checkLength reports whether a string of n bytes may be made.
@@ -356,7 +391,7 @@ func setrange(c *Ctx) error {
 	copy(value, old)
 	copy(value[offset:], patch)
 	c.Out.Int(int64(len(value)))
-	return c.Keys.ModifyString(c.Args[1], value)
+	return c.noted(keyspace.ClassString, "setrange", c.Keys.ModifyString(c.Args[1], value))
 }
 
 func incr(c *Ctx) error { return c.add(1) }
@@ -399,7 +434,7 @@ func (c *Ctx) add(n int64) error {
 	}
 	v += n
 	c.Out.Int(v)
-	return c.Keys.OverwriteString(c.Args[1], formatInt(v))
+	return c.noted(keyspace.ClassString, "incrby", c.Keys.OverwriteString(c.Args[1], formatInt(v)))
 }
 
 func incrbyfloat(c *Ctx) error {
@@ -415,5 +450,5 @@ func incrbyfloat(c *Ctx) error {
 		return err
 	}
 	c.Out.Bulk(sum)
-	return c.Keys.OverwriteString(c.Args[1], sum)
+	return c.noted(keyspace.ClassString, "incrbyfloat", c.Keys.OverwriteString(c.Args[1], sum))
 }

@@ -19,8 +19,9 @@ type Table struct {
 func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
-		stringCommands, keysCommands, ttlCommands, objectCommands, introspectionCommands,
-		listCommands, zsetCommands, hashCommands, setCommands,
+		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
+		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, hashExpiryCommands, setCommands,
+		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands, streamCommands,
 	} {
 		rows = append(rows, family...)
 	}
@@ -92,6 +93,26 @@ func (t *Table) Lookup(args [][]byte) (*Command, error) {
 	return c, nil
 }
 
+// Find returns the command that args name, whatever their number, or nil if there is none.
+// args is not empty.
+func (t *Table) Find(args [][]byte) *Command {
+	c := lookupName(t.byName, args[0])
+	if c != nil && c.Sub != nil && len(args) > 1 {
+		return lookupName(t.subs[c], args[1])
+	}
+	return c
+}
+
+// Named returns the command with a full name in lower case, nil if there is none.
+func (t *Table) Named(name string) *Command {
+	container, sub, isSub := strings.Cut(name, "|")
+	c := t.byName[container]
+	if c == nil || !isSub {
+		return c
+	}
+	return t.subs[c][sub]
+}
+
 // lookupName finds a name in any case without allocating.
 func lookupName(m map[string]*Command, name []byte) *Command {
 	const longest = 64
@@ -121,6 +142,9 @@ func (t *Table) Run(c *Ctx) error {
 	}
 	var err error
 	if c.Keys != nil {
+		if c.Cmd.looksUpToRead() {
+			c.Keys = c.Keys.Reading()
+		}
 		err = c.Keys.Atomically(run)
 	} else {
 		err = run()

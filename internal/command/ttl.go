@@ -1,5 +1,7 @@
 package command
 
+import "github.com/elastickv/elastickv/internal/keyspace"
+
 var ttlCommands = []*Command{
 	{Name: "expire", Arity: -3, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyUpdate), Run: expireIn(inSeconds),
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Makes a key expire after some seconds."},
@@ -83,15 +85,36 @@ func expireIn(u unit) Handler {
 			return nil
 		}
 		c.Out.Int(1)
-		_, err = c.Keys.SetExpiry(c.Args[1], at)
-		return err
+		return c.setExpiry(at)
 	}
 }
 
+// setExpiry makes the first key, which is there, expire at a moment, or removes it if that is past.
+func (c *Ctx) setExpiry(at int64) error {
+	if _, err := c.Keys.SetExpiry(c.Args[1], at); err != nil {
+		return err
+	}
+	if at <= c.Keys.Now() {
+		c.gone(c.Args[1])
+		return nil
+	}
+	c.notify(keyspace.ClassGeneric, "expire")
+	return nil
+}
+
 func persist(c *Ctx) error {
-	ok, err := c.Keys.Persist(c.Args[1])
+	ok, err := c.persist()
 	c.bit(ok)
 	return err
+}
+
+// persist removes the expiry of the first key and reports whether it had one.
+func (c *Ctx) persist() (bool, error) {
+	ok, err := c.Keys.Persist(c.Args[1])
+	if ok && err == nil {
+		c.notify(keyspace.ClassGeneric, "persist")
+	}
+	return ok, err
 }
 
 // remaining answers -2 for a key that is not there and -1 for one that never expires.

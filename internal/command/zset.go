@@ -176,6 +176,9 @@ func zrem(c *Ctx) error {
 			removed++
 		}
 	}
+	if removed > 0 {
+		c.notifyTaken(keyspace.ClassZSet, "zrem", z)
+	}
 	c.Out.Int(removed)
 	return nil
 }

@@ -1,5 +1,7 @@
 package command
 
+import "github.com/elastickv/elastickv/internal/keyspace"
+
 // scoring is what stands before the pairs in ZADD, and what came of the pairs.
 type scoring struct {
 	ifAbsent, ifPresent bool // NX, XX
@@ -45,8 +47,18 @@ func (s *scoring) run(c *Ctx) error {
 			return err
 		}
 	}
+	if s.added+s.updated > 0 {
+		c.notify(keyspace.ClassZSet, s.event())
+	}
 	s.reply(c)
 	return nil
+}
+
+func (s *scoring) event() string {
+	if s.add {
+		return "zincr"
+	}
+	return "zadd"
 }
 
 // parse reads the options and returns the pairs behind them.

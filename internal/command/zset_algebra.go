@@ -91,9 +91,18 @@ func (p *zcombination) store(c *Ctx) func([]keyspace.ScoredMember, error) error 
 		if err != nil {
 			return err
 		}
-		c.Out.Int(int64(len(members)))
-		return c.Keys.StoreZSet(c.Args[1], members)
+		return storeMembers(c, members)
 	}
+}
+
+// storeMembers makes the first key a sorted set and replies with its length.
+func storeMembers(c *Ctx, members []keyspace.ScoredMember) error {
+	c.Out.Int(int64(len(members)))
+	if len(members) == 0 {
+		_, err := c.remove(c.Args[1])
+		return err
+	}
+	return c.noted(keyspace.ClassZSet, c.Cmd.Name, c.Keys.StoreZSet(c.Args[1], members))
 }
 
 func (p *zcombination) parse(c *Ctx) error {
@@ -109,7 +118,7 @@ func (p *zcombination) parse(c *Ctx) error {
 		return ErrSyntax
 	}
 	for _, key := range c.Args[first : first+int(n)] {
-		o, err := c.Keys.Operand(key)
+		o, err := c.Keys.Reading().Operand(key)
 		if err != nil {
 			return err
 		}

@@ -47,26 +47,35 @@ func popMembers(c *Ctx, key []byte, highest bool, count int64) ([]keyspace.Score
 	if err != nil {
 		return nil, err
 	}
-	return z.RemoveRange(keyspace.ZRange{}, keyspace.Window{Reverse: highest, Limit: count, Scores: true})
+	members, err := z.RemoveRange(keyspace.ZRange{}, keyspace.Window{Reverse: highest, Limit: count, Scores: true})
+	if len(members) > 0 {
+		event := "zpopmin"
+		if highest {
+			event = "zpopmax"
+		}
+		c.notifyTakenAt(keyspace.Event{Class: keyspace.ClassZSet, Name: event, Key: key}, z)
+	}
+	return members, err
 }
 
-// zmpopCall is what the arguments of ZMPOP say.
+// zmpopCall is what the arguments of ZMPOP say from the number of keys on.
 type zmpopCall struct {
 	keys    [][]byte
 	highest bool
 	count   int64
 }
 
-func parseZMPop(c *Ctx) (p zmpopCall, err error) {
-	n, err := c.int(1)
+// parseZMPop reads them. numKeys is where they begin.
+func parseZMPop(c *Ctx, numKeys int) (p zmpopCall, err error) {
+	n, err := c.int(numKeys)
 	if err != nil || n < 1 {
 		return p, ErrNumKeys
 	}
-	if n > math.MaxInt32 || int(n)+2 >= len(c.Args) {
+	if n > math.MaxInt32 || int(n)+numKeys+1 >= len(c.Args) {
 		return p, ErrSyntax
 	}
-	where := int(n) + 2
-	p.keys, p.count = c.Args[2:where], 1
+	where := int(n) + numKeys + 1
+	p.keys, p.count = c.Args[numKeys+1:where], 1
 	switch {
 	case c.is(where, "MAX"):
 		p.highest = true
@@ -89,22 +98,30 @@ func parseZMPop(c *Ctx) (p zmpopCall, err error) {
 }
 
 func zmpop(c *Ctx) error {
-	p, err := parseZMPop(c)
+	p, err := parseZMPop(c, 1)
 	if err != nil {
 		return err
 	}
+	found, err := p.run(c)
+	if err == nil && !found {
+		c.Out.NullArray()
+	}
+	return err
+}
+
+// run answers with members of the first sorted set that has any, and reports whether any has.
+func (p zmpopCall) run(c *Ctx) (found bool, err error) {
 	for _, key := range p.keys {
 		members, err := popMembers(c, key, p.highest, p.count)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if len(members) > 0 {
 			c.Out.Array(2)
 			c.Out.Bulk(key)
 			c.nestedPairs(members)
-			return nil
+			return true, nil
 		}
 	}
-	c.Out.NullArray()
-	return nil
+	return false, nil
 }

@@ -59,8 +59,7 @@ func zrangestore(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	c.Out.Int(int64(len(members)))
-	return c.Keys.StoreZSet(c.Args[1], members)
+	return storeMembers(c, members)
 }
 
 // run carries out the query whose key is argument key, with the bounds and the
@@ -72,7 +71,7 @@ func (q *zrangeQuery) run(c *Ctx, key int) ([]keyspace.ScoredMember, error) {
 	if err := q.parseBounds(c, key+1); err != nil {
 		return nil, err
 	}
-	z, err := c.Keys.ZSet(c.Args[key])
+	z, err := c.Keys.Reading().ZSet(c.Args[key])
 	if err != nil {
 		return nil, err
 	}
@@ -210,12 +209,18 @@ func zremrangebyrank(c *Ctx) error {
 		return err
 	}
 	n, err := z.RemoveByRank(first, last)
+	if n > 0 {
+		c.notifyTaken(keyspace.ClassZSet, c.Cmd.Name, z)
+	}
 	c.Out.Int(int64(n))
 	return err
 }
 
 func (c *Ctx) removeRange(z *keyspace.ZSet, r keyspace.ZRange) error {
 	members, err := z.RemoveRange(r, keyspace.Window{Limit: -1})
+	if len(members) > 0 {
+		c.notifyTaken(keyspace.ClassZSet, c.Cmd.Name, z)
+	}
 	c.Out.Int(int64(len(members)))
 	return err
 }

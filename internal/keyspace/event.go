@@ -1,5 +1,7 @@
 package keyspace
 
+import "slices"
+
 // Class is a set of classes of events, as the setting notify-keyspace-events names them.
 type Class uint16
 
@@ -33,6 +35,11 @@ func (s *Space) Notify(class Class, name string, key []byte) {
 	if s.shared.classes&class != 0 {
 		s.shared.events = append(s.shared.events, Event{s.db, class, name, key})
 	}
+}
+
+// misses returns those of the events that no write has made.
+func misses(events []Event) []Event {
+	return slices.DeleteFunc(events, func(e Event) bool { return e.Class != ClassMiss })
 }
 
 // Events returns what Notify has recorded through the spaces of the transaction, in order.

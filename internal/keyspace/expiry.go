@@ -61,6 +61,36 @@ func (s *Space) Persist(key []byte) (bool, error) {
 	return true, s.setExpiry(key, e, 0)
 }
 
+// expire removes a key whose time has come.
+func (s *Space) expire(key []byte, e entry) error {
+	if err := s.remove(key, e); err != nil {
+		return err
+	}
+	s.shared.changes[len(s.shared.changes)-1].Expired = true
+	s.shared.expired.Keys++
+	s.Notify(ClassExpired, "expired", key)
+	return nil
+}
+
+// overdueMost is how many expired keys a transaction that only reads remembers.
+const overdueMost = 64
+
+func (s *Space) meetOverdue(key []byte) {
+	if len(s.shared.overdue) < overdueMost {
+		s.shared.overdue = append(s.shared.overdue, Change{DB: s.db, Key: key, Expired: true})
+	}
+}
+
+// Overdue returns keys that a transaction that only reads has met although their time has come:
+// some other has to remove them.
+func (s *Space) Overdue() []Change { return s.shared.overdue }
+
+// Expire removes a key if its time has come.
+func (s *Space) Expire(key []byte) error {
+	_, _, err := s.lookUp(key)
+	return err
+}
+
 func (s *Space) setExpiry(key []byte, old entry, ts uint64) error {
 	e := old
 	e.expireAt = ts
@@ -84,7 +114,7 @@ func (s *Space) RemoveExpired(limit int) (int, error) {
 		if len(d) < 8 {
 			return 0, fmt.Errorf("keyspace: expiry index of database %d has a row of %d bytes", s.db, len(d))
 		}
-		if _, _, err := s.find(d[8:]); err != nil { // an update removes what it finds expired
+		if err := s.Expire(d[8:]); err != nil {
 			return 0, err
 		}
 	}

@@ -35,13 +35,17 @@ func (s *Space) Walk(prefix, start []byte, fn func(key []byte, kind Kind) bool) 
 	if bytes.Compare(start, prefix) > 0 {
 		span.Start = s.entryName(start)
 	}
+	faded, err := s.fadedKeys()
+	if err != nil {
+		return err
+	}
 	var bad error
-	err := s.tx.Walk(span, store.Ascending, func(name []byte, r txn.Row) bool {
+	err = s.tx.Walk(span, store.Ascending, func(name []byte, r txn.Row) bool {
 		var e entry
 		if e, bad = parseEntry(r); bad != nil {
 			return false
 		}
-		return fn(name[n:], e.kind)
+		return faded[string(name[n:])] || fn(name[n:], e.kind)
 	})
 	return errors.Join(err, bad)
 }
@@ -60,6 +64,9 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	if err != nil {
 		return err
 	}
+	if old.kind != KindNone { // what is overwritten is another key, not a changed one
+		to.Notify(ClassNew, "new", dst)
+	}
 	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
 	for i := range from {
 		if err := s.copyRows(from[i], into[i]); err != nil {
@@ -67,22 +74,31 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 		}
 	}
 	e.body = bytes.Clone(e.body)
+	if e.expiring().count > 0 {
+		if e, err = s.copyFieldExpiries(src, e, to, dst); err != nil {
+			return err
+		}
+	}
 	return to.write(dst, old, e)
 }
 
-// copyRows copies every row that begins with from to a name that begins with into.
+// copyRows copies every row that begins with from, and has not expired, to a name that
+// begins with into.
 func (s *Space) copyRows(from, into []byte) error {
-	type pair struct{ name, value []byte }
-	var rows []pair
+	type copied struct {
+		name, value []byte
+		expireAt    uint64
+	}
+	var rows []copied
 	err := s.tx.Walk(store.PrefixSpan(from), store.Ascending, func(name []byte, r txn.Row) bool {
-		rows = append(rows, pair{append(bytes.Clone(into), name[len(from):]...), bytes.Clone(r.Value)})
+		rows = append(rows, copied{append(bytes.Clone(into), name[len(from):]...), bytes.Clone(r.Value), r.ExpireAt})
 		return true
 	})
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
-		if err := s.tx.Put(r.name, r.value, 0); err != nil {
+		if err := s.tx.Put(r.name, r.value, r.expireAt); err != nil {
 			return err
 		}
 	}

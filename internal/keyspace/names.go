@@ -11,14 +11,20 @@ import (
 //
 //	!redis|key|<key>                    what the key is: see entry
 //	!redis|ttl|<expireAt 8><key>        empty; one for every key that expires, the soonest first
+//	!redis|fttl|<soonest 8><key>        empty; one for every hash with fields that expire
 //	!redis|size                         <keys 8><keys that expire 8>
 //
-// The rows of collections follow the layouts of package store. All of it is
-// part of the format; never change.
+// The rows of collections follow the layouts of package store; a hash has besides
+//
+//	!hs|ttl|<len of key 4><key><expireAt 8><field>    empty; one for every field that expires
+//
+// All of it is part of the format; never change.
 const (
-	entryPrefix = "!redis|key|"
-	ttlPrefix   = "!redis|ttl|"
-	sizeName    = "!redis|size"
+	entryPrefix     = "!redis|key|"
+	ttlPrefix       = "!redis|ttl|"
+	fieldsTTLPrefix = "!redis|fttl|"
+	sizeName        = "!redis|size"
+	fieldTTLPrefix  = "!hs|ttl|"
 )
 
 // familyPrefixes cover every row that database 0 can have. Other databases have a prefix of their own.
@@ -56,6 +62,22 @@ func (s *Space) ttlName(expireAt uint64, key []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(b, expireAt), key...)
 }
 
+// fieldsTTLName is the row of a hash in the index of those with fields that expire.
+func (s *Space) fieldsTTLName(soonest uint64, key []byte) []byte {
+	b := append(s.row(len(fieldsTTLPrefix)+8+len(key)), fieldsTTLPrefix...)
+	return append(binary.BigEndian.AppendUint64(b, soonest), key...)
+}
+
+// fieldTTLScan is the prefix of the index of the fields of a hash that expire.
+func (s *Space) fieldTTLScan(key []byte) []byte {
+	b := append(s.row(len(fieldTTLPrefix)+4+len(key)+8), fieldTTLPrefix...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(key))), key...)
+}
+
+func (s *Space) fieldTTLName(key []byte, expireAt uint64, field []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(s.fieldTTLScan(key), expireAt), field...)
+}
+
 // withPrefix turns a name or prefix of package store into one of this database.
 func (s *Space) withPrefix(name []byte) []byte {
 	if s.db == 0 {
@@ -87,6 +109,8 @@ func (s *Space) collectionPrefixes(kind Kind, key []byte) [][]byte {
 	case KindList:
 		name := listName(key)
 		names = [][]byte{store.ListMetaKey(name), append([]byte(store.ListItemPrefix), name...)}
+	case KindStream:
+		names = [][]byte{store.StreamMetaKey(key), store.StreamEntryScanPrefix(key), streamPartName(key)}
 	}
 	for i := range names {
 		names[i] = s.withPrefix(names[i])

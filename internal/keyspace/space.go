@@ -20,6 +20,8 @@ type Space struct {
 	db     int
 	shared *shared
 	buf    []byte // names of rows that are only looked up
+	// reading says that keys are looked up in order to read them.
+	reading bool
 }
 
 // shared is what the spaces of one transaction have in common.
@@ -31,7 +33,12 @@ type shared struct {
 	events  []Event
 	hits    int64 // look-ups of keys that were there
 	misses  int64 // look-ups of keys that were not
+	overdue []Change
+	expired Expired
 }
+
+// Expired is a number of keys, and of fields of hashes, whose time had come.
+type Expired struct{ Keys, Fields int64 }
 
 // Env is what the transactions of a process have in common.
 type Env struct {
@@ -43,12 +50,13 @@ type Env struct {
 // Change says that a key has been modified, in whatever way. A nil Key stands
 // for every key of the database.
 type Change struct {
-	DB  int
-	Key []byte
+	DB      int
+	Key     []byte
+	Expired bool // it is gone because its time had come
 }
 
 // Limits are the sizes up to which a collection is called compact by OBJECT
-// ENCODING. They change no layout.
+// ENCODING, and those of nodes. They change no layout.
 type Limits struct {
 	HashMaxListpackEntries int
 	HashMaxListpackValue   int // bytes
@@ -58,6 +66,9 @@ type Limits struct {
 	SetMaxListpackValue    int // bytes
 	ZSetMaxListpackEntries int
 	ZSetMaxListpackValue   int // bytes
+	// StreamNodeMaxEntries is how many entries go at once when a stream is
+	// trimmed with ~; 0 is the default.
+	StreamNodeMaxEntries int
 }
 
 // DefaultLimits are Redis' own.
@@ -71,6 +82,7 @@ func DefaultLimits() Limits {
 		SetMaxListpackValue:    64,
 		ZSetMaxListpackEntries: 128,
 		ZSetMaxListpackValue:   64,
+		StreamNodeMaxEntries:   100,
 	}
 }
 
@@ -84,11 +96,23 @@ func (s *Space) DB(db int) *Space {
 	if db == s.db {
 		return s
 	}
-	return &Space{tx: s.tx, db: db, shared: s.shared}
+	return &Space{tx: s.tx, db: db, shared: s.shared, reading: s.reading}
+}
+
+// Reading returns the same database for one who only wants to read keys. That one of them is
+// not there is an event then.
+func (s *Space) Reading() *Space {
+	if s.reading || s.shared.classes&ClassMiss == 0 {
+		return s
+	}
+	return &Space{tx: s.tx, db: s.db, shared: s.shared, reading: true}
 }
 
 // Number returns which logical database this is.
 func (s *Space) Number() int { return s.db }
+
+// ReadOnly reports whether nothing can be written.
+func (s *Space) ReadOnly() bool { return s.tx.ReadOnly() }
 
 // Now is the moment of the transaction in Unix milliseconds. Expiry is judged at it.
 func (s *Space) Now() int64 { return millis(s.tx.Now()) }
@@ -100,19 +124,23 @@ func (s *Space) Changes() []Change { return s.shared.changes }
 // and how many have not.
 func (s *Space) Lookups() (hits, misses int64) { return s.shared.hits, s.shared.misses }
 
+// Expired counts what has been removed in the transaction because its time had come.
+func (s *Space) Expired() Expired { return s.shared.expired }
+
 func (s *Space) changed(key []byte) {
-	s.shared.changes = append(s.shared.changes, Change{s.db, key})
+	s.shared.changes = append(s.shared.changes, Change{DB: s.db, Key: key})
 }
 
 // Atomically calls fn and, if it fails, takes back what it wrote, leaving what
 // the transaction had written before.
 func (s *Space) Atomically(fn func() error) error {
-	at, changes, events := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events)
+	at, changes, events, expired := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events), s.shared.expired
 	err := fn()
 	if err != nil {
 		s.tx.RollbackTo(at)
 		s.shared.changes = s.shared.changes[:changes]
-		s.shared.events = s.shared.events[:events]
+		s.shared.events = append(s.shared.events[:events], misses(s.shared.events[events:])...)
+		s.shared.expired = expired
 	}
 	return err
 }

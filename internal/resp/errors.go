@@ -32,3 +32,6 @@ func errExpectedBulk(got byte) ProtocolError {
 // the bytes are no reply. Input that merely ends too early is
 // io.ErrUnexpectedEOF instead.
 var ErrReply = errors.New("malformed reply")
+
+// ErrBacklog says that ReadAhead has read as much as it may.
+var ErrBacklog = errors.New("resp: too much input that nobody takes")

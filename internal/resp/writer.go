@@ -101,11 +101,34 @@ func (w *Writer) Map(n int) {
 	w.header('*', 2*int64(n))
 }
 
+// ArraySince makes an array of the n elements that have been written since mark, a
+// Len taken before.
+func (w *Writer) ArraySince(mark, n int) { w.Before(mark, func() { w.Array(n) }) }
+
+// MapSince makes a map of the n pairs that have been written since mark, a Len taken
+// before.
+func (w *Writer) MapSince(mark, n int) { w.Before(mark, func() { w.Map(n) }) }
+
+// Before puts what write writes, which should be short, before what has been written
+// since mark, a Len taken before.
+func (w *Writer) Before(mark int, write func()) {
+	end := len(w.buf)
+	write()
+	var tmp [64]byte
+	header := append(tmp[:0], w.buf[end:]...)
+	copy(w.buf[mark+len(header):], w.buf[mark:end])
+	copy(w.buf[mark:], header)
+}
+
 // Set begins a set of n elements, in protocol 2 an array.
 func (w *Writer) Set(n int) { w.aggregate('~', n) }
 
 // Push begins an out-of-band message of n elements, in protocol 2 an array.
 func (w *Writer) Push(n int) { w.aggregate('>', n) }
+
+// Attribute begins n pairs that say something about the reply that follows. Only protocol 3
+// has them.
+func (w *Writer) Attribute(n int) { w.header('|', int64(n)) }
 
 // Double writes a number as [FormatDouble] prints it, in protocol 2 as a bulk
 // string.
@@ -119,6 +142,16 @@ func (w *Writer) Double(f float64) {
 	w.buf = append(w.buf, ',')
 	w.buf = append(w.buf, digits...)
 	w.end()
+}
+
+// DoubleDigits is Double for a number that is printed already.
+func (w *Writer) DoubleDigits(digits string) {
+	if !w.resp3 {
+		w.BulkString(digits)
+		return
+	}
+	w.buf = append(w.buf, ',')
+	w.line(digits)
 }
 
 // Bool writes a truth value, in protocol 2 the integer 1 or 0.

@@ -36,14 +36,15 @@ var clientRow = &command.Command{
 			Summary: "Holds commands back for a time.", Complexity: "O(1)"},
 		{Name: "unpause", Arity: 2, Flags: adminFlags, Run: clientUnpause, Since: "6.2.0",
 			Summary: "Ends a pause.", Complexity: "O(N) where N is the number of paused clients"},
-		{Name: "getredir", Arity: 2, Flags: sessionFlags, Run: clientGetRedir, Since: "6.0.0",
-			Summary: "Returns which connection is told of invalidated keys.", Complexity: "O(1)"},
+		{Name: "unblock", Arity: -3, Flags: adminFlags, Run: clientUnblock, Since: "5.0.0",
+			Summary: "Ends what another connection waits for.", Complexity: "O(log N) where N is the number of client connections"},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Run: clientHelp, Since: "5.0.0",
 			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
 	},
 }
 
 func init() {
+	clientRow.Sub = append(clientRow.Sub, clientTrackingRows...)
 	for _, sub := range clientRow.Sub {
 		sub.Group = command.GroupConnection
 	}
@@ -193,19 +194,14 @@ func clientPause(ctx *command.Ctx) error {
 }
 
 func clientUnpause(ctx *command.Ctx) error {
-	serverOf(ctx).pauses.end()
+	serverOf(ctx).endPause()
 	ctx.Out.OK()
-	return nil
-}
-
-// clientGetRedir tells that nobody is redirected: there is no tracking of keys.
-func clientGetRedir(ctx *command.Ctx) error {
-	ctx.Out.Int(-1)
 	return nil
 }
 
 func clientHelp(ctx *command.Ctx) error {
 	return help(ctx, "CLIENT",
+		"CACHING (YES|NO)", "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
 		"GETREDIR", "    Return the client ID we are redirecting to when tracking is enabled.",
 		"GETNAME", "    Return the name of the current connection.",
 		"ID", "    Return the ID of the current connection.",
@@ -220,9 +216,14 @@ func clientHelp(ctx *command.Ctx) error {
 		"    * ID <client-id>", "      Kill connections by client id.",
 		"LIST [options ...]", "    Return information about client connections. Options:",
 		"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Return clients of specified type.",
+		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Unblock the specified blocked client.",
 		"UNPAUSE", "    Stop the current client pause, resuming traffic.",
 		"PAUSE <timeout> [WRITE|ALL]", "    Suspend all, or just write, clients for <timeout> milliseconds.",
 		"REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",
+		"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+		"         [OPTIN] [OPTOUT] [NOLOOP]",
+		"    Control server assisted client side caching.",
+		"TRACKINGINFO", "    Report tracking status for the current connection.",
 		"SETNAME <name>", "    Assign the name <name> to the current connection.",
 		"SETINFO <option> <value>", "    Set client meta attr. Options are:",
 		"    * LIB-NAME: the client lib name.", "    * LIB-VER: the client lib version.",

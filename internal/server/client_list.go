@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/pubsub"
+	"github.com/elastickv/elastickv/internal/tracking"
 )
 
 // describe is the line of a session in CLIENT LIST. What only exists in Redis'
@@ -20,29 +22,41 @@ func (c *session) describe(now time.Time) string {
 	f.mu.Lock()
 	name, libName, libVersion := f.mu.name, f.mu.libName, f.mu.libVersion
 	f.mu.Unlock()
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=%d "+
-		"oll=%d omem=%d events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d watch=%d "+
+		"oll=%d omem=%d events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.remote, c.local, name, int64(now.Sub(c.began).Seconds()),
-		max(0, int64(now.Sub(time.Unix(0, f.lastTime.Load())).Seconds())), f.flags(), f.db.Load(), f.queued.Load(), f.watching.Load(),
-		pieces, waiting, cmd, defaultUser, f.proto.Load(), libName, libVersion)
+		max(0, int64(now.Sub(time.Unix(0, f.lastTime.Load())).Seconds())), c.flags(), f.db.Load(),
+		f.subs[pubsub.Channel].Load(), f.subs[pubsub.Pattern].Load(), f.subs[pubsub.Shard].Load(), f.queued.Load(), f.watching.Load(),
+		pieces, waiting, cmd, defaultUser, c.redirect(), f.proto.Load(), libName, libVersion)
 }
 
 // flags are the letters of CLIENT LIST.
-func (f *sessionFacts) flags() string {
-	var out string
-	if f.queued.Load() >= 0 {
-		out += "x"
+func (c *session) flags() string {
+	f := &c.facts
+	mode, tracks := c.srv.tracking.Mode(tracking.ID(c.id))
+	var out []byte
+	for _, flag := range []struct {
+		letter byte
+		on     bool
+	}{
+		{'O', f.monitors.Load()},
+		{'P', f.subscribed.Load()},
+		{'x', f.queued.Load() >= 0},
+		{'b', c.srv.waiters.waits(c)},
+		{'t', tracks},
+		{'R', mode.Broken},
+		{'B', mode.Broadcast},
+		{'e', f.noEvict.Load()},
+		{'T', f.noTouch.Load()},
+	} {
+		if flag.on {
+			out = append(out, flag.letter)
+		}
 	}
-	if f.noEvict.Load() {
-		out += "e"
-	}
-	if f.noTouch.Load() {
-		out += "T"
-	}
-	if out == "" {
+	if len(out) == 0 {
 		return "N"
 	}
-	return out
+	return string(out)
 }
 
 func clientInfo(ctx *command.Ctx) error {
@@ -58,11 +72,11 @@ func clientList(ctx *command.Ctx) error {
 	switch args := ctx.Args[2:]; {
 	case len(args) == 0:
 	case len(args) == 2 && strings.EqualFold(string(args[0]), "type"):
-		normal, err := isNormal(args[1])
+		class, err := parseClass(args[1])
 		if err != nil {
 			return err
 		}
-		want = func(*session) bool { return normal }
+		want = func(o *session) bool { return o.facts.class() == class }
 	case len(args) >= 2 && strings.EqualFold(string(args[0]), "id"):
 		ids := make(map[int64]bool)
 		for _, a := range args[1:] {
@@ -89,15 +103,13 @@ func clientList(ctx *command.Ctx) error {
 	return nil
 }
 
-// isNormal reports whether a type of connections is that of all there are.
-func isNormal(kind []byte) (bool, error) {
-	switch strings.ToLower(string(kind)) {
-	case "normal":
-		return true, nil
-	case "master", "replica", "slave", "pubsub":
-		return false, nil
+// parseClass reads a type of connections. There is none of some.
+func parseClass(kind []byte) (string, error) {
+	switch class := strings.ToLower(string(kind)); class {
+	case "normal", "master", "replica", "slave", "pubsub":
+		return class, nil
 	}
-	return false, errUnknownClientType(kind)
+	return "", errUnknownClientType(kind)
 }
 
 // clientKill closes the connections that match all of the given conditions.
@@ -136,11 +148,11 @@ func parseKill(c *session, args [][]byte) (func(*session) bool, error) {
 			}
 			tests = append(tests, func(o *session) bool { return o.id == id })
 		case "type":
-			normal, err := isNormal(args[i+1])
+			class, err := parseClass(args[i+1])
 			if err != nil {
 				return nil, err
 			}
-			tests = append(tests, func(*session) bool { return normal })
+			tests = append(tests, func(o *session) bool { return o.facts.class() == class })
 		case "addr":
 			tests = append(tests, func(o *session) bool { return o.remote == value })
 		case "laddr":

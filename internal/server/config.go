@@ -35,12 +35,18 @@ type Config struct {
 	logFormat      string
 	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
 	slowlogLen     int64
+	listCompress   int64
 	shutdownWait   int64 // seconds
 	hz             int64 // rounds a second of the search for expired keys
 	retention      int64 // seconds that old versions are kept
 	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
+	notify         notifications
+	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
 	limits         keyspace.Limits
+	hllSparse      int64 // bytes
+	busyAfter      int64 // milliseconds that a script may take until others are told
+	luaMemory      int64 // bytes that a script may hold
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites

@@ -50,7 +50,7 @@ func (c *session) awaitMore() error {
 		return net.ErrClosed
 	}
 	switch {
-	case idle > 0:
+	case idle > 0 && !c.facts.subscribed.Load() && !c.facts.monitors.Load():
 		c.timed = true
 		return c.conn.SetReadDeadline(c.srv.opts.Now().Add(seconds(idle)))
 	case c.timed:
@@ -69,7 +69,10 @@ func (c *session) interrupt() {
 }
 
 // close ends the connection from any goroutine.
-func (c *session) close() { _ = c.conn.Close() }
+func (c *session) close() {
+	c.srv.waiters.leave(c)
+	_ = c.conn.Close()
+}
 
 // readFailed answers what can be answered: only bytes that are no commands.
 func (c *session) readFailed(err error) {
@@ -91,6 +94,8 @@ func (c *session) readFailed(err error) {
 // connection when the client has had the time to take its last replies.
 func (c *session) end() {
 	c.unwatch()
+	c.leaveAll()
+	c.output.release()
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	last := time.AfterFunc(lastWords, c.close)
 	_ = c.output.wait()

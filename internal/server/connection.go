@@ -22,15 +22,32 @@ var connectionRows = []*command.Command{
 }
 
 func ping(c *command.Ctx) error {
+	if len(c.Args) > 2 {
+		return errArity(c.Cmd)
+	}
+	if callerOf(c).facts.subscribed.Load() && c.Out.Proto() == 2 {
+		pingWhileListening(c)
+		return nil
+	}
 	switch len(c.Args) {
 	case 1:
 		c.Out.Simple("PONG")
 	case 2:
 		c.Out.Bulk(c.Args[1])
-	default:
-		return errArity(c.Cmd)
 	}
 	return nil
+}
+
+// pingWhileListening replies like a message, which is all that a client in protocol 2 expects
+// while it listens.
+func pingWhileListening(c *command.Ctx) {
+	var message []byte
+	if len(c.Args) == 2 {
+		message = c.Args[1]
+	}
+	c.Out.Array(2)
+	c.Out.BulkString("pong")
+	c.Out.Bulk(message)
 }
 
 func echo(c *command.Ctx) error {
@@ -46,7 +63,11 @@ func selectDB(ctx *command.Ctx) error {
 	if db < 0 || db >= keyspace.Databases {
 		return command.ErrInvalidDBIndex
 	}
-	callerOf(ctx).setDB(int(db))
+	if ctx.Script != nil {
+		ctx.Script.DB = int(db)
+	} else {
+		callerOf(ctx).setDB(int(db))
+	}
 	ctx.Out.OK()
 	return nil
 }
@@ -66,6 +87,7 @@ func reset(ctx *command.Ctx) error {
 	c := callerOf(ctx)
 	c.multi.reset(c)
 	c.unwatch()
+	c.leaveAll()
 	c.setDB(0)
 	c.setProto(2)
 	c.setName("")

@@ -24,6 +24,9 @@ const (
 	errLibraryVersion = command.Error("ERR lib-ver cannot contain spaces, newlines or special characters.")
 )
 
+// errUnblocked is the reply to a call whose wait somebody has ended.
+const errUnblocked = command.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+
 // Errors of transactions.
 const (
 	errNestedMulti    = command.Error("ERR MULTI calls can not be nested")
@@ -34,10 +37,47 @@ const (
 	errNotInMulti     = command.Error("ERR Command not allowed inside a transaction")
 )
 
+// Errors of CLIENT TRACKING and CLIENT CACHING.
+const (
+	errRedirectTwice     = command.Error("ERR A client can only redirect to a single other client")
+	errRedirectGone      = command.Error("ERR The client ID you want redirect to does not exist")
+	errPrefixNoBroadcast = command.Error("ERR PREFIX option requires BCAST mode to be enabled")
+	errSwitchBroadcast   = command.Error("ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.")
+	errOptBroadcast      = command.Error("ERR OPTIN and OPTOUT are not compatible with BCAST")
+	errOptBoth           = command.Error("ERR You can't specify both OPTIN mode and OPTOUT mode")
+	errSwitchOpt         = command.Error("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.")
+	errCachingOff        = command.Error("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+	errCachingYes        = command.Error("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
+	errCachingNo         = command.Error("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+)
+
+func errPrefixExists(p, old string) error {
+	return command.Error(fmt.Sprintf("ERR Prefix '%s' overlaps with an existing prefix '%s'. Prefixes for a single client must not overlap.", p, old))
+}
+
+func errPrefixGiven(p, other string) error {
+	return command.Error(fmt.Sprintf("ERR Prefix '%s' overlaps with another provided prefix '%s'. Prefixes for a single client must not overlap.", p, other))
+}
+
+// errMonitorKeys is what one who monitors is told.
+const errMonitorKeys = command.Error("ERR Replica can't interact with the keyspace")
+
+func errSubscribed(c *command.Command) error {
+	return command.Error(fmt.Sprintf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", c.FullName()))
+}
+
+// Errors of what has no one reply where every call has to have one.
+const (
+	errMonitorDenied    = command.Error("ERR MONITOR isn't allowed for DENY BLOCKING client")
+	errSSubscribeDenied = command.Error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
+)
+
 // Errors of arguments.
 const (
 	errNoSuchClient   = command.Error("ERR No such client")
 	errClientID       = command.Error("ERR client-id should be greater than 0")
+	errUnblockReason  = command.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+	errWaitLocal      = command.Error("ERR value is out of range, value must between 0 and 1")
 	errInvalidID      = command.Error("ERR Invalid client ID")
 	errSelectIndex    = command.Error("ERR value is not an integer or out of range")
 	errPauseMode      = command.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
@@ -48,6 +88,17 @@ const (
 	errNoShutdown     = command.Error("ERR No shutdown in progress.")
 	errDebugForbidden = command.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.")
 )
+
+// Errors of DEBUG.
+const (
+	errReloadOption = command.Error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+	errNoPush       = command.Error("ERR RESP2 is not supported by this command")
+	errProtocolType = command.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")
+)
+
+func errNotEncoded(enc string) error {
+	return command.Error(fmt.Sprintf("ERR Not a %s encoded object.", enc))
+}
 
 func errProtocol(bad resp.ProtocolError) error { return command.Error("ERR " + bad.Error()) }
 

@@ -145,7 +145,10 @@ func (c *session) setAuthed(ok bool) {
 	c.in.SetLimits(c.srv.readLimits(ok))
 }
 
+// setProto changes the protocol. What others have told the client before stays in front of what
+// is written in the new one.
 func (c *session) setProto(v int) {
+	c.out.Raw(c.output.takeHeld())
 	c.out.SetProto(v)
 	c.facts.proto.Store(int64(v))
 }

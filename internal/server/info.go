@@ -11,6 +11,7 @@ import (
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/pubsub"
 )
 
 var infoRow = &command.Command{
@@ -141,10 +142,13 @@ func (s *Server) infoClients(r *report) error {
 	r.add("cluster_connections", 0)
 	r.add("maxclients", s.cfg.Load().maxClients)
 	r.add("client_recent_max_output_buffer", output)
-	r.add("blocked_clients", 0)
-	r.add("tracking_clients", 0)
+	r.add("blocked_clients", s.waiters.blocked.Load())
+	r.add("tracking_clients", s.tracking.Figures().Clients)
 	r.add("watching_clients", watching)
 	r.add("total_watched_keys", s.watches.active.Load())
+	keys, anyway := s.waiters.counts()
+	r.add("total_blocking_keys", keys)
+	r.add("total_blocking_keys_on_nokey", anyway)
 	return nil
 }
 
@@ -166,7 +170,7 @@ func (s *Server) infoMemory(r *report) error {
 		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(used, 1)))
 	}
 	r.add("mem_allocator", "go")
-	return nil
+	return s.infoScripts(r)
 }
 
 // infoPersistence tells that every acknowledged write is on disk. It says so in
@@ -212,10 +216,15 @@ func (s *Server) infoStats(r *report) error {
 	r.add("keyspace_hits", st.hits.Load())
 	r.add("keyspace_misses", st.misses.Load())
 	r.add("evicted_keys", 0)
-	r.add("pubsub_channels", 0)
-	r.add("pubsub_patterns", 0)
+	r.add("pubsub_channels", s.hub.Topics(pubsub.Channel))
+	r.add("pubsub_patterns", s.hub.Topics(pubsub.Pattern))
+	r.add("pubsubshard_channels", s.hub.Topics(pubsub.Shard))
 	r.add("total_changes", st.changes.Load())
 	r.add("acl_access_denied_auth", st.denied.Load())
+	f := s.tracking.Figures()
+	r.add("tracking_total_keys", f.Keys)
+	r.add("tracking_total_items", f.Items)
+	r.add("tracking_total_prefixes", f.Prefixes)
 	r.add("total_error_replies", st.errors.Load())
 	r.add("total_reads_processed", st.reads.Load())
 	r.add("total_writes_processed", st.writes.Load())

@@ -10,7 +10,8 @@ type multi struct {
 	on      bool
 	aborted bool // a command could not be queued
 	calls   []call
-	writes  bool  // one of the calls does
+	writes  bool  // one of the calls does, or may
+	pauses  bool  // a pause of writes holds one of the calls back
 	bytes   int64 // of the arguments
 	facts   *sessionFacts
 }
@@ -50,7 +51,8 @@ func (c *session) enqueue(k call) {
 		return
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
-	m.writes = m.writes || k.route.cmd.Has(command.Write)
+	m.writes = m.writes || c.changes(k)
+	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
 	c.out.Simple("QUEUED")
 }
@@ -116,6 +118,7 @@ func exec(ctx *command.Ctx) error {
 	if m.aborted {
 		return errExecAbort
 	}
+	c.rememberReads(m.calls...)
 	c.transact(func(root *keyspace.Space) {
 		if c.disturbed(root) {
 			ctx.Out.NullArray()

@@ -5,13 +5,16 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Sizes of what is on its way to a client, in bytes.
 const (
-	flushBytes   = 1 << 20   // replies gathered before they are sent although more commands wait
-	backlogChunk = 256 << 10 // one piece of the backlog
+	flushBytes    = 1 << 20   // replies gathered before they are sent although more commands wait
+	backlogPiece  = 1 << 10   // the first piece of the backlog has room for so much,
+	backlogPieces = 256 << 10 // and further ones for as much as waits already, up to this
+	pushShared    = 8 << 10   // a push that is so large is not copied for each who gets it
 )
 
 // patience is how long the goroutine that carries out commands waits for a
@@ -27,19 +30,29 @@ type outputLimit struct {
 	softFor time.Duration // at soft
 }
 
-// output sends replies to one client. A client that reads is written to
+// output sends replies and pushes to one client. A client that reads is written to
 // directly. For one that does not, replies wait in a backlog with a goroutine of
 // its own, so that a client may send a long pipeline before it reads the first
 // answer, up to a limit at which the connection is closed.
+//
+// Pushes come from anywhere and never wait for the client: they always go through
+// the backlog. While its session carries out commands they are held, so that they
+// come after the replies to these: who is told that a key has changed while it is
+// being read must have the reply first.
 type output struct {
 	conn net.Conn
 	now  func() time.Time
+
+	holds atomic.Bool // there are pushes in held
 
 	mu struct {
 		sync.Mutex
 		limit   outputLimit
 		backlog [][]byte
-		size    int64 // bytes in backlog and in the hands of the goroutine
+		size    int64  // bytes in backlog, in the hands of the goroutine and in held
+		held    []byte // pushes that come behind the next replies
+		running bool   // the session carries out commands
+		owed    bool   // a reply that others have made for the session has yet to come
 		over    time.Time
 		busy    bool // somebody is writing; the backlog is theirs to empty
 		err     error
@@ -67,15 +80,109 @@ func (o *output) waiting() (pieces int, size int64) {
 	return len(o.mu.backlog), o.mu.size
 }
 
+// hold makes pushes wait until the session sends its replies.
+func (o *output) hold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.running = true
+}
+
+// owe makes pushes wait although the session carries out nothing: others have done it in
+// its place, and what they tell of that must not come before the reply.
+func (o *output) owe() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.owed = true
+}
+
+// settle is hold for a session that takes up a reply that it was owed, if it was.
+func (o *output) settle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.running, o.mu.owed = true, false
+}
+
+// takeHeld returns the pushes that are held, for the session to send them behind what it has
+// written so far.
+func (o *output) takeHeld() []byte {
+	if !o.holds.Load() {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.mu.owed {
+		return nil
+	}
+	return o.takeHeldLocked()
+}
+
+func (o *output) takeHeldLocked() []byte {
+	held := o.mu.held
+	o.mu.held = nil
+	o.mu.size -= int64(len(held))
+	o.holds.Store(false)
+	return held
+}
+
+// push sends b without waiting for the client. b is kept and must not change any more. An error is final.
+func (o *output) push(b []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.admitLocked(len(b)); err != nil {
+		return err
+	}
+	switch {
+	case o.mu.running || o.mu.owed:
+		o.mu.held = append(o.mu.held, b...)
+		o.mu.size += int64(len(b))
+		o.holds.Store(true)
+		return nil
+	case len(b) >= pushShared:
+		o.mu.size += int64(len(b))
+		o.mu.backlog = append(o.mu.backlog, b[:len(b):len(b)])
+	default:
+		o.appendLocked(b)
+	}
+	if !o.mu.busy {
+		o.mu.busy = true
+		go o.drain()
+	}
+	return nil
+}
+
+// release lets pushes through again that were held for a session which has nothing to send.
+func (o *output) release() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.releaseLocked() && !o.mu.busy {
+		o.mu.busy = true
+		go o.drain()
+	}
+}
+
+// releaseLocked ends hold. It moves pushes that were held to the end of the backlog, and
+// reports whether there were any.
+func (o *output) releaseLocked() bool {
+	o.mu.running = false
+	if o.mu.owed || len(o.mu.held) == 0 || o.mu.err != nil {
+		return false
+	}
+	o.appendLocked(o.takeHeldLocked())
+	return true
+}
+
 // send writes b, or puts what the client does not take at once into the
-// backlog. It keeps nothing of b. An error is final.
+// backlog, and ends hold. It keeps nothing of b. An error is final.
 func (o *output) send(b []byte) error {
 	o.mu.Lock()
 	if o.mu.err != nil || o.mu.busy {
 		defer o.mu.Unlock()
-		return o.queueLocked(b)
+		err := o.queueLocked(b)
+		o.releaseLocked()
+		return err
 	}
 	o.mu.busy = true
+	o.releaseLocked()
 	o.mu.Unlock()
 
 	n, err := o.writeFor(b, patience)
@@ -83,7 +190,9 @@ func (o *output) send(b []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		o.appendLocked(b[n:])
+		rest := append([]byte{}, b[n:]...)
+		o.mu.size += int64(len(rest))
+		o.mu.backlog = append([][]byte{rest}, o.mu.backlog...) // in front of what came meanwhile
 		go o.drain()
 		return nil
 	}
@@ -106,10 +215,19 @@ func (o *output) writeFor(b []byte, d time.Duration) (int, error) {
 // queueLocked adds b to the backlog, within the limits. One large reply to a
 // client that has taken all before it is no fault, whatever its size.
 func (o *output) queueLocked(b []byte) error {
+	if err := o.admitLocked(len(b)); err != nil {
+		return err
+	}
+	o.appendLocked(b)
+	return nil
+}
+
+// admitLocked reports whether n bytes more may wait. If not, the connection is closed.
+func (o *output) admitLocked(n int) error {
 	if o.mu.err != nil {
 		return o.mu.err
 	}
-	l, size := o.mu.limit, o.mu.size+int64(len(b))
+	l, size := o.mu.limit, o.mu.size+int64(n)
 	switch {
 	case l.hard > 0 && size > l.hard:
 		o.mu.err = errOutputLimit
@@ -121,25 +239,24 @@ func (o *output) queueLocked(b []byte) error {
 		o.mu.err = errOutputLimit
 	}
 	if o.mu.err != nil {
-		o.mu.backlog = nil
+		o.mu.backlog, o.mu.held = nil, nil
 		_ = o.conn.Close() // its goroutine, if any, ends with an error
-		return o.mu.err
 	}
-	o.appendLocked(b)
-	return nil
+	return o.mu.err
 }
 
 func (o *output) appendLocked(b []byte) {
-	o.mu.size += int64(len(b))
 	if n := len(o.mu.backlog); n > 0 {
 		last := o.mu.backlog[n-1]
 		room := min(cap(last)-len(last), len(b))
 		o.mu.backlog[n-1] = append(last, b[:room]...)
+		o.mu.size += int64(room)
 		b = b[room:]
 	}
 	if len(b) > 0 {
-		piece := make([]byte, 0, max(len(b), backlogChunk))
+		piece := make([]byte, 0, max(len(b), backlogPiece, int(min(o.mu.size, backlogPieces))))
 		o.mu.backlog = append(o.mu.backlog, append(piece, b...))
+		o.mu.size += int64(len(b))
 	}
 }
 
@@ -171,7 +288,7 @@ func (o *output) drain() {
 func (o *output) doneLocked() {
 	o.mu.busy = false
 	o.mu.backlog = nil
-	o.mu.size = 0
+	o.mu.size = int64(len(o.mu.held))
 	o.mu.idle.Broadcast()
 }
 

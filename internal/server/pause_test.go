@@ -9,7 +9,7 @@ func TestPauses(t *testing.T) {
 	now := time.Unix(1000, 0)
 	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
 	var p pauses
-	held := func(at time.Time, writes bool) bool { d, _ := p.holds(at, writes); return d > 0 }
+	held := func(at time.Time, writes bool) bool { return p.holds(at, writes) > 0 }
 
 	p.begin(now, at(10), false)
 	if !held(at(1), true) || held(at(1), false) {
@@ -27,14 +27,14 @@ func TestPauses(t *testing.T) {
 		t.Error("the pause does not end")
 	}
 	p.begin(at(21), at(30), true)
-	_, over := p.holds(at(22), false)
-	p.end()
-	select {
-	case <-over:
-	default:
+	w := &waiter{}
+	if !p.join(w) {
+		t.Error("nobody can wait for the end of the pause")
+	}
+	if held := p.end(); len(held) != 1 || held[0] != w {
 		t.Error("who waits is not told that the pause was ended")
 	}
-	if held(at(22), true) {
+	if held(at(22), true) || p.join(w) {
 		t.Error("a pause that was ended holds back")
 	}
 }

@@ -13,8 +13,8 @@ const (
 func rows() []*command.Command {
 	var out []*command.Command
 	for _, family := range [][]*command.Command{
-		transactionRows, connectionRows, {helloRow, authRow, clientRow},
-		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow},
+		transactionRows, connectionRows, pubsubRows, {monitorRow, helloRow, authRow, clientRow},
+		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, waitRow, waitAOFRow},
 	} {
 		out = append(out, family...)
 	}

@@ -12,6 +12,9 @@ import (
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/pubsub"
+	"github.com/elastickv/elastickv/internal/script"
+	"github.com/elastickv/elastickv/internal/tracking"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -55,11 +58,16 @@ type Server struct {
 
 	sessions sessions
 	watches  watches
+	waiters  waiters
 	routes   map[*command.Command]*route // never changed
 	named    map[string]*route           // by full name; never changed
 	stats    stats
 	slowlog  slowlog
 	pauses   pauses
+	hub      *pubsub.Hub
+	tracking *tracking.Table
+	monitors monitors
+	scripts  scripting
 	expiry   expiry
 	port     atomic.Int64 // the first listener's
 
@@ -81,15 +89,18 @@ func New(opts Options) *Server {
 		db: opts.DB, log: opts.Log, opts: opts, table: table(),
 		runID: runID(opts.Rand), began: opts.Now(), stop: make(chan struct{}),
 	}
+	s.hub, s.tracking = pubsub.NewHub(command.MatchGlob), tracking.NewTable()
 	s.ctx, s.kill = context.WithCancelCause(context.Background())
 	s.sessions.byID = make(map[int64]*session)
 	s.watches.init()
+	s.waiters.init()
 	s.routes, s.named = makeRoutes(s.table), make(map[string]*route)
 	for cmd, r := range s.routes {
 		s.named[cmd.FullName()] = r
 	}
 	s.stats.init(opts.Now())
 	s.expiry.on.Store(true)
+	s.scripts.init(s)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
 		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
@@ -99,18 +110,21 @@ func New(opts Options) *Server {
 }
 
 // table is the one table of all commands; rows are never changed.
-var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), rows()) })
+var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), script.Rows(), rows()) })
 
 // applyConfig puts a configuration in force. configMu is held, or nothing runs yet.
 func (s *Server) applyConfig(cfg *Config) {
 	env := *s.env.Load()
 	limits := cfg.limits
 	env.Keys.Limits = &limits
+	env.Keys.Events = cfg.notify.recorded()
 	env.MaxBulk = cfg.bulkMax
+	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))
-	s.sessions.each(func(c *session) { c.output.setLimit(cfg.output["normal"]) })
+	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
+	s.sendInvalidations(s.tracking.Limit(int(cfg.trackingKeys)))
 	if s.opts.LogLevel != nil {
 		s.opts.LogLevel(cfg.LogLevel())
 	}
@@ -178,7 +192,7 @@ func (s *Server) fail(err error) {
 // drain waits until every connection has ended: each finishes and answers what
 // it is doing, but takes nothing new. After the grace they are cut off.
 func (s *Server) drain() error {
-	s.pauses.end()
+	s.endPause()
 	s.sessions.each(func(c *session) { c.interrupt() })
 	done := make(chan struct{})
 	go func() {
@@ -278,16 +292,25 @@ func loopback(a net.Addr) bool {
 }
 
 // update runs fn as one transaction inside the sequencer and tells the watchers
-// of what it changed before any other transaction runs.
-func (s *Server) update(seq *txn.Seq, fn func(root *keyspace.Space) error) error {
+// of what it changed before any other transaction runs. Calls that wait for what it
+// changed are carried out next, each in a transaction of its own.
+//
+// t is filled in by fn. When all is durable, others are told.
+func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) error) error {
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
 		root = keyspace.Open(tx, 0, s.env.Load().Keys)
 		return fn(root)
 	})
+	if err != nil {
+		s.tellNothing(t)
+	}
 	if err == nil {
-		s.stats.changes.Add(int64(len(root.Changes())))
+		s.stats.changed(root.Changes())
 		s.watches.touch(root.Changes())
+		s.tell(seq, t, root)
+		s.waiters.touch(root.Changes())
+		s.serveWaiters(seq)
 	}
 	return err
 }

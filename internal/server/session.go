@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/txn"
 )
@@ -30,7 +32,17 @@ type session struct {
 	out   resp.Writer // replies not yet sent
 	seq   *txn.Seq    // while the sequencer carries out commands for this session
 	clock time.Time   // when the last command ended, or its turn came
-	timed bool        // a read deadline is set
+	timed bool        // a read deadline may be set
+
+	arrived time.Time // when the command to be carried out did, or what was before it had ended
+	blocked *waiter   // the call that was carried out last waits, and so do those behind it
+	parking parking   // shared
+
+	holding  bool            // pushes to the client wait for the next flush
+	tx       *keyspace.Space // of the transaction in progress
+	telling  telling         // what others are to be told of it
+	hearing  *pubsub.Client  // subscriptions; nil before the first
+	tracking tracks
 
 	db      int
 	authed  bool
@@ -56,6 +68,11 @@ type sessionFacts struct {
 	received atomic.Int64 // bytes
 	noEvict  atomic.Bool
 	noTouch  atomic.Bool
+
+	subs       [pubsub.Kinds]atomic.Int64 // subscriptions
+	subscribed atomic.Bool                // has any, or at least has asked for some
+	monitors   atomic.Bool                // MONITOR
+	overLimit  atomic.Bool                // was closed because it does not read
 
 	mu struct {
 		sync.Mutex
@@ -96,12 +113,17 @@ type call struct {
 	args  [][]byte
 	route *route        // nil if err is not
 	err   command.Error // why the table does not have it
+
+	mayBlock bool // it is not part of a transaction
 }
 
 func (c *session) find(args [][]byte) call {
 	cmd, err := c.srv.table.Lookup(args)
 	if err != nil {
 		return call{args: args, err: err.(command.Error)}
+	}
+	if busy := c.srv.scripts.refusal(cmd); busy != "" && c.authed {
+		return call{args: args, err: busy}
 	}
 	return call{args: args, route: c.srv.routes[cmd]}
 }
@@ -110,14 +132,21 @@ func (c *session) find(args [][]byte) call {
 // sent, when it returns.
 func (c *session) carryOut(calls [][][]byte) {
 	c.clock = c.srv.opts.Now()
+	c.arrived = c.clock
 	for len(calls) > 0 && !c.ending {
+		if calls = c.waitForPause(calls); c.ending {
+			return
+		}
+		c.hold()
 		next := c.find(calls[0])
-		c.waitForPause(next)
 		if c.place(next) == inSequencer {
 			calls = c.sequenced(next, calls)
 		} else {
 			c.step(next)
 			calls = calls[1:]
+		}
+		if c.blocked != nil && !c.ending {
+			calls = c.park(calls)
 		}
 		if c.out.Len() >= flushBytes {
 			c.flush()
@@ -130,7 +159,7 @@ func (c *session) carryOut(calls [][][]byte) {
 // has been carried out is durable when it returns.
 func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	done, from := 0, c.out.Len()
-	err := c.srv.db.Sequence(c.srv.ctx, func(seq *txn.Seq) {
+	err := c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), func(seq *txn.Seq) {
 		c.seq = seq
 		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
 		defer func() { c.seq = nil }()
@@ -140,14 +169,19 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 			}
 			c.step(next)
 			done++
-			if done == len(calls) || c.ending || c.out.Len()-from >= flushBytes {
+			if done == len(calls) || c.ending || c.blocked != nil || c.out.Len()-from >= flushBytes {
 				return
 			}
 		}
 	})
+	if busy := command.Error(""); errors.As(err, &busy) {
+		c.step(call{args: first.args, err: busy})
+		return calls[1:]
+	}
 	if err != nil {
 		c.out.Truncate(from) // nobody may be told of what is not durable
 		c.ending = true
+		c.giveUp()
 		c.srv.storeFailed(err)
 		return nil
 	}
@@ -161,8 +195,10 @@ func (c *session) place(k call) place {
 		return anywhere // it is only answered, or queued
 	case k.route.exec:
 		return c.multi.place(c)
+	case k.route.scripted && c.changes(k):
+		return inSequencer
 	}
-	return k.route.place
+	return k.route.placeOf(k.args)
 }
 
 // refusal is why a call cannot be carried out at all.
@@ -175,11 +211,12 @@ func (c *session) refusal(k call) error {
 	case c.multi.on && k.route.cmd.Has(command.NoMulti):
 		return errNotInMulti
 	}
-	return nil
+	return c.refusalByMode(k.route)
 }
 
 // step answers one call: it is carried out, queued or refused.
 func (c *session) step(k call) {
+	c.out.Raw(c.output.takeHeld()) // what others have told the client comes in between
 	mark, silent := c.out.Len(), c.mute || c.skip
 	switch err := c.refusal(k); {
 	case err != nil:
@@ -193,6 +230,7 @@ func (c *session) step(k call) {
 		c.out.Truncate(mark)
 	}
 	c.skip, c.skipOne = c.skipOne, false
+	c.tracking.after(c, k)
 }
 
 // refuse answers a call that is not carried out. A transaction that it was to be
@@ -214,24 +252,33 @@ func (c *session) refuse(k call, err error) {
 
 // run carries out a call in a transaction of its own, if it needs one.
 func (c *session) run(k call) {
-	if !k.route.cmd.Has(command.Write | command.ReadOnly) {
+	k.mayBlock = true
+	if !k.route.keyed {
 		c.invoke(k, nil)
 		return
 	}
+	c.rememberReads(k)
 	c.transact(func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) })
+	c.beginBlocked()
 }
 
 // transact runs fn in one transaction: inside the sequencer if the session is
 // there, else on a snapshot.
 func (c *session) transact(fn func(root *keyspace.Space)) {
-	do := func(root *keyspace.Space) error { fn(root); return nil }
+	do := func(root *keyspace.Space) error {
+		c.tx, c.telling = root, telling{by: c}
+		fn(root)
+		return nil
+	}
 	mark := c.out.Len()
 	var err error
 	if c.seq != nil {
-		err = c.srv.update(c.seq, do)
+		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
 		err = c.srv.view(do)
+		c.tellNow(err)
 	}
+	c.tx = nil
 	if err != nil {
 		c.out.Truncate(mark)
 		c.ending = true
@@ -242,14 +289,18 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 // invoke runs the handler of a call. keys is the selected database, nil if the command
 // has no use for it.
 func (c *session) invoke(k call, keys *keyspace.Space) {
+	c.rememberReadsInOrder(k)
+	c.showMonitorsFirst(k)
 	mark := c.out.Len()
 	began := c.clock
 	var before lookups
-	counted := keys != nil && k.route.cmd.Has(command.ReadOnly)
+	counted := keys != nil && k.route.cmd.Has(command.ReadOnly) && !k.route.scripted
 	if counted {
 		before = lookupsOf(keys)
 	}
-	ctx := &command.Ctx{Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c}
+	ctx := &command.Ctx{
+		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
+	}
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)
 	}
@@ -258,27 +309,65 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	c.clock = c.srv.opts.Now()
 	took := c.clock.Sub(began)
+	c.showMonitors(k)
+	if ctx.Blocked != nil {
+		c.block(k, ctx.Blocked, took)
+		return
+	}
 	reply := c.out.Bytes()[mark:]
-	c.srv.stats.ran(k.route, took, reply)
+	if ctx.Counted {
+		c.srv.stats.ranCounted(k.route, took)
+	} else {
+		c.srv.stats.ran(k.route, took, reply)
+	}
 	c.srv.logSlow(c, k, took)
 	c.facts.lastCall.Store(k.route.cmd)
 }
 
-// flush sends the replies gathered so far.
+// hold makes pushes to the client wait for the next flush.
+func (c *session) hold() {
+	if !c.holding {
+		c.holding = true
+		c.output.hold()
+	}
+}
+
+// flush sends the replies gathered so far, and behind them what others have told the client
+// meanwhile.
 func (c *session) flush() {
+	c.out.Raw(c.output.takeHeld())
+	holding := c.holding
+	c.holding = false
 	if c.out.Len() == 0 {
+		if holding {
+			c.output.release()
+		}
 		return
 	}
 	c.srv.stats.sent.Add(int64(c.out.Len()))
 	c.srv.stats.writes.Add(1)
 	if err := c.output.send(c.out.Bytes()); err != nil {
 		c.ending = true
-		if err == errOutputLimit {
-			c.srv.stats.overLimit.Add(1)
-			c.srv.log.Warn("client closed: it does not read its replies", "client", c.id, "addr", c.remote)
-		}
+		c.cutOff(err)
 	}
 	c.out.Reset()
+}
+
+// cutOff takes down that the connection has been closed because the client does not read.
+func (c *session) cutOff(err error) {
+	if err == errOutputLimit && !c.facts.overLimit.Swap(true) {
+		c.srv.stats.overLimit.Add(1)
+		c.srv.log.Warn("client closed: it does not read its replies", "client", c.id, "addr", c.remote)
+	}
+}
+
+// push sends the client something that it has not asked for, from any goroutine and without
+// waiting. b must not change any more.
+func (c *session) push(b []byte) {
+	c.srv.stats.sent.Add(int64(len(b)))
+	if err := c.output.push(b); err != nil {
+		c.cutOff(err)
+	}
 }
 
 // callerOf returns the session that a call comes from.

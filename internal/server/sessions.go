@@ -32,6 +32,13 @@ func (t *sessions) remove(c *session) {
 	t.wg.Done()
 }
 
+// find returns the session with a number, nil if there is none.
+func (t *sessions) find(id int64) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id]
+}
+
 func (t *sessions) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

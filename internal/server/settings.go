@@ -37,6 +37,7 @@ const (
 	errOutputClass      = badValue("Invalid client class specified in buffer limit configuration.")
 	errOutputNumber     = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
 	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
+	errEventClass       = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
 	errSettingKEK       = badValue("argument must be off, file:PATH, env:NAME or command:LINE")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
@@ -73,16 +74,27 @@ var settings = []setting{
 	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
 	intSetting("slowlog-log-slower-than", "10000", -1, math.MaxInt64, func(c *Config) *int64 { return &c.slowerThan }),
 	intSetting("slowlog-max-len", "128", 0, 1<<20, func(c *Config) *int64 { return &c.slowlogLen }),
+	{name: "notify-keyspace-events",
+		get: func(c *Config) string { return c.notify.String() },
+		set: func(c *Config, v string) (err error) { c.notify, err = parseNotifications(v); return err }},
+	intSetting("tracking-table-max-keys", "1000000", 0, math.MaxInt64, func(c *Config) *int64 { return &c.trackingKeys }),
 	boolSetting("latency-tracking", "yes", func(c *Config) *bool { return &c.tracking }),
+
+	intSetting("busy-reply-threshold", "5000", 0, math.MaxInt32, func(c *Config) *int64 { return &c.busyAfter }).formerly("lua-time-limit"),
+	memorySetting("lua-memory-limit", "256mb", 1<<20, func(c *Config) *int64 { return &c.luaMemory }),
 
 	limitSetting("hash-max-listpack-entries", "hash-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.HashMaxListpackEntries }),
 	limitSetting("hash-max-listpack-value", "hash-max-ziplist-value", func(l *keyspace.Limits) *int { return &l.HashMaxListpackValue }),
 	limitSetting("list-max-listpack-size", "list-max-ziplist-size", func(l *keyspace.Limits) *int { return &l.ListMaxListpackSize }),
+	// The store compresses lists like everything else, however deep.
+	intSetting("list-compress-depth", "0", 0, math.MaxInt32, func(c *Config) *int64 { return &c.listCompress }),
 	limitSetting("set-max-intset-entries", "", func(l *keyspace.Limits) *int { return &l.SetMaxIntsetEntries }),
 	limitSetting("set-max-listpack-entries", "", func(l *keyspace.Limits) *int { return &l.SetMaxListpackEntries }),
 	limitSetting("set-max-listpack-value", "", func(l *keyspace.Limits) *int { return &l.SetMaxListpackValue }),
 	limitSetting("zset-max-listpack-entries", "zset-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackEntries }),
 	limitSetting("zset-max-listpack-value", "zset-max-ziplist-value", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackValue }),
+	memorySetting("hll-sparse-max-bytes", "3000", 0, func(c *Config) *int64 { return &c.hllSparse }),
+	limitSetting("stream-node-max-entries", "", func(l *keyspace.Limits) *int { return &l.StreamNodeMaxEntries }),
 
 	always("databases", strconv.Itoa(keyspace.Databases)).onlyAtStart(),
 	always("appendonly", "yes"),
@@ -110,6 +122,8 @@ func settingNamed(name string) *setting {
 func (s setting) onlyAtStart() setting { s.atStart = true; return s }
 
 func (s setting) isSecret() setting { s.secret = true; return s }
+
+func (s setting) formerly(name string) setting { s.alias = name; return s }
 
 // check makes ok look at a value before it is set.
 func (s setting) check(ok func(string) error) setting {

@@ -37,7 +37,7 @@ func (s *Server) logSlow(c *session, k call, took time.Duration) {
 	if cfg.slowerThan < 0 || took.Microseconds() < cfg.slowerThan || cfg.slowlogLen == 0 || k.route.cmd.Has(command.SkipSlowlog) {
 		return
 	}
-	e := slowCall{at: c.clock, took: took, args: shownArgs(k), client: c.remote, name: c.name()}
+	e := slowCall{at: s.opts.Now(), took: took, args: shownArgs(k), client: c.remote, name: c.name()}
 	l := &s.slowlog
 	l.mu.Lock()
 	e.id = l.lastID

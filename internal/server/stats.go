@@ -79,6 +79,16 @@ type commandStats struct {
 	latency  histogram
 }
 
+// changed adds changes of keys.
+func (s *stats) changed(all []keyspace.Change) {
+	s.changes.Add(int64(len(all)))
+	for _, ch := range all {
+		if ch.Expired {
+			s.expired.Add(1)
+		}
+	}
+}
+
 func (s *stats) init(now time.Time) {
 	s.mu.byCode = make(map[string]int64)
 	for i := range s.mu.samples {
@@ -88,14 +98,25 @@ func (s *stats) init(now time.Time) {
 
 // ran records a call that was carried out. An error reply begins with a minus.
 func (s *stats) ran(r *route, took time.Duration, reply []byte) {
-	s.commands.Add(1)
-	r.stats.calls.Add(1)
-	r.stats.micros.Add(took.Microseconds())
-	r.stats.latency.add(took)
+	s.ranWell(r, took)
 	if len(reply) > 0 && reply[0] == '-' {
 		r.stats.failed.Add(1)
 		s.errorReply(errorCode(reply[1:]))
 	}
+}
+
+// ranWell records a call that was not answered by an error.
+func (s *stats) ranWell(r *route, took time.Duration) {
+	s.commands.Add(1)
+	r.stats.calls.Add(1)
+	r.stats.micros.Add(took.Microseconds())
+	r.stats.latency.add(took)
+}
+
+// ranCounted records a call that was answered by an error which has been counted already.
+func (s *stats) ranCounted(r *route, took time.Duration) {
+	s.ranWell(r, took)
+	r.stats.failed.Add(1)
 }
 
 // rejected records a call that was refused before it was carried out.

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// errNotServed takes back an attempt that has no reply.
+var errNotServed = errors.New("server: there is nothing yet for the call that waits")
+
+// serveWaiters carries out calls that wait for keys that have changed: keys in the order
+// in which they changed, for each key those who wait in the order in which they began
+// to. What a call changes may concern others; they come after those of keys that
+// changed before. It comes to an end because only calls that get their reply change
+// anything, and those wait no longer.
+func (s *Server) serveWaiters(seq *txn.Seq) {
+	t := &s.waiters
+	if t.keys.Load() == 0 || t.serving {
+		return
+	}
+	t.serving = true
+	defer func() { t.serving = false }()
+	for q := t.nextReady(); q != nil; q = t.nextReady() {
+		s.serveQueue(seq, q)
+	}
+}
+
+func (s *Server) serveQueue(seq *txn.Seq, q *queue) {
+	look := &lookout{key: q.key}
+	for w := s.waiters.step(q, false); w != nil; w = s.waiters.step(q, look.none()) {
+		if !look.known || look.fits(w) || look.ends(w) {
+			s.attempt(seq, w, look)
+		}
+	}
+}
+
+// lookout is the key that has changed, on whose account waiters are called.
+type lookout struct {
+	key   dbKey
+	known bool // nothing has been changed since kind was seen
+	kind  keyspace.Kind
+}
+
+func (l *lookout) none() bool { return l.known && l.kind == keyspace.KindNone }
+
+// fits reports whether the waiter may find something at the key.
+func (l *lookout) fits(w *waiter) bool {
+	return w.block.Kind == keyspace.KindNone || w.block.Kind == l.kind
+}
+
+// ends reports whether the waiter has to be told that the key has gone.
+func (l *lookout) ends(w *waiter) bool { return !l.fits(w) && w.block.Gone != nil }
+
+// attempt carries out a call that waits, in a transaction of its own. Either it gets
+// its reply, and its session is told as soon as that is durable; or nothing has
+// happened, because there is nothing for it yet, or because the wait has found another
+// end meanwhile. look is nil if it is not on account of a key.
+func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
+	began := s.opts.Now()
+	err := s.update(seq, &telling{by: w.c}, func(root *keyspace.Space) error {
+		if err := s.try(root, w, look); err != nil {
+			return err
+		}
+		if _, mine := s.waiters.decide(w, served); !mine {
+			return errNotServed
+		}
+		return nil
+	})
+	w.tried += s.opts.Now().Sub(began)
+	if look != nil {
+		look.known = err != nil
+	}
+	switch {
+	case err == nil:
+		w.c.output.owe()
+		s.ended(w, w.out.Bytes(), w.took+w.tried)
+		seq.AfterSync(w.wake)
+	case !errors.Is(err, errNotServed):
+		s.log.Error("a call that waits could not be carried out", "client", w.c.id, "err", err)
+	}
+}
+
+// try leaves the reply in w.out, or returns an error.
+func (s *Server) try(root *keyspace.Space, w *waiter, look *lookout) error {
+	keys := root.DB(w.db)
+	w.out.Reset()
+	if look != nil {
+		kind, err := keys.Kind([]byte(look.key.key))
+		if err != nil {
+			return err
+		}
+		look.kind = kind
+		switch {
+		case look.ends(w):
+			w.block.Gone(&w.out)
+			return nil
+		case !look.fits(w):
+			return errNotServed
+		}
+	}
+	k := w.call
+	ctx := &command.Ctx{
+		Args: k.args, Cmd: k.route.cmd, Out: &w.out, Keys: keys, Env: s.env.Load(), Caller: w.c, MayBlock: true,
+	}
+	if err := s.table.Run(ctx); err != nil {
+		s.commandFailed(w.c, err)
+	}
+	if ctx.Blocked != nil {
+		return errNotServed
+	}
+	return nil
+}

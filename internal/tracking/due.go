@@ -1,0 +1,202 @@
+package tracking
+
+import (
+	"maps"
+	"slices"
+)
+
+// Change is a key that has been changed. A nil Key stands for all keys.
+type Change struct {
+	Key     []byte
+	Expired bool // by nobody, but because its time had come
+}
+
+// Due is changes that have been collected and wait to be settled. The zero Due has none.
+type Due struct {
+	by      ID
+	changes []change
+}
+
+type change struct {
+	Change
+	number  uint64
+	readers []reader // who had read the key when the change was made
+}
+
+// Empty reports whether there is nothing to settle.
+func (d *Due) Empty() bool { return len(d.changes) == 0 }
+
+// Collect adds changes that a client, 0 for none, has just made. They are collected in the order in
+// which they are made, by one caller at a time.
+func (t *Table) Collect(d *Due, by ID, changes ...Change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d.by = by
+	t.mu.changes++
+	for _, ch := range changes {
+		c := change{Change: ch, number: t.mu.changes}
+		if ch.Key != nil {
+			c.readers = t.mu.readers[string(ch.Key)]
+			t.mu.items -= len(c.readers)
+			delete(t.mu.readers, string(ch.Key))
+		}
+		d.changes = append(d.changes, c)
+	}
+}
+
+// Notice is what some clients have to be told: to forget keys, or all if Keys is nil.
+type Notice struct {
+	Keys [][]byte
+	To   []Target
+}
+
+// Target is a client, and who is told in its place if it wants that.
+type Target struct{ ID, Redirect ID }
+
+// Settle returns who has to be told of changes that everybody can see now: first those who have
+// read the keys, then those to whom changes are broadcast.
+func (t *Table) Settle(d *Due) (read, broadcast []Notice) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range d.changes {
+		if c.Key == nil {
+			read = append(read, t.settleAllLocked(c))
+		} else {
+			read = appendNotice(read, c.Key, t.settleLocked(d.by, c))
+		}
+	}
+	return read, t.broadcastLocked(d)
+}
+
+// settleLocked returns who has to be told of a change: who had read the key before it was made, and
+// who has looked at it since without being able to see the change. Of its own change
+// a client may not want to know.
+func (t *Table) settleLocked(by ID, c change) []Target {
+	all := c.readers
+	kept := t.mu.readers[string(c.Key)][:0:0]
+	for _, r := range t.mu.readers[string(c.Key)] {
+		if r.seen >= c.number || t.isOwnLocked(by, r.id) {
+			kept = append(kept, r)
+		} else if i, ok := find(all, r.id); !ok {
+			all = slices.Insert(all, i, r)
+			t.mu.items--
+		} else {
+			t.mu.items--
+		}
+	}
+	if len(kept) > 0 {
+		t.mu.readers[string(c.Key)] = kept
+	} else {
+		delete(t.mu.readers, string(c.Key))
+	}
+	return slices.DeleteFunc(t.targetsLocked(all), func(to Target) bool { return t.isOwnLocked(by, to.ID) })
+}
+
+// isOwnLocked reports whether a client is not to be told of a change by another, because that is
+// itself.
+func (t *Table) isOwnLocked(by, id ID) bool {
+	m := t.mu.modes[id]
+	return by == id && m != nil && m.NoLoop
+}
+
+// settleAllLocked forgets who has read what before a change of all keys. Every client is told.
+func (t *Table) settleAllLocked(c change) Notice {
+	for key, all := range t.mu.readers {
+		n := len(all)
+		all = slices.DeleteFunc(all, func(r reader) bool { return r.seen < c.number })
+		t.mu.items -= n - len(all)
+		if t.mu.readers[key] = all; len(all) == 0 {
+			delete(t.mu.readers, key)
+		}
+	}
+	var to []Target
+	for _, id := range slices.Sorted(maps.Keys(t.mu.modes)) {
+		to = append(to, Target{id, t.mu.modes[id].Redirect})
+	}
+	return Notice{To: to}
+}
+
+// targetsLocked returns those of the readers that still want to know which keys have changed.
+func (t *Table) targetsLocked(all []reader) []Target {
+	var to []Target
+	for _, r := range all {
+		if m := t.mu.modes[r.id]; m != nil && !m.Broadcast {
+			to = append(to, Target{r.id, m.Redirect})
+		}
+	}
+	return to
+}
+
+func appendNotice(out []Notice, key []byte, to []Target) []Notice {
+	if len(to) == 0 {
+		return out
+	}
+	return append(out, Notice{Keys: [][]byte{key}, To: to})
+}
+
+// broadcastLocked returns one notice for each prefix with all the keys that have it, and besides one
+// without their own for those clients that do not want these.
+func (t *Table) broadcastLocked(d *Due) (out []Notice) {
+	if t.mu.broadcast.Len() == 0 {
+		return nil
+	}
+	for _, p := range t.changedPrefixesLocked(d) {
+		ids, _ := t.mu.broadcast.Get(p.prefix)
+		all, others := Notice{Keys: p.keys(nil)}, Notice{}
+		for _, id := range slices.Sorted(maps.Keys(ids)) {
+			to := Target{id, t.mu.modes[id].Redirect}
+			if !t.isOwnLocked(d.by, id) {
+				all.To = append(all.To, to)
+			} else if others.Keys = p.keys(&d.by); len(others.Keys) > 0 {
+				others.To = append(others.To, to)
+			}
+		}
+		for _, n := range []Notice{all, others} {
+			if len(n.To) > 0 {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// changedPrefix is a prefix, and the keys with it that have changed: by whom last.
+type changedPrefix struct {
+	prefix  string
+	changed map[string]ID
+}
+
+// changedPrefixesLocked returns the prefixes that changed keys have, in order.
+func (t *Table) changedPrefixesLocked(d *Due) []changedPrefix {
+	found := make(map[string]map[string]ID)
+	for _, c := range d.changes {
+		if c.Key == nil {
+			continue
+		}
+		by := d.by
+		if c.Expired {
+			by = 0
+		}
+		for p := range t.mu.broadcast.Of(c.Key) {
+			if found[p] == nil {
+				found[p] = make(map[string]ID)
+			}
+			found[p][string(c.Key)] = by
+		}
+	}
+	var out []changedPrefix
+	for _, p := range slices.Sorted(maps.Keys(found)) {
+		out = append(out, changedPrefix{p, found[p]})
+	}
+	return out
+}
+
+// keys returns the keys in order, but for those that a client has changed last.
+func (p changedPrefix) keys(except *ID) (out [][]byte) {
+	for _, k := range slices.Sorted(maps.Keys(p.changed)) {
+		if except == nil || p.changed[k] != *except {
+			out = append(out, []byte(k))
+		}
+	}
+	return out
+}
