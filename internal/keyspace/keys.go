@@ -145,7 +145,11 @@ func (s *Space) Usage(key []byte, samples int) (int64, bool, error) {
 		return 0, false, err
 	}
 	total := int64(len(s.lookupName(key)) + 1 + len(e.body))
-	for _, p := range s.collectionPrefixes(e.kind, key) {
+	prefixes := s.collectionPrefixes(e.kind, key)
+	if e.expiring().count > 0 {
+		prefixes = append(prefixes, s.fieldTTLScan(key))
+	}
+	for _, p := range prefixes {
 		n, err := s.usageOf(p, samples)
 		if err != nil {
 			return 0, false, err

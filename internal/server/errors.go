@@ -114,6 +114,20 @@ const (
 	errProtocolType = command.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")
 )
 
+// Errors of MIGRATE.
+const (
+	errMigrateInMulti = command.Error("ERR MIGRATE waits for another server, which a transaction or a script cannot")
+	errMigrateKeys    = command.Error("ERR When using MIGRATE KEYS option, the key argument must be set to the empty string")
+	errMigrateConnect = command.Error("IOERR error or timeout connecting to the client")
+	errMigrateWrite   = command.Error("IOERR error or timeout writing to target instance")
+	errMigrateRead    = command.Error("IOERR error or timeout reading to target instance")
+	errMigrateChanged = command.Error("ERR a key was changed while it was moved: it is on both servers")
+)
+
+func errMigrateTarget(reply string) error {
+	return command.Error("ERR Target instance replied with error: " + reply)
+}
+
 func errNotEncoded(enc string) error {
 	return command.Error(fmt.Sprintf("ERR Not a %s encoded object.", enc))
 }

@@ -50,14 +50,16 @@ func (s *Server) removeExpired(ctx context.Context) {
 	}
 	began := s.opts.Now()
 	for _, db := range due {
-		for range expireBatches {
+		done := false
+		for i := 0; i < expireBatches && !done; i++ {
 			n, err := s.removeBatch(ctx, db)
 			if err != nil {
 				s.expiry.report(s, err)
 			}
-			if err != nil || n < expireBatch {
-				break
-			}
+			done = err != nil || n < expireBatch
+		}
+		if !done {
+			s.stats.expireCut.Add(1)
 		}
 	}
 	s.slow(latencyExpiry, s.opts.Now().Sub(began))

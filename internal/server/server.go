@@ -328,6 +328,7 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	}
 	if err == nil {
 		s.stats.changed(root.Changes())
+		s.stats.fields.Add(root.FieldsExpired())
 		s.watches.touch(root.Changes())
 		s.tell(seq, t, root)
 		s.waiters.touch(root.Changes())

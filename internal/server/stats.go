@@ -28,6 +28,8 @@ type stats struct {
 	hits        atomic.Int64                 // look-ups of keys by commands that only read
 	misses      atomic.Int64                 // the same, in vain
 	expired     atomic.Int64                 // keys
+	fields      atomic.Int64                 // fields of hashes that expired
+	expireCut   atomic.Int64                 // rounds of the search for expired keys that left some to the next
 	changes     atomic.Int64                 // of keys
 	dropsFailed atomic.Int64                 // rounds in which old versions could not be dropped
 	errors      atomic.Int64                 // error replies
@@ -160,7 +162,7 @@ func (s *stats) errorCounts() (codes []string, counts []int64) {
 func (s *stats) reset(routes map[*command.Command]*route) {
 	for _, n := range []*atomic.Int64{
 		&s.connections, &s.refused, &s.overLimit, &s.commands, &s.received, &s.sent, &s.reads, &s.writes,
-		&s.expired, &s.errors, &s.hits, &s.misses,
+		&s.expired, &s.fields, &s.expireCut, &s.errors, &s.hits, &s.misses,
 	} {
 		n.Store(0)
 	}
