@@ -28,15 +28,6 @@ type function struct {
 	flags       flags
 }
 
-func (l *library) function(name string) *function {
-	for _, f := range l.functions {
-		if f.name == name {
-			return f
-		}
-	}
-	return nil
-}
-
 // registry is one set of libraries. It is never changed.
 type registry struct {
 	version   keyspace.LibraryVersion
