@@ -93,6 +93,9 @@ func (t *Table) getString(k Value) Value {
 	if len(t.nodes) == 0 {
 		return Nil
 	}
+	if k.strLen() > hashedMax {
+		return t.getHashed(k)
+	}
 	n := &t.nodes[int(k.hash())&(len(t.nodes)-1)]
 	for {
 		if n.key.bits == k.bits && !n.key.isNumber() && (n.key.ref == k.ref || n.key.str() == k.str()) {
@@ -220,6 +223,9 @@ func (t *Table) mainPosition(k Value) int {
 		}
 		return int((uint32(k.bits) + uint32(k.bits>>32)) % ((size - 1) | 1))
 	case k.isString():
+		if k.strLen() > hashedMax {
+			t.owner.budget -= k.strLen() / bytesPerStep
+		}
 		return int(k.hash() & (size - 1))
 	}
 	switch Kind(k.bits >> kindShift) {
@@ -285,11 +291,13 @@ func (t *Table) Next(k Value) (key, val Value) {
 		if !t.array[i].IsNil() {
 			return Number(float64(i + 1)), t.array[i]
 		}
+		t.owner.budget-- // a program may look for the first key of a large empty table again and again
 	}
 	for i -= len(t.array); i < len(t.nodes); i++ {
 		if n := &t.nodes[i]; !n.val.IsNil() {
 			return n.key, n.val
 		}
+		t.owner.budget--
 	}
 	return Nil, Nil
 }
