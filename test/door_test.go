@@ -135,11 +135,7 @@ func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
 	if s.asked > 0 {
 		return resp.Value{}, fmt.Errorf("%q: the connection still waits, read its reply first", args)
 	}
-	sent, err := d.wrapped(args, plain || s.queues || isSession(args))
-	if err != nil {
-		return resp.Value{}, err
-	}
-	v, err := s.do(sent, d.kind != inMulti || plain || s.queues || isSession(args))
+	v, err := d.line(s, args, plain || s.queues || isSession(args))
 	if err != nil {
 		s.hangUp()
 		if testkit.Closed(err) {
@@ -154,6 +150,25 @@ func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
 		s.queues = false
 	}
 	return v, nil
+}
+
+// line carries out one line: a command, as this door wraps it, or what takes replies apart from
+// commands.
+func (d *door) line(s *session, args []string, plain bool) (resp.Value, error) {
+	switch args[0] {
+	case "receive":
+		return s.client.Receive()
+	case "send":
+		if err := s.client.Send(args[1:]...); err != nil {
+			return resp.Value{}, err
+		}
+		return resp.Value{Kind: resp.KindSimple, Str: "(sent)"}, s.client.Flush()
+	}
+	sent, err := d.wrapped(args, plain)
+	if err != nil {
+		return resp.Value{}, err
+	}
+	return s.do(sent, d.kind != inMulti || plain)
 }
 
 // inScript is the script of the door inLua. Its error is that of the command.

@@ -112,6 +112,7 @@ const (
 	GroupHyperLogLog  Group = "hyperloglog"
 	GroupGeo          Group = "geo"
 	GroupStream       Group = "stream"
+	GroupCluster      Group = "cluster"
 )
 
 // Category is a set of ACL categories.
@@ -150,7 +151,7 @@ var categoryNames = []string{
 
 var groupCategories = map[Group]Category{
 	GroupGeneric: CatKeyspace, GroupString: CatString, GroupList: CatList, GroupSet: CatSet,
-	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupPubSub: CatPubSub, GroupBitmap: CatBitmap,
+	GroupSortedSet: CatSortedSet, GroupHash: CatHash, GroupBitmap: CatBitmap,
 	GroupTransactions: CatTransaction, GroupConnection: CatConnection, GroupScripting: CatScripting,
 	GroupHyperLogLog: CatHyperLogLog, GroupGeo: CatGeo, GroupStream: CatStream,
 }

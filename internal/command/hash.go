@@ -273,7 +273,11 @@ func hscan(c *Ctx) error {
 		}
 	}
 	err = h.Walk(p.start, func(field, value []byte) bool {
-		return p.take(field, func() { p.out = append(p.out, own(field), own(value)) })
+		return p.take(field, func() {
+			if p.out = append(p.out, own(field)); !p.names {
+				p.out = append(p.out, own(value))
+			}
+		})
 	})
 	p.reply(c)
 	return err

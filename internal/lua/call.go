@@ -33,6 +33,9 @@ func (c *Call) Args() []Value { return c.args }
 // Return adds values to the results.
 func (c *Call) Return(vs ...Value) { c.results = append(c.results, vs...) }
 
+// Results returns the results that have been added so far. Their values may be replaced.
+func (c *Call) Results() []Value { return c.results }
+
 // Raise raises v as an error.
 func (c *Call) Raise(v Value) { panic(&Error{Value: v}) }
 

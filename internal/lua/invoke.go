@@ -171,6 +171,7 @@ func (th *thread) varargs(f *frame, at, want int) {
 		th.top = at + n
 		want = n
 	}
+	th.state.step(want / 16)
 	copied := copy(th.stack[at:at+want], th.stack[first:first+n])
 	clear(th.stack[at+copied : at+want])
 }

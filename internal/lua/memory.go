@@ -69,6 +69,9 @@ func (s *State) census() int64 {
 		c.args = nil
 	}
 	size := m.pinned
+	for _, c := range s.calls[:s.callsInUse] {
+		size += m.addAll(c.results)
+	}
 	for len(m.work) > 0 {
 		v := m.work[len(m.work)-1]
 		m.work = m.work[:len(m.work)-1]

@@ -66,6 +66,12 @@ func (s *State) SeedRandom(seed int32) { s.random.seed(seed) }
 // Memory returns an estimate of the bytes that the program can reach.
 func (s *State) Memory() int64 { return s.memory.used }
 
+// Collect counts anew what the program can reach, and returns the bytes.
+func (s *State) Collect() int64 {
+	s.memory.used = s.census()
+	return s.memory.used
+}
+
 // Load compiles a chunk and returns it as a function without parameters. Errors name the
 // chunk by name: "@user_script" is shown as user_script, "=x" as x, and any other name, which
 // should be the text itself, as [string "..."]. The error is an *Error, or what a limit

@@ -94,6 +94,9 @@ func (c *session) Scripts() *script.Engine { return c.srv.scripts.engine }
 // RunForScript implements script.Host.
 func (c *session) RunForScript(ctx *command.Ctx) {
 	began := c.srv.opts.Now()
+	if ctx.Cmd.Has(command.ReadOnly) {
+		c.rememberScript()
+	}
 	before := lookupsOf(ctx.Keys)
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)
@@ -101,16 +104,15 @@ func (c *session) RunForScript(ctx *command.Ctx) {
 	if ctx.Cmd.Has(command.ReadOnly) {
 		c.srv.stats.looked(before, lookupsOf(ctx.Keys))
 	}
-	c.srv.stats.ran(c.srv.routes[ctx.Cmd], c.srv.opts.Now().Sub(began), ctx.Out.Bytes())
+	route := c.srv.routes[ctx.Cmd]
+	c.srv.stats.ran(route, c.srv.opts.Now().Sub(began), ctx.Out.Bytes())
+	c.showMonitors(call{args: ctx.Args, route: route}, "lua")
 }
 
 // RefuseForScript implements script.Host.
 func (c *session) RefuseForScript(cmd *command.Command, why command.Error) {
 	c.srv.stats.rejected(c.srv.routes[cmd], why)
 }
-
-// MayRun implements script.Host: the only user there is may do everything.
-func (c *session) MayRun(*command.Command, [][]byte) error { return nil }
 
 // infoScripts tells what scripts and functions take.
 func (s *Server) infoScripts(r *report) error {
