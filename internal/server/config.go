@@ -22,8 +22,12 @@ type Config struct {
 	timeout        int64 // seconds without a command until a connection is closed; 0: never
 	keepalive      int64 // seconds
 	password       string
-	queryLimit     int64 // bytes of a MULTI that is being queued
-	bulkMax        int64 // bytes of one argument or string
+	users          []string // the rules of each, its name first
+	aclFile        string
+	aclLogMost     int64
+	newChannels    string // allchannels or resetchannels
+	queryLimit     int64  // bytes of a MULTI that is being queued
+	bulkMax        int64  // bytes of one argument or string
 	output         map[string]outputLimit
 	enableDebug    string
 	metricsListen  string // address for metrics; none if empty
@@ -249,6 +253,8 @@ func configRewrite(c *command.Ctx) error {
 	if cfg.file == "" {
 		return errConfigNoFile
 	}
+	cfg = cfg.clone()
+	cfg.users = srv.userLines(cfg)
 	if err := cfg.rewriteFile(); err != nil {
 		return errConfigRewrite(err)
 	}

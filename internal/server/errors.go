@@ -145,3 +145,25 @@ func errClientAttribute(name []byte) error {
 func errArity(c *command.Command) error {
 	return command.Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
 }
+
+// Errors of ACL.
+const (
+	errNoACLFile   = command.Error("ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration.")
+	errACLSave     = command.Error("ERR There was an error trying to save the ACLs. Please check the server logs for more information")
+	errDefaultUser = command.Error("ERR The 'default' user cannot be removed")
+	errGenPass     = command.Error("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096")
+)
+
+func errACL(cause error) error { return command.Error("ERR " + cause.Error()) }
+
+func errUnknownCategory(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Unknown category '%.128s'", name))
+}
+
+func errUserNotFound(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR User '%s' not found", name))
+}
+
+func errCommandNotFound(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Command '%s' not found", name))
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -221,6 +222,9 @@ func (s *Server) infoStats(r *report) error {
 	r.add("pubsubshard_channels", s.hub.Topics(pubsub.Shard))
 	r.add("total_changes", st.changes.Load())
 	r.add("acl_access_denied_auth", st.denied.Load())
+	r.add("acl_access_denied_cmd", st.deniedCalls[acl.DeniedCommand].Load())
+	r.add("acl_access_denied_key", st.deniedCalls[acl.DeniedKey].Load())
+	r.add("acl_access_denied_channel", st.deniedCalls[acl.DeniedChannel].Load())
 	f := s.tracking.Figures()
 	r.add("tracking_total_keys", f.Keys)
 	r.add("tracking_total_items", f.Items)

@@ -13,7 +13,7 @@ const (
 func rows() []*command.Command {
 	var out []*command.Command
 	for _, family := range [][]*command.Command{
-		transactionRows, connectionRows, pubsubRows, {monitorRow, helloRow, authRow, clientRow},
+		transactionRows, connectionRows, pubsubRows, {monitorRow, helloRow, authRow, aclRow, clientRow},
 		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, waitRow, waitAOFRow},
 	} {
 		out = append(out, family...)

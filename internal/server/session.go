@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -38,13 +39,14 @@ type session struct {
 	blocked *waiter   // the call that was carried out last waits, and so do those behind it
 	parking parking   // shared
 
-	holding  bool            // pushes to the client wait for the next flush
-	tx       *keyspace.Space // of the transaction in progress
-	telling  telling         // what others are to be told of it
-	hearing  *pubsub.Client  // subscriptions; nil before the first
+	holding  bool                          // pushes to the client wait for the next flush
+	tx       *keyspace.Space               // of the transaction in progress
+	telling  telling                       // what others are to be told of it
+	hearing  atomic.Pointer[pubsub.Client] // shared: subscriptions; nil before the first
 	tracking tracks
 
 	db      int
+	user    *acl.User
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
 	mute    bool // CLIENT REPLY OFF
@@ -59,6 +61,7 @@ type session struct {
 
 // sessionFacts are what other connections may ask of a session.
 type sessionFacts struct {
+	user     atomic.Pointer[acl.User]
 	lastCall atomic.Pointer[command.Command]
 	lastTime atomic.Int64 // Unix nanoseconds
 	db       atomic.Int64
@@ -88,8 +91,9 @@ func newSession(srv *Server, conn net.Conn) *session {
 	c := &session{
 		srv: srv, conn: conn, remote: conn.RemoteAddr().String(), local: conn.LocalAddr().String(),
 		began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
-		authed: cfg.password == "",
+		authed: srv.open(),
 	}
+	c.setUser(srv.users.Get(acl.Default))
 	if t, ok := conn.(*net.TCPConn); ok {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
 	}
@@ -208,7 +212,11 @@ func (c *session) refusal(k call) error {
 		return k.err
 	case !c.authed && !k.route.unauth:
 		return errNoAuth
-	case c.multi.on && k.route.cmd.Has(command.NoMulti):
+	}
+	if err := c.check(k.route.cmd, k.args); err != nil {
+		return err
+	}
+	if c.multi.on && k.route.cmd.Has(command.NoMulti) {
 		return errNotInMulti
 	}
 	return c.refusalByMode(k.route)
@@ -241,6 +249,13 @@ func (c *session) refuse(k call, err error) {
 		rejected = c.srv.rejectedRoute(k.args)
 	}
 	c.srv.stats.rejected(rejected, err)
+	if d := (*denied)(nil); errors.As(err, &d) {
+		context := deniedDirectly
+		if c.multi.on {
+			context = deniedInMulti
+		}
+		c.logDenied(d.Decision, context, k)
+	}
 	c.multi.spoil()
 	if strings.EqualFold(string(k.args[0]), "exec") {
 		c.multi.reset(c)
