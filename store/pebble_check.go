@@ -224,12 +224,12 @@ func (c *conflictCheck) changedIn(span Span, startTS uint64) (key []byte, found 
 		options.PointKeyFilters = committedIn(startTS+1, maxTS)
 		ranges.index = nil
 	}
+	rows, decoder := 0, c.s.newRowDecoder()
 	iter, err := c.s.db.NewIter(&options)
 	if err != nil {
 		return nil, false, err
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
-	rows, decoder := 0, c.s.newRowDecoder()
 	for ok := iter.First(); ok; ok = iter.NextPrefix() {
 		if rows++; rows%ctxCheckEvery == 0 && c.ctx.Err() != nil {
 			return nil, false, c.ctx.Err()

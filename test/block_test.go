@@ -20,7 +20,7 @@ type block struct {
 	read      bool   // replies are read to what has been sent before
 	waits     bool   // each call waits: its reply is read later
 	ours      bool   // Redis is not asked
-	plain     bool   // never inside MULTI
+	plain     bool   // never inside MULTI or a script
 	unordered bool   // sort before comparing
 	pairs     bool   // sort flat arrays of protocol 2 two by two
 	match     bool   // expected lines are regular expressions
@@ -184,7 +184,7 @@ func (b *block) call(d *door, c call) (resp.Value, error) {
 type reply [doorCount]string
 
 // doorNames begin a reply that differs from the one in protocol 2.
-var doorNames = [doorCount]string{"resp2", "resp3", "multi"}
+var doorNames = [doorCount]string{"resp2", "resp3", "multi", "lua"}
 
 // base returns the reply that stands without a mark: the first there is.
 func (r reply) base() (door int) {

@@ -15,7 +15,9 @@ import (
 const layers = `
 hlc:
 encryption:
+encryption/keys:    encryption
 internal/resp:
+internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
@@ -26,14 +28,17 @@ internal/bitmap:
 internal/hll:
 internal/geohash:
 internal/pqsort:
-internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/txn internal/resp
-internal/script:    internal/command internal/resp
-internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
+internal/lua:
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/rdb internal/txn internal/resp
+internal/acl:       internal/command
+internal/lualib:    internal/lua
+internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
+internal/server:    internal/script internal/acl internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:    store encryption
 internal/metrics:   internal/server internal/shard internal/replica store
-internal/admin:     internal/metrics internal/backup internal/shard
+internal/admin:      internal/metrics internal/backup internal/shard store encryption/keys
 cmd/elastickv:      *
 `
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/rdb"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -83,6 +84,13 @@ const (
 	ErrHashNotFloat   = Error("ERR hash value is not a float")
 	ErrInfinite       = Error("ERR value is NaN or Infinity")
 	ErrTooManyKeys    = Error("ERR Number of keys can't be greater than number of args")
+	ErrFieldsMissing  = Error("ERR Mandatory argument FIELDS is missing or not at the right position")
+	ErrNumFields      = Error("ERR Parameter `numFields` should be greater than 0")
+	ErrNumFieldsWrong = Error("ERR The `numfields` parameter must match the number of arguments")
+	ErrExpireNegative = Error("ERR invalid expire time, must be >= 0")
+	ErrHGetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or PERSIST arguments can be specified")
+	ErrHSetExOne      = Error("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
+	ErrFXXFNX         = Error("ERR Only one of FXX or FNX arguments can be specified")
 )
 
 // Errors of bitmaps.
@@ -117,8 +125,12 @@ const (
 	ErrGeoAny            = Error("ERR the ANY argument requires COUNT argument")
 )
 
-// ErrSortScore is the answer to elements that are to be sorted as numbers and are none.
-const ErrSortScore = Error("ERR One or more scores can't be converted into double")
+// Errors of SORT.
+const (
+	ErrSortScore     = Error("ERR One or more scores can't be converted into double")
+	ErrSortByDenied  = Error("ERR BY option of SORT denied due to insufficient ACL permissions.")
+	ErrSortGetDenied = Error("ERR GET option of SORT denied due to insufficient ACL permissions.")
+)
 
 // Errors of streams.
 const (
@@ -175,6 +187,17 @@ const (
 	ErrNoSuchKey  = Error("ERR no such key")
 )
 
+// Errors of DUMP and RESTORE.
+const (
+	ErrBusyKey       = Error("BUSYKEY Target key name already exists.")
+	ErrBadPayload    = Error("ERR Bad data format")
+	ErrPayloadFooter = Error("ERR DUMP payload version or checksum are wrong")
+	ErrRestoreTTL    = Error("ERR Invalid TTL value, must be >= 0")
+	ErrRestoreIdle   = Error("ERR Invalid IDLETIME value, must be >= 0")
+	ErrRestoreFreq   = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
+	ErrDumpTooLarge  = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
+)
+
 // Errors of the server's own limits.
 const (
 	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size (proto-max-bulk-len)")
@@ -198,6 +221,10 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrListFull, false
 	case errors.Is(err, keyspace.ErrNaN):
 		return ErrScoreNaN, false
+	case errors.Is(err, rdb.ErrFormat):
+		return ErrBadPayload, false
+	case errors.Is(err, rdb.ErrFooter):
+		return ErrPayloadFooter, false
 	case errors.Is(err, txn.ErrTooLarge):
 		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):
@@ -227,6 +254,10 @@ func errUnknownSubcommand(container *Command, sub []byte) Error {
 
 func errArity(c *Command) Error {
 	return Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+}
+
+func errUnknownArgument(arg []byte) Error {
+	return Error(fmt.Sprintf("ERR unknown argument: %s", clip(arg, 128)))
 }
 
 func errUnsupportedOption(arg []byte) Error {
@@ -290,6 +321,11 @@ func errGeoNoCenter(name []byte) Error {
 
 func errGeoNoShape(name []byte) Error {
 	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name))
+}
+
+// errBlockInScript is the answer to a script that wants to wait.
+func errBlockInScript(c *Ctx) error {
+	return Error(fmt.Sprintf("ERR %s command is not allowed with BLOCK option from scripts", clip(c.Args[0], 128)))
 }
 
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }

@@ -222,7 +222,7 @@ func hincrby(c *Ctx) error {
 	if (n+by < n) != (by < 0) {
 		return ErrOverflow
 	}
-	_, err = h.Set(c.Args[2], formatInt(n+by))
+	err = h.Update(c.Args[2], formatInt(n+by))
 	c.Out.Int(n + by)
 	return c.noted(keyspace.ClassHash, "hincrby", err)
 }
@@ -253,7 +253,7 @@ func hincrbyfloat(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.Set(c.Args[2], sum)
+	err = h.Update(c.Args[2], sum)
 	c.Out.Bulk(sum)
 	return c.noted(keyspace.ClassHash, "hincrbyfloat", err)
 }
@@ -273,7 +273,11 @@ func hscan(c *Ctx) error {
 		}
 	}
 	err = h.Walk(p.start, func(field, value []byte) bool {
-		return p.take(field, func() { p.out = append(p.out, own(field), own(value)) })
+		return p.take(field, func() {
+			if p.out = append(p.out, own(field)); !p.names {
+				p.out = append(p.out, own(value))
+			}
+		})
 	})
 	p.reply(c)
 	return err

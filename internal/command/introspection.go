@@ -47,8 +47,8 @@ func commandCount(c *Ctx) error {
 	return nil
 }
 
-// byFullName finds a command by a name such as "get" or "config|get".
-func (t *Table) byFullName(name []byte) *Command {
+// Named finds a command by a name such as "get" or "config|get".
+func (t *Table) Named(name []byte) *Command {
 	first, sub, isSub := strings.Cut(string(name), "|")
 	cmd := lookupName(t.byName, []byte(first))
 	if cmd == nil || !isSub {
@@ -63,7 +63,7 @@ func commandInfo(c *Ctx) error {
 	}
 	c.Out.Array(len(c.Args) - 2)
 	for _, name := range c.Args[2:] {
-		if cmd := c.Env.Table.byFullName(name); cmd != nil {
+		if cmd := c.Env.Table.Named(name); cmd != nil {
 			cmd.replyInfo(c)
 		} else {
 			c.Out.Null()
@@ -156,7 +156,7 @@ func commandDocs(c *Ctx) error {
 	if len(c.Args) > 2 {
 		cmds = nil
 		for _, name := range c.Args[2:] {
-			if cmd := c.Env.Table.byFullName(name); cmd != nil {
+			if cmd := c.Env.Table.Named(name); cmd != nil {
 				cmds = append(cmds, cmd)
 			}
 		}
@@ -191,13 +191,13 @@ func calledKeys(c *Ctx) (*Command, [][]byte, error) {
 	args := c.Args[2:]
 	cmd, err := c.Env.Table.Lookup(args)
 	switch {
-	case c.Env.Table.byFullName(args[0]) == nil:
+	case c.Env.Table.Named(args[0]) == nil:
 		return nil, nil, ErrGetKeysCommand
 	case err != nil:
 		return nil, nil, ErrGetKeysArgs
 	case len(cmd.Keys) == 0:
 		return nil, nil, ErrGetKeysNone
-	case len(cmd.KeyPositions(args)) == 0:
+	case len(cmd.KeyPositions(args)) == 0 && !cmd.Has(NoMandatoryKeys):
 		return nil, nil, ErrGetKeysInvalid
 	}
 	return cmd, args, nil
@@ -256,7 +256,7 @@ func commandList(c *Ctx) error {
 			names = append(names, cmd.FullName())
 		}
 		for _, sub := range cmd.Sub {
-			if len(c.Args) > 2 && keep(sub) {
+			if keep(sub) {
 				names = append(names, sub.FullName())
 			}
 		}

@@ -140,6 +140,28 @@ func (c *Command) KeyPositions(args [][]byte) []int {
 	return out
 }
 
+// Channels says which arguments of a command are channels that a user needs leave for.
+type Channels uint8
+
+// The kinds of commands by their channels.
+const (
+	NoChannels  Channels = iota
+	ChannelArg           // the first argument
+	ChannelArgs          // every argument
+	PatternArgs          // every argument, each a pattern of channels
+)
+
+// ChannelPositions returns where the channels of a call stand in args.
+func (c *Command) ChannelPositions(args [][]byte) []int {
+	var out []int
+	for i := 1; i < len(args) && c.Channels != NoChannels; i++ {
+		if out = append(out, i); c.Channels == ChannelArg {
+			break
+		}
+	}
+	return out
+}
+
 // firstRange is the first key, last key and step of the short form of COMMAND
 // INFO, which knows only one range.
 func (c *Command) firstRange() (first, last, step int) {

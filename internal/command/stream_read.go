@@ -110,6 +110,9 @@ func (r *streamRead) option(c *Ctx, i int) (err error) {
 			r.count = -1
 		}
 	case c.is(i, "BLOCK"):
+		if c.Script != nil {
+			return errBlockInScript(c)
+		}
 		r.waits = true
 		r.timeout, err = c.millis(i + 1)
 	default:

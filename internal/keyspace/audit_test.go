@@ -68,7 +68,10 @@ func (a *auditor) database(s *Space) error {
 			}
 			a.owned[string(index)] = true
 		}
-		return a.collection(s, e.kind, key)
+		if err := a.collection(s, e.kind, key); err != nil {
+			return err
+		}
+		return a.fieldExpiries(s, key, e)
 	})
 	if err != nil {
 		return err
@@ -77,6 +80,47 @@ func (a *auditor) database(s *Space) error {
 	if got, err := s.Size(); err != nil || got != want {
 		return fmt.Errorf("size is %+v, %v; counted %+v", got, err, want)
 	}
+	return nil
+}
+
+// fieldExpiries checks that the index of the fields of a hash that expire has each of
+// them and nothing else, and that the directory entry knows how many they are and when
+// the first goes.
+func (a *auditor) fieldExpiries(s *Space, key []byte, e entry) error {
+	if e.kind != KindHash {
+		return nil
+	}
+	fields, index := s.withPrefix(store.HashFieldScanPrefix(key)), s.fieldTTLScan(key)
+	var want, got expiring
+	err := a.rows(fields, func(name []byte, r txn.Row) error {
+		if r.ExpireAt == 0 {
+			return nil
+		}
+		want.count++
+		if want.soonest == 0 || r.ExpireAt < want.soonest {
+			want.soonest = r.ExpireAt
+		}
+		row := s.fieldTTLName(key, r.ExpireAt, name[len(fields):])
+		if _, ok, err := a.tx.Get(row); err != nil || !ok {
+			return fmt.Errorf("field %q of %q expires at %d and is not in the index (%v)", name[len(fields):], key, r.ExpireAt, err)
+		}
+		a.owned[string(row)] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if got = e.expiring(); got != want {
+		return fmt.Errorf("hash %q says of its expiries %+v, has %+v", key, got, want)
+	}
+	if want.count == 0 {
+		return nil
+	}
+	row := s.fieldsTTLName(want.soonest, key)
+	if _, ok, err := a.tx.Get(row); err != nil || !ok {
+		return fmt.Errorf("hash %q with index %q is not among those with expiring fields (%v)", key, index, err)
+	}
+	a.owned[string(row)] = true
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (c *collection) dropEntry() error {
 		return err
 	}
 	c.s.changed(c.key)
-	return c.s.reindex(c.key, e.expireAt, 0, -1)
+	return c.s.reindex(c.key, e, entry{})
 }
 
 // removeAll removes the key with all its rows.

@@ -34,6 +34,9 @@ func (s *Space) Encoding(key []byte) (string, bool, error) {
 	case KindStream:
 		return "stream", true, nil
 	}
+	if e.enc == encCompact && e.expiring().count > 0 {
+		return "listpackex", true, nil
+	}
 	if e.enc == encCompact {
 		return "listpack", true, nil
 	}

@@ -27,7 +27,7 @@ func (k Kind) String() string { return kindNames[k] }
 
 // entry is what the directory says of a key.
 //
-//	| encoding (4 bits) kind (4 bits) | a string's bytes; nothing for a collection |
+//	| encoding (4 bits) kind (4 bits) | a string's bytes; of a hash, see expiring; else nothing |
 //
 // The expiry is that of the row.
 type entry struct {
@@ -80,7 +80,7 @@ func (s *Space) lookUp(key []byte) (entry, bool, error) {
 		return entry{}, false, err
 	}
 	if !s.tx.Expired(row) {
-		return e, true, nil
+		return s.unfaded(key, e)
 	}
 	if s.tx.ReadOnly() {
 		s.meetOverdue(key)
@@ -105,17 +105,26 @@ func (s *Space) write(key []byte, old, e entry) error {
 		return err
 	}
 	s.changed(key)
-	var keys int64
 	if old.kind == KindNone {
-		keys = 1
 		s.Notify(ClassNew, "new", key)
 	}
-	return s.reindex(key, old.expireAt, e.expireAt, keys)
+	return s.reindex(key, old, e)
 }
 
-// reindex moves a key in the expiry index and adds keys to the size.
-func (s *Space) reindex(key []byte, from, to uint64, keys int64) error {
-	var expires int64
+// reindex moves a key in the expiry indices and brings the size up to date, as its
+// entry changes from old to e. One that is not there is the zero entry.
+func (s *Space) reindex(key []byte, old, e entry) error {
+	if err := s.reindexFields(key, old.expiring().soonest, e.expiring().soonest); err != nil {
+		return err
+	}
+	var keys, expires int64
+	if old.kind == KindNone {
+		keys++
+	}
+	if e.kind == KindNone {
+		keys--
+	}
+	from, to := old.expireAt, e.expireAt
 	if from != to && from != 0 {
 		expires--
 		if err := s.tx.Delete(s.ttlName(from, key)); err != nil {
@@ -133,20 +142,23 @@ func (s *Space) reindex(key []byte, from, to uint64, keys int64) error {
 
 // remove deletes a key whose entry is e, with all its rows.
 func (s *Space) remove(key []byte, e entry) error {
-	if err := s.removeRows(key, e.kind); err != nil {
+	if err := s.removeRows(key, e); err != nil {
 		return err
 	}
 	if err := s.tx.Delete(s.entryName(key)); err != nil {
 		return err
 	}
 	s.changed(key)
-	return s.reindex(key, e.expireAt, 0, -1)
+	return s.reindex(key, e, entry{})
 }
 
-// removeRows deletes all rows that a key of the given kind has besides its
-// directory entry, in the same time for any number of them.
-func (s *Space) removeRows(key []byte, kind Kind) error {
-	prefixes := s.collectionPrefixes(kind, key)
+// removeRows deletes all rows that a key has besides its directory entry, which is e, in
+// the same time for any number of them.
+func (s *Space) removeRows(key []byte, e entry) error {
+	prefixes := s.collectionPrefixes(e.kind, key)
+	if e.expiring().count > 0 {
+		prefixes = append(prefixes, s.fieldTTLScan(key))
+	}
 	if len(prefixes) == 0 {
 		return nil
 	}

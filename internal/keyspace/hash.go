@@ -5,8 +5,15 @@ import (
 	"github.com/elastickv/elastickv/store"
 )
 
-// Hash is the hash at one key. A hash that is not there is empty.
-type Hash struct{ collection }
+// Hash is the hash at one key. A hash that is not there is empty, and a field that has
+// expired is not there.
+//
+// The row of the length counts the rows of all fields, and until they are removed those
+// that have expired, which the index of the fields' expiries tells.
+type Hash struct {
+	collection
+	fieldExpiries
+}
 
 // Field is a field of a hash and its value.
 type Field struct{ Name, Value []byte }
@@ -17,14 +24,24 @@ func (s *Space) Hash(key []byte) (*Hash, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Hash{c}, nil
+	return &Hash{collection: c, fieldExpiries: fieldExpiries{expiring: c.entry.expiring()}}, nil
 }
 
 // Compact reports whether the hash is one that Redis keeps in a listpack.
 func (h *Hash) Compact() bool { return h.entry.enc == encCompact }
 
 // Len returns the number of fields.
-func (h *Hash) Len() (int64, error) { return h.metaLen(store.HashMetaKey(h.key)) }
+func (h *Hash) Len() (int64, error) {
+	n, err := h.rows()
+	if err != nil {
+		return 0, err
+	}
+	due, err := h.due()
+	return n - due, err
+}
+
+// rows returns the number that the row of the length has.
+func (h *Hash) rows() (int64, error) { return h.metaLen(store.HashMetaKey(h.key)) }
 
 // Get returns the value of a field and whether the field is there.
 func (h *Hash) Get(field []byte) ([]byte, bool, error) {
@@ -33,7 +50,10 @@ func (h *Hash) Get(field []byte) ([]byte, bool, error) {
 	}
 	h.s.buf = store.AppendHashFieldKey(h.s.scratch(), h.key, field)
 	row, ok, err := h.s.tx.Get(h.s.buf)
-	return row.Value, ok, err
+	if !ok {
+		return nil, false, err
+	}
+	return row.Value, true, err
 }
 
 // Set gives a field a value and reports whether the field is new.
@@ -42,46 +62,83 @@ func (h *Hash) Set(field, value []byte) (bool, error) {
 	return n > 0, err
 }
 
-// SetAll gives fields values and returns how many of the fields are new.
+// SetAll gives fields values and returns how many of the fields are new. Those that
+// were to expire do so no more.
 func (h *Hash) SetAll(fields ...Field) (int64, error) {
 	if len(fields) == 0 {
 		return 0, nil
 	}
-	var added int64
+	var added, rows int64
 	var longest int
 	for _, f := range fields {
-		isNew, err := h.put(f)
+		isNew, newRow, err := h.put(f)
 		if err != nil {
 			return 0, err
 		}
-		if isNew {
-			added++
-		}
+		added, rows = added+boolInt(isNew), rows+boolInt(newRow)
 		longest = max(longest, len(f.Name), len(f.Value))
 	}
-	var n int64
-	if added > 0 {
-		old, err := h.Len()
+	var n, due int64
+	if rows > 0 {
+		old, err := h.rows()
 		if err != nil {
 			return 0, err
 		}
-		n = old + added
+		if due, err = h.due(); err != nil {
+			return 0, err
+		}
+		n = old + rows
 	}
-	if err := h.ensure(KindHash, h.encoding(n, longest)); err != nil || added == 0 {
+	if err := h.ensure(KindHash, h.encoding(n-due, longest)); err != nil {
 		return 0, err
 	}
-	return added, h.setMetaLen(store.HashMetaKey(h.key), n)
+	if rows > 0 {
+		if err := h.setMetaLen(store.HashMetaKey(h.key), n); err != nil {
+			return 0, err
+		}
+	}
+	return added, h.settle()
 }
 
-// put writes the row of a field and reports whether it is new.
-func (h *Hash) put(f Field) (bool, error) {
-	name := h.s.withPrefix(store.HashFieldKey(h.key, f.Name))
-	had := false
-	var err error
-	if _, had, err = h.s.tx.Get(name); err != nil {
-		return false, err
+func boolInt(b bool) int64 {
+	if b {
+		return 1
 	}
-	return !had, h.s.tx.Put(name, f.Value, 0)
+	return 0
+}
+
+// put writes the row of a field, without an expiry, and reports whether the field and
+// whether its row is new.
+func (h *Hash) put(f Field) (isNew, newRow bool, err error) {
+	name := h.s.withPrefix(store.HashFieldKey(h.key, f.Name))
+	row, had, err := h.s.tx.Peek(name)
+	if err != nil {
+		return false, false, err
+	}
+	if had && row.ExpireAt != 0 {
+		if err := h.schedule(f.Name, row.ExpireAt, 0); err != nil {
+			return false, false, err
+		}
+	}
+	return !had || h.s.tx.Expired(row), !had, h.s.tx.Put(name, f.Value, 0)
+}
+
+// Update gives a field a value and leaves alone when it expires. A field that is not there
+// is created.
+func (h *Hash) Update(field, value []byte) error {
+	name := h.s.withPrefix(store.HashFieldKey(h.key, field))
+	row, ok, err := h.s.tx.Get(name)
+	if err != nil {
+		return err
+	}
+	if !ok || row.ExpireAt == 0 {
+		_, err := h.Set(field, value)
+		return err
+	}
+	if err := h.s.tx.Put(name, value, row.ExpireAt); err != nil {
+		return err
+	}
+	return h.ensure(KindHash, h.encoding(0, len(value)))
 }
 
 // encoding is that of n fields, the longest name or value having that many bytes.
@@ -103,35 +160,63 @@ func (h *Hash) Delete(field []byte) (bool, error) {
 func (h *Hash) DeleteAll(fields ...[]byte) (int64, error) {
 	var removed int64
 	for _, f := range fields {
-		_, ok, err := h.Get(f)
+		name := h.s.withPrefix(store.HashFieldKey(h.key, f))
+		row, ok, err := h.s.tx.Get(name)
 		if err != nil {
 			return 0, err
 		}
-		if !ok {
+		if !ok || !h.Exists() {
 			continue
 		}
 		removed++
-		if err := h.s.tx.Delete(h.s.withPrefix(store.HashFieldKey(h.key, f))); err != nil {
+		if row.ExpireAt != 0 {
+			if err := h.schedule(f, row.ExpireAt, 0); err != nil {
+				return 0, err
+			}
+		}
+		if err := h.s.tx.Delete(name); err != nil {
 			return 0, err
 		}
 	}
 	if removed == 0 {
 		return 0, nil
 	}
-	n, err := h.Len()
-	if err != nil {
-		return 0, err
-	}
 	h.s.changed(h.key)
-	return removed, h.setMetaLen(store.HashMetaKey(h.key), n-removed)
+	return removed, h.shrink(removed)
+}
+
+// shrink lowers the length by the number of rows that have been removed, and removes
+// the hash if no field is left but some that have expired.
+func (h *Hash) shrink(removed int64) error {
+	n, err := h.rows()
+	if err != nil {
+		return err
+	}
+	due, err := h.due()
+	if err != nil {
+		return err
+	}
+	if n -= removed; due > 0 && n == due {
+		h.s.shared.fieldsExpired += due
+		return h.removeAll()
+	}
+	if err := h.setMetaLen(store.HashMetaKey(h.key), n); err != nil {
+		return err
+	}
+	return h.settle()
 }
 
 // Walk calls fn for every field from start on (nil: from the first), in
 // ascending order, until fn returns false. fn must not write; field and value
 // are valid only during the call.
 func (h *Hash) Walk(start []byte, fn func(field, value []byte) bool) error {
+	return h.WalkExpiries(start, func(field, value []byte, _ int64) bool { return fn(field, value) })
+}
+
+// WalkExpiries is Walk that also tells when a field expires, in Unix milliseconds; 0 is never.
+func (h *Hash) WalkExpiries(start []byte, fn func(field, value []byte, at int64) bool) error {
 	return h.walkElements(store.HashFieldScanPrefix(h.key), start, store.Ascending,
-		func(field []byte, r txn.Row) bool { return fn(field, r.Value) })
+		func(field []byte, r txn.Row) bool { return fn(field, r.Value, millis(r.ExpireAt)) })
 }
 
 // RandomName returns the name of a random field, and whether there is one.

@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/elastickv/elastickv/store"
 )
 
 // modelHash is what a hash should be.
 type modelHash struct {
 	fields map[string]string
+	at     map[string]int64 // when fields expire, of those that do
 	large  bool
 	expire int64
 }
@@ -28,8 +31,15 @@ type hashesModel struct {
 
 func (m *hashesModel) get(key string) modelHash {
 	k := m.keys[key]
-	if k.fields == nil || k.expire != 0 && k.expire <= m.now {
-		return modelHash{fields: map[string]string{}}
+	for f, at := range k.at {
+		if at <= m.now {
+			delete(k.fields, f)
+			delete(k.at, f)
+		}
+	}
+	if len(k.fields) == 0 || k.expire != 0 && k.expire <= m.now {
+		delete(m.keys, key)
+		return modelHash{fields: map[string]string{}, at: map[string]int64{}}
 	}
 	return k
 }
@@ -37,7 +47,7 @@ func (m *hashesModel) get(key string) modelHash {
 func (m *hashesModel) clone() map[string]modelHash {
 	out := map[string]modelHash{}
 	for key, k := range m.keys {
-		k.fields = maps.Clone(k.fields)
+		k.fields, k.at = maps.Clone(k.fields), maps.Clone(k.at)
 		out[key] = k
 	}
 	return out
@@ -66,6 +76,7 @@ func TestHashModel(t *testing.T) {
 				return nil
 			})
 			w.audit(rt)
+			w.view(rt, func(s *Space) error { m.now = s.Now(); return m.compare(s) })
 			w.update(rt, func(s *Space) error { m.now = s.Now(); return m.compare(s) })
 		}
 	})
@@ -94,13 +105,28 @@ func (m *hashesModel) atomically(rt *rapid.T, s *Space) error {
 }
 
 func (m *hashesModel) step(rt *rapid.T, s *Space) error {
-	key := rapid.SampledFrom([]string{"a", "a\x00", ""}).Draw(rt, "key")
+	key := hashKeyGen.Draw(rt, "key")
 	k := m.get(key)
 	h, err := s.Hash([]byte(key))
 	if err != nil {
 		return err
 	}
-	switch rapid.IntRange(0, 3).Draw(rt, "op") {
+	switch rapid.IntRange(0, 8).Draw(rt, "op") {
+	case 4, 5:
+		return m.expireFields(rt, h, key, k)
+	case 6:
+		return m.update(rt, h, key, k)
+	case 7:
+		other := hashKeyGen.Draw(rt, "other")
+		if other == key || len(k.fields) == 0 {
+			return nil
+		}
+		k.fields, k.at = maps.Clone(k.fields), maps.Clone(k.at)
+		m.keys[other] = k
+		return s.Copy([]byte(key), s, []byte(other))
+	case 8:
+		_, err := s.RemoveExpiredFields(rapid.IntRange(1, 3).Draw(rt, "limit"))
+		return err
 	case 0, 1:
 		var fields []Field
 		var added int64
@@ -111,6 +137,7 @@ func (m *hashesModel) step(rt *rapid.T, s *Space) error {
 				added++
 			}
 			k.fields[f] = v
+			delete(k.at, f)
 			k.large = k.large || max(len(f), len(v)) > m.limits.HashMaxListpackValue
 		}
 		k.large = k.large || len(k.fields) > m.limits.HashMaxListpackEntries
@@ -126,6 +153,7 @@ func (m *hashesModel) step(rt *rapid.T, s *Space) error {
 				removed++
 			}
 			delete(k.fields, f)
+			delete(k.at, f)
 		}
 		if m.keys[key] = k; len(k.fields) == 0 {
 			delete(m.keys, key)
@@ -139,6 +167,44 @@ func (m *hashesModel) step(rt *rapid.T, s *Space) error {
 		}
 		return same(there)(s.SetExpiry([]byte(key), at))
 	}
+}
+
+var hashKeyGen = rapid.SampledFrom([]string{"a", "a\x00", ""})
+
+// expireFields makes some fields expire, or no more.
+func (m *hashesModel) expireFields(rt *rapid.T, h *Hash, key string, k modelHash) error {
+	var expiries []Expiry
+	var removed int64
+	drawn := map[string]bool{}
+	for range rapid.IntRange(1, 3).Draw(rt, "fields") {
+		f := fieldGen.Draw(rt, "field")
+		if drawn[f] {
+			continue
+		}
+		drawn[f] = true
+		at := rapid.SampledFrom([]int64{0, m.now, m.now + 1, m.now + 2, m.now + 3}).Draw(rt, "at")
+		expiries = append(expiries, Expiry{[]byte(f), at})
+		if _, ok := k.fields[f]; !ok {
+			continue
+		}
+		k.at[f] = at
+		if at == 0 {
+			delete(k.at, f)
+		} else if at <= m.now {
+			removed++
+		}
+	}
+	m.get(key) // forgets those whose time has come
+	return wantCount(removed)(h.ExpireFields(expiries...))
+}
+
+// update changes the value of one field.
+func (m *hashesModel) update(rt *rapid.T, h *Hash, key string, k modelHash) error {
+	f, v := fieldGen.Draw(rt, "field"), fieldGen.Draw(rt, "value")
+	k.fields[f] = v
+	k.large = k.large || max(len(f), len(v)) > m.limits.HashMaxListpackValue || len(k.fields) > m.limits.HashMaxListpackEntries
+	m.keys[key] = k
+	return h.Update([]byte(f), []byte(v))
 }
 
 // wantCount checks the number that a result gives.
@@ -187,14 +253,127 @@ func (m *hashesModel) compareKey(s *Space, key string) error {
 	if err != nil || !slices.Equal(got, want) {
 		return fmt.Errorf("walk: %q, %v; want %q", got, err, want)
 	}
+	if err := compareRandom(h, k.fields); err != nil {
+		return err
+	}
 	for _, f := range []string{"", "f", "f\x00", "nosuch"} {
 		want, there := k.fields[f]
 		v, ok, err := h.Get([]byte(f))
 		if err != nil || ok != there || string(v) != want {
 			return fmt.Errorf("field %q: %q, %v, %v; want %q, %v", f, v, ok, err, want, there)
 		}
+		at, ok, err := h.FieldExpiry([]byte(f))
+		if err != nil || ok != there || at != k.at[f] {
+			return fmt.Errorf("field %q expires: %d, %v, %v; want %d, %v", f, at, ok, err, k.at[f], there)
+		}
 	}
 	return nil
+}
+
+// compareRandom picks all fields and one.
+func compareRandom(h *Hash, want map[string]string) error {
+	rnd := func() uint64 { return 7 }
+	all, err := h.Sample(100, true, rnd)
+	if err != nil || len(all) != len(want) {
+		return fmt.Errorf("sample of all: %d of %d fields, %v", len(all), len(want), err)
+	}
+	for _, f := range all {
+		if v, ok := want[string(f.Name)]; !ok || v != string(f.Value) {
+			return fmt.Errorf("sample has %q: %q", f.Name, f.Value)
+		}
+	}
+	name, ok, err := h.RandomName(rnd)
+	if _, there := want[string(name)]; err != nil || ok != (len(want) > 0) || ok && !there {
+		return fmt.Errorf("random field: %q, %v, %v", name, ok, err)
+	}
+	return nil
+}
+
+// TestHashFieldCollected has the row of an expired field dropped, as the store does with
+// versions that nobody reads any more, before the index of expiries is worked off.
+func TestHashFieldCollected(t *testing.T) {
+	w := newWorld()
+	defer w.close()
+	k, f, v := []byte("h"), []byte("f"), []byte("v")
+	hash := func(fn func(s *Space, h *Hash) error) {
+		t.Helper()
+		w.update(t, func(s *Space) error {
+			h, err := s.Hash(k)
+			return errors.Join(err, fn(s, h))
+		})
+	}
+	hash(func(s *Space, h *Hash) error {
+		_, err := h.SetAll(Field{f, v}, Field{[]byte("other"), v})
+		_, err2 := h.ExpireFields(Expiry{f, s.Now() + 1})
+		return errors.Join(err, err2)
+	})
+	w.now = w.now.Add(time.Second)
+	hash(func(s *Space, h *Hash) error {
+		err := s.tx.Delete(store.HashFieldKey(k, f))
+		_, err2 := h.Set(f, v)
+		return errors.Join(err, err2, wantCount(2)(h.Len()))
+	})
+	hash(func(s *Space, h *Hash) error {
+		_, err := s.RemoveExpiredFields(10)
+		return err
+	})
+	hash(func(s *Space, h *Hash) error {
+		if _, ok, err := h.Get(f); err != nil || !ok {
+			return fmt.Errorf("the new field is gone: %v", err)
+		}
+		return wantCount(2)(h.Len())
+	})
+	w.audit(t)
+}
+
+// TestHashFades lets all fields of a hash expire: the key is gone for readers at once, and its
+// rows when somebody looks after it.
+func TestHashFades(t *testing.T) {
+	w := newWorld()
+	defer w.close()
+	w.update(t, func(s *Space) error {
+		h, err := s.Hash([]byte("h"))
+		for i := range 200 {
+			f := fmt.Appendf(nil, "%d", i)
+			_, err1 := h.Set(f, f)
+			_, err2 := h.ExpireFields(Expiry{f, s.Now() + 5 + int64(i%3)})
+			err = errors.Join(err, err1, err2)
+		}
+		return errors.Join(err, s.SetString([]byte("s"), nil, 0))
+	})
+	w.audit(t)
+	w.now = w.now.Add(7 * time.Millisecond)
+	w.view(t, func(s *Space) error {
+		var seen []string
+		err := s.Walk(nil, nil, func(key []byte, _ Kind) bool { seen = append(seen, string(key)); return true })
+		if !slices.Equal(seen, []string{"s"}) {
+			t.Errorf("keys are %q", seen)
+		}
+		for seed := range uint64(20) {
+			if key, ok, err := s.Random(func() uint64 { seed++; return seed }); err != nil || !ok || string(key) != "s" {
+				t.Errorf("random key is %q, %v, %v", key, ok, err)
+			}
+		}
+		kind, err2 := s.Kind([]byte("h"))
+		if kind != KindNone {
+			t.Errorf("h is a %v", kind)
+		}
+		return errors.Join(err, err2)
+	})
+	w.update(t, func(s *Space) error {
+		n, err := s.RemoveExpiredFields(10)
+		if n != 200 || s.FieldsExpired() != 200 {
+			t.Errorf("%d fields removed, %d counted", n, s.FieldsExpired())
+		}
+		return err
+	})
+	w.audit(t)
+	w.view(t, func(s *Space) error {
+		if n, err := s.Size(); err != nil || n.Keys != 1 {
+			t.Errorf("size is %v, %v", n, err)
+		}
+		return nil
+	})
 }
 
 func TestHashWalkFromTheMiddle(t *testing.T) {

@@ -30,18 +30,22 @@ func (s *Space) Remove(key []byte) (bool, error) {
 // ascending order, until fn returns false. fn must not write; key is valid only
 // during the call.
 func (s *Space) Walk(prefix, start []byte, fn func(key []byte, kind Kind) bool) error {
-	n := len(dbPrefix(s.db)) + len(entryPrefix)
+	n := len(dbPrefix(s.place())) + len(entryPrefix)
 	span := store.PrefixSpan(s.entryName(prefix))
 	if bytes.Compare(start, prefix) > 0 {
 		span.Start = s.entryName(start)
 	}
+	faded, err := s.fadedKeys()
+	if err != nil {
+		return err
+	}
 	var bad error
-	err := s.tx.Walk(span, store.Ascending, func(name []byte, r txn.Row) bool {
+	err = s.tx.Walk(span, store.Ascending, func(name []byte, r txn.Row) bool {
 		var e entry
 		if e, bad = parseEntry(r); bad != nil {
 			return false
 		}
-		return fn(name[n:], e.kind)
+		return faded[string(name[n:])] || fn(name[n:], e.kind)
 	})
 	return errors.Join(err, bad)
 }
@@ -70,22 +74,31 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 		}
 	}
 	e.body = bytes.Clone(e.body)
+	if e.expiring().count > 0 {
+		if e, err = s.copyFieldExpiries(src, e, to, dst); err != nil {
+			return err
+		}
+	}
 	return to.write(dst, old, e)
 }
 
-// copyRows copies every row that begins with from to a name that begins with into.
+// copyRows copies every row that begins with from, and has not expired, to a name that
+// begins with into.
 func (s *Space) copyRows(from, into []byte) error {
-	type pair struct{ name, value []byte }
-	var rows []pair
+	type copied struct {
+		name, value []byte
+		expireAt    uint64
+	}
+	var rows []copied
 	err := s.tx.Walk(store.PrefixSpan(from), store.Ascending, func(name []byte, r txn.Row) bool {
-		rows = append(rows, pair{append(bytes.Clone(into), name[len(from):]...), bytes.Clone(r.Value)})
+		rows = append(rows, copied{append(bytes.Clone(into), name[len(from):]...), bytes.Clone(r.Value), r.ExpireAt})
 		return true
 	})
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
-		if err := s.tx.Put(r.name, r.value, 0); err != nil {
+		if err := s.tx.Put(r.name, r.value, r.expireAt); err != nil {
 			return err
 		}
 	}
@@ -112,8 +125,8 @@ func (s *Space) Rename(src, dst []byte) error {
 func (s *Space) Flush() error {
 	s.changed(nil)
 	prefixes := familyPrefixes
-	if s.db != 0 {
-		prefixes = []string{dbPrefix(s.db)}
+	if s.place() != 0 {
+		prefixes = []string{dbPrefix(s.place())}
 	}
 	for _, p := range prefixes {
 		if err := s.tx.DeletePrefix([]byte(p)); err != nil {
@@ -132,7 +145,11 @@ func (s *Space) Usage(key []byte, samples int) (int64, bool, error) {
 		return 0, false, err
 	}
 	total := int64(len(s.lookupName(key)) + 1 + len(e.body))
-	for _, p := range s.collectionPrefixes(e.kind, key) {
+	prefixes := s.collectionPrefixes(e.kind, key)
+	if e.expiring().count > 0 {
+		prefixes = append(prefixes, s.fieldTTLScan(key))
+	}
+	for _, p := range prefixes {
 		n, err := s.usageOf(p, samples)
 		if err != nil {
 			return 0, false, err

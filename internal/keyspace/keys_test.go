@@ -49,6 +49,15 @@ func (w *world) update(t rapid.TB, fn func(s *Space) error) {
 	}
 }
 
+func (w *world) view(t rapid.TB, fn func(s *Space) error) {
+	t.Helper()
+	limits := DefaultLimits()
+	err := w.db.View(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples})) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (w *world) audit(t rapid.TB) {
 	t.Helper()
 	if err := w.db.View(context.Background(), audit); err != nil {

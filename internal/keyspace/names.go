@@ -7,24 +7,30 @@ import (
 )
 
 // Rows of the directory. Those of database 0 stand as written here; those of
-// database n begin with "!db|", two digits and "|".
+// database n (until databases are swapped: see places) begin with "!db|", two digits and "|".
 //
 //	!redis|key|<key>                    what the key is: see entry
 //	!redis|ttl|<expireAt 8><key>        empty; one for every key that expires, the soonest first
+//	!redis|fttl|<soonest 8><key>        empty; one for every hash with fields that expire
 //	!redis|size                         <keys 8><keys that expire 8>
 //
-// The rows of collections follow the layouts of package store. All of it is
-// part of the format; never change.
+// The rows of collections follow the layouts of package store; a hash has besides
+//
+//	!hs|ttl|<len of key 4><key><expireAt 8><field>    empty; one for every field that expires
+//
+// All of it is part of the format; never change.
 const (
-	entryPrefix = "!redis|key|"
-	ttlPrefix   = "!redis|ttl|"
-	sizeName    = "!redis|size"
+	entryPrefix     = "!redis|key|"
+	ttlPrefix       = "!redis|ttl|"
+	fieldsTTLPrefix = "!redis|fttl|"
+	sizeName        = "!redis|size"
+	fieldTTLPrefix  = "!hs|ttl|"
 )
 
 // familyPrefixes cover every row that database 0 can have. Other databases have a prefix of their own.
 var familyPrefixes = []string{"!redis|", "!hs|", "!st|", "!zs|", "!lst|", "!stream|"}
 
-// dbPrefix begins every row of a database.
+// dbPrefix begins every row of the database that stands under a number: see places.
 func dbPrefix(db int) string {
 	if db == 0 {
 		return ""
@@ -34,12 +40,12 @@ func dbPrefix(db int) string {
 
 // row starts the name of a row: the database's prefix in a slice with room for n bytes more.
 func (s *Space) row(n int) []byte {
-	p := dbPrefix(s.db)
+	p := dbPrefix(s.place())
 	return append(make([]byte, 0, len(p)+n), p...)
 }
 
 // scratch is row in a buffer that the next call reuses: for look-ups only.
-func (s *Space) scratch() []byte { return append(s.buf[:0], dbPrefix(s.db)...) }
+func (s *Space) scratch() []byte { return append(s.buf[:0], dbPrefix(s.place())...) }
 
 func (s *Space) entryName(key []byte) []byte {
 	return append(append(s.row(len(entryPrefix)+len(key)), entryPrefix...), key...)
@@ -56,9 +62,25 @@ func (s *Space) ttlName(expireAt uint64, key []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(b, expireAt), key...)
 }
 
+// fieldsTTLName is the row of a hash in the index of those with fields that expire.
+func (s *Space) fieldsTTLName(soonest uint64, key []byte) []byte {
+	b := append(s.row(len(fieldsTTLPrefix)+8+len(key)), fieldsTTLPrefix...)
+	return append(binary.BigEndian.AppendUint64(b, soonest), key...)
+}
+
+// fieldTTLScan is the prefix of the index of the fields of a hash that expire.
+func (s *Space) fieldTTLScan(key []byte) []byte {
+	b := append(s.row(len(fieldTTLPrefix)+4+len(key)+8), fieldTTLPrefix...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(key))), key...)
+}
+
+func (s *Space) fieldTTLName(key []byte, expireAt uint64, field []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(s.fieldTTLScan(key), expireAt), field...)
+}
+
 // withPrefix turns a name or prefix of package store into one of this database.
 func (s *Space) withPrefix(name []byte) []byte {
-	if s.db == 0 {
+	if s.place() == 0 {
 		return name
 	}
 	return append(s.row(len(name)), name...)

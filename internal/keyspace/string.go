@@ -64,5 +64,5 @@ func (s *Space) clear(key []byte) (entry, error) {
 	if err != nil || !ok {
 		return entry{}, err
 	}
-	return e, s.removeRows(key, e.kind)
+	return e, s.removeRows(key, e)
 }

@@ -25,7 +25,9 @@ func (s *Space) Operand(key []byte) (Operand, error) {
 	if kind == KindSet {
 		return s.setOperand(key)
 	}
-	z, err := s.ZSet(key)
+	again := *s
+	again.reading = false // the key has been asked for already
+	z, err := again.ZSet(key)
 	if err != nil {
 		return Operand{}, err
 	}

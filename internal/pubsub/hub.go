@@ -23,10 +23,10 @@ type Hub struct {
 	mu struct {
 		sync.Mutex
 		topics [Kinds]map[string]*topic
-		// patterns has the topics of the kind Pattern by the bytes that everything they
-		// match begins with.
-		patterns prefixes.Map[map[string]*topic]
-		serial   uint64 // of the last subscription
+		// patterns has the topics of the kind Pattern, in order of their serial numbers,
+		// by the bytes that everything they match begins with.
+		patterns prefixes.Map[[]*topic]
+		serial   uint64 // of the last topic or subscription
 	}
 }
 
@@ -34,6 +34,7 @@ type Hub struct {
 type topic struct {
 	name    string
 	pattern []byte // the name, for the kind Pattern
+	serial  uint64
 	subs    []*subscription
 }
 
@@ -88,19 +89,26 @@ func (c *Client) Subscribe(k Kind, name string) {
 }
 
 func (h *Hub) addTopicLocked(k Kind, name string) *topic {
-	t := &topic{name: name}
+	h.mu.serial++
+	t := &topic{name: name, serial: h.mu.serial}
 	h.mu.topics[k][name] = t
 	if k == Pattern {
 		t.pattern = []byte(name)
-		p := literal(name)
-		same, ok := h.mu.patterns.Get(p)
-		if !ok {
-			same = make(map[string]*topic)
-			h.mu.patterns.Put(p, same)
-		}
-		same[name] = t
+		same, _ := h.mu.patterns.Get(literal(name))
+		h.mu.patterns.Put(literal(name), append(same, t))
 	}
 	return t
+}
+
+// dropPatternLocked takes a topic out of the index of patterns.
+func (h *Hub) dropPatternLocked(t *topic) {
+	same, _ := h.mu.patterns.Get(literal(t.name))
+	i, _ := slices.BinarySearchFunc(same, t.serial, func(t *topic, n uint64) int { return cmp.Compare(t.serial, n) })
+	if same = slices.Delete(same, i, i+1); len(same) == 0 {
+		h.mu.patterns.Delete(literal(t.name))
+		return
+	}
+	h.mu.patterns.Put(literal(t.name), same)
 }
 
 // literal returns the bytes that everything matching a pattern begins with, or some of them.
@@ -143,11 +151,7 @@ func (h *Hub) endLocked(k Kind, s *subscription) {
 	}
 	delete(h.mu.topics[k], t.name)
 	if k == Pattern {
-		p := literal(t.name)
-		same, _ := h.mu.patterns.Get(p)
-		if delete(same, t.name); len(same) == 0 {
-			h.mu.patterns.Delete(p)
-		}
+		h.dropPatternLocked(t)
 	}
 }
 

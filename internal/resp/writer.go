@@ -126,6 +126,10 @@ func (w *Writer) Set(n int) { w.aggregate('~', n) }
 // Push begins an out-of-band message of n elements, in protocol 2 an array.
 func (w *Writer) Push(n int) { w.aggregate('>', n) }
 
+// Attribute begins n pairs that say something about the reply that follows. Only protocol 3
+// has them.
+func (w *Writer) Attribute(n int) { w.header('|', int64(n)) }
+
 // Double writes a number as [FormatDouble] prints it, in protocol 2 as a bulk
 // string.
 func (w *Writer) Double(f float64) {

@@ -7,11 +7,62 @@ import (
 	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
 var debugRow = &command.Command{
 	Name: "debug", Arity: -2, Flags: adminFlags, Group: command.GroupServer, Run: debug, Since: "1.0.0",
-	Summary: "For tests: sleeping, and switching off the search for expired keys.", Complexity: "Depends on subcommand.",
+	Summary: "For tests: sleeping, looking at keys and all kinds of replies, switching off the search for expired keys.", Complexity: "Depends on subcommand.",
+}
+
+// debugSub is a subcommand of DEBUG.
+type debugSub struct {
+	args [2]int // the least and the most arguments, DEBUG and its own name included
+	run  func(c *session, ctx *command.Ctx) error
+	help []string // a line with the name and the arguments, then what it does
+}
+
+// debugSubs are the subcommands by their names. Those that ask Redis to look after its memory or
+// its files have nothing to do here.
+var debugSubs = map[string]debugSub{
+	"sleep": {[2]int{3, 3}, (*session).debugSleep,
+		[]string{"SLEEP <seconds>", "Hold up this connection for <seconds>. Decimals allowed."}},
+	"set-active-expire": {[2]int{3, 3}, (*session).debugActiveExpire,
+		[]string{"SET-ACTIVE-EXPIRE <0|1>", "Setting it to 0 disables removing expired keys in the background."}},
+	"pause-cron": {[2]int{3, 3}, (*session).debugPauseCron,
+		[]string{"PAUSE-CRON <0|1>", "Setting it to 1 stops what is done in the background from time to time."}},
+	"object": {[2]int{3, 4}, (*session).debugObject,
+		[]string{"OBJECT <key>", "Show what there is to know of the value of <key>."}},
+	"listpack": {[2]int{3, 3}, debugStructure("listpack", "Listpack"),
+		[]string{"LISTPACK <key>", "Tell whether the value of <key> is one that Redis keeps in a listpack."}},
+	"quicklist": {[2]int{3, 4}, debugStructure("quicklist", "Quicklist"),
+		[]string{"QUICKLIST <key> [<0|1>]", "Tell whether the value of <key> is one that Redis keeps in a quicklist."}},
+	"digest": {[2]int{2, 2}, (*session).debugDigest,
+		[]string{"DIGEST", "Return a value that stands for all keys, equal to that of Redis with the same keys."}},
+	"digest-value": {[2]int{2, math.MaxInt}, (*session).debugDigestValue,
+		[]string{"DIGEST-VALUE <key> [<key> ...]", "Return values that stand for those of the keys."}},
+	"populate": {[2]int{3, 5}, (*session).debugPopulate,
+		[]string{"POPULATE <count> [<prefix>] [<size>]", "Create <count> string keys named <prefix>:<num>, of <size> bytes."}},
+	"protocol": {[2]int{3, 3}, (*session).debugProtocol,
+		[]string{"PROTOCOL <type>", "Reply with a value of the given type."}},
+	"error": {[2]int{3, 3}, (*session).debugError,
+		[]string{"ERROR <string>", "Reply with an error of that text."}},
+	"log": {[2]int{3, 3}, (*session).debugLog,
+		[]string{"LOG <message>", "Write <message> to the server log."}},
+	"stringmatch-len": {[2]int{4, 4}, (*session).debugStringMatch,
+		[]string{"STRINGMATCH-LEN <len> <pattern>", "Match <len> times the letter A with <pattern>."}},
+	"set-skip-checksum-validation": {[2]int{3, 3}, (*session).debugSkipChecksum,
+		[]string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Setting it to 1 makes RESTORE believe every payload's checksum."}},
+	"replybuffer": {[2]int{4, 4}, debugNothing,
+		[]string{"REPLYBUFFER <subcommand> <arg>", "Nothing: reply buffers are not resized."}},
+	"reload": {[2]int{2, 5}, (*session).debugReload,
+		[]string{"RELOAD [option ...]", "Nothing: what was answered is on the disk, and nothing else is in memory."}},
+	"loadaof":                    {[2]int{2, 2}, debugNothing, []string{"LOADAOF", "Nothing, as RELOAD."}},
+	"jmap":                       {[2]int{2, 2}, debugNothing, []string{"JMAP", "Nothing."}},
+	"change-repl-id":             {[2]int{2, 2}, debugNothing, []string{"CHANGE-REPL-ID", "Nothing: there are no replicas."}},
+	"set-disable-deny-scripts":   {[2]int{3, 3}, debugNothing, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "Nothing."}},
+	"quicklist-packed-threshold": {[2]int{3, 3}, debugNothing, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "Nothing: lists have no nodes."}},
+	"stringmatch-test":           {[2]int{2, 2}, debugNothing, []string{"STRINGMATCH-TEST", "Nothing: see STRINGMATCH-LEN."}},
 }
 
 func debug(ctx *command.Ctx) error {
@@ -21,23 +72,33 @@ func debug(ctx *command.Ctx) error {
 	default:
 		return errDebugForbidden
 	}
-	switch sub := strings.ToLower(string(ctx.Args[1])); {
-	case sub == "sleep" && len(ctx.Args) == 3:
-		return c.debugSleep(ctx)
-	case sub == "set-active-expire" && len(ctx.Args) == 3:
-		on, err := parseInt(ctx.Args[2])
-		if err != nil {
-			return err
-		}
-		c.srv.expiry.on.Store(on != 0)
-		ctx.Out.OK()
-		return nil
-	case sub == "help" && len(ctx.Args) == 2:
-		return help(ctx, "DEBUG",
-			"SLEEP <seconds>", "    Hold up this connection for <seconds>. Decimals allowed.",
-			"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables removing expired keys in the background.")
+	name := strings.ToLower(string(ctx.Args[1]))
+	if name == "help" && len(ctx.Args) == 2 {
+		return debugHelp(ctx)
 	}
-	return errNoSubcommand("DEBUG", ctx.Args[1])
+	sub, ok := debugSubs[name]
+	if !ok || len(ctx.Args) < sub.args[0] || len(ctx.Args) > sub.args[1] {
+		return errNoSubcommand("DEBUG", ctx.Args[1])
+	}
+	return sub.run(c, ctx)
+}
+
+func debugNothing(_ *session, ctx *command.Ctx) error {
+	ctx.Out.OK()
+	return nil
+}
+
+// debugReload takes the options of Redis: what there is to load was never unloaded.
+func (c *session) debugReload(ctx *command.Ctx) error {
+	for _, o := range ctx.Args[2:] {
+		switch strings.ToLower(string(o)) {
+		case "merge", "noflush", "nosave":
+		default:
+			return errReloadOption
+		}
+	}
+	ctx.Out.OK()
+	return nil
 }
 
 // debugSleep holds up this connection only. In a transaction that writes it
@@ -57,4 +118,72 @@ func (c *session) debugSleep(ctx *command.Ctx) error {
 	}
 	ctx.Out.OK()
 	return nil
+}
+
+func (c *session) debugActiveExpire(ctx *command.Ctx) error {
+	on, err := parseInt(ctx.Args[2])
+	if err != nil {
+		return err
+	}
+	c.srv.expiry.on.Store(on != 0)
+	ctx.Out.OK()
+	return nil
+}
+
+func (c *session) debugPauseCron(ctx *command.Ctx) error {
+	on, err := parseInt(ctx.Args[2])
+	if err != nil {
+		return err
+	}
+	c.srv.expiry.paused.Store(on != 0)
+	ctx.Out.OK()
+	return nil
+}
+
+func (c *session) debugSkipChecksum(ctx *command.Ctx) error {
+	on, err := parseInt(ctx.Args[2])
+	if err != nil {
+		return err
+	}
+	c.srv.configMu.Lock()
+	defer c.srv.configMu.Unlock()
+	env := *c.srv.env.Load()
+	env.SkipChecksum = on != 0
+	c.srv.env.Store(&env)
+	ctx.Out.OK()
+	return nil
+}
+
+func (c *session) debugError(ctx *command.Ctx) error {
+	return command.Error(strings.NewReplacer("\r", " ", "\n", " ").Replace(string(ctx.Args[2])))
+}
+
+func (c *session) debugLog(ctx *command.Ctx) error {
+	c.srv.log.Warn("DEBUG LOG", "message", string(ctx.Args[2]), "client", c.id)
+	ctx.Out.OK()
+	return nil
+}
+
+func (c *session) debugStringMatch(ctx *command.Ctx) error {
+	n, err := parseInt(ctx.Args[2])
+	if err != nil {
+		return err
+	}
+	if n < 0 || n > c.srv.cfg.Load().bulkMax {
+		return command.ErrOutOfRange
+	}
+	matched := command.MatchGlob(ctx.Args[3], []byte(strings.Repeat("A", int(n))))
+	ctx.Out.Int(map[bool]int64{true: 1}[matched])
+	return nil
+}
+
+// debugRead calls fn with the selected database: that of the transaction which the call is part
+// of, or a snapshot.
+func (c *session) debugRead(ctx *command.Ctx, fn func(keys *keyspace.Space) error) error {
+	if ctx.Keys != nil {
+		return fn(ctx.Keys)
+	}
+	var err error
+	c.transact(func(root *keyspace.Space) { err = fn(root.DB(c.db)) })
+	return err
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -11,13 +12,14 @@ import (
 
 // Bounds of one round of the search for expired keys.
 const (
-	expireBatch   = 64 // keys removed in one transaction, so that others wait little
+	expireBatch   = 64 // keys, or fields of hashes, removed in one transaction, so that others wait little
 	expireBatches = 64 // transactions of one round and database
 )
 
 // expiry removes keys that have expired and that nobody asks for.
 type expiry struct {
 	on       atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	paused   atomic.Bool // DEBUG PAUSE-CRON
 	reported string      // the last error that was logged; the loop's own
 }
 
@@ -31,7 +33,7 @@ func (s *Server) expiryLoop(ctx context.Context) {
 			t.Stop()
 			return
 		}
-		if !s.expiry.on.Load() || s.pauses.active.Load() {
+		if !s.expiry.on.Load() || s.expiry.paused.Load() || s.pauses.active.Load() {
 			continue
 		}
 		s.removeExpired(ctx)
@@ -46,17 +48,21 @@ func (s *Server) removeExpired(ctx context.Context) {
 	if err != nil {
 		s.expiry.report(s, err)
 	}
+	began := s.opts.Now()
 	for _, db := range due {
-		for range expireBatches {
+		done := false
+		for i := 0; i < expireBatches && !done; i++ {
 			n, err := s.removeBatch(ctx, db)
 			if err != nil {
 				s.expiry.report(s, err)
 			}
-			if err != nil || n < expireBatch {
-				break
-			}
+			done = err != nil || n < expireBatch
+		}
+		if !done {
+			s.stats.expireCut.Add(1)
 		}
 	}
+	s.slow(latencyExpiry, s.opts.Now().Sub(began))
 }
 
 // report logs an error, but one that comes again every round only once.
@@ -67,13 +73,13 @@ func (e *expiry) report(s *Server, err error) {
 	}
 }
 
-// databasesDue returns the databases that have expired keys. It only reads, so
+// databasesDue returns the databases that have expired keys or fields of hashes. It only reads, so
 // a server without them does no writes.
 func (s *Server) databasesDue() (due []int, err error) {
 	err = s.view(func(root *keyspace.Space) error {
 		for db := range keyspace.Databases {
 			// A read-only transaction counts and leaves the keys alone.
-			n, err := root.DB(db).RemoveExpired(1)
+			n, err := removeExpired(root.DB(db), 1)
 			if err != nil {
 				return err
 			}
@@ -86,15 +92,28 @@ func (s *Server) databasesDue() (due []int, err error) {
 	return due, err
 }
 
+// removeExpired removes up to limit keys and fields of hashes that have expired, and returns
+// how many; in a read-only transaction, it returns whether there are any.
+func removeExpired(keys *keyspace.Space, limit int) (int, error) {
+	n, err := keys.RemoveExpired(limit)
+	if err != nil || n == limit {
+		return n, err
+	}
+	fields, err := keys.RemoveExpiredFields(limit - n)
+	return n + fields, err
+}
+
 func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
 	var failed error
 	err = s.db.Sequence(ctx, func(seq *txn.Seq) {
 		failed = s.update(seq, &telling{}, func(root *keyspace.Space) (err error) {
-			n, err = root.DB(db).RemoveExpired(expireBatch)
+			n, err = removeExpired(root.DB(db), expireBatch)
 			return err
 		})
 	})
 	switch {
+	case errors.Is(err, context.Canceled): // before its turn came
+		return 0, err
 	case err != nil:
 		s.storeFailed(err)
 		return 0, err

@@ -9,8 +9,10 @@ import (
 	"github.com/elastickv/elastickv/internal/command"
 )
 
-// heldByWritePause are the flags of commands that a pause of writes holds back.
-const heldByWritePause = command.Write | command.MayReplicate
+// heldByWritePause reports whether a pause of writes holds back a call.
+func (c *session) heldByWritePause(k call) bool {
+	return c.changes(k) || !k.route.scripted && k.route.cmd.Has(command.MayReplicate)
+}
 
 // pauses hold back commands for a time that CLIENT PAUSE has set.
 type pauses struct {
@@ -149,5 +151,5 @@ func (c *session) wouldWrite(k call) bool {
 	case k.route.exec:
 		return c.multi.pauses && !c.multi.aborted
 	}
-	return k.route.cmd.Has(heldByWritePause)
+	return c.heldByWritePause(k)
 }

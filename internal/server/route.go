@@ -27,7 +27,12 @@ type route struct {
 	// atOnce says that the command is carried out in a MULTI, not queued.
 	atOnce bool
 	exec   bool // is EXEC, whose place depends on what is queued
-	unauth bool // may be called before AUTH
+	// keyed says that the handler works on keys, in a transaction.
+	keyed bool
+	// scripted says that the command runs a script: whether it writes, and so its place,
+	// depends on that.
+	scripted bool
+	unauth   bool // may be called before AUTH
 	// listening says that a connection in protocol 2 that listens to channels may call it.
 	listening bool
 	stats     commandStats
@@ -78,11 +83,16 @@ func newRoute(c *command.Command) *route {
 	case !c.Has(command.Fast):
 		r.place = outside
 	}
+	r.keyed = c.Has(command.Write | command.ReadOnly)
 	switch c.FullName() {
 	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset":
 		r.listening = true
 	}
 	switch c.FullName() {
+	case "eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro":
+		r.keyed, r.scripted = true, true
+	case "function|list", "function|dump", "function|stats":
+		r.keyed = true // the rows of libraries
 	case "multi", "discard", "quit", "reset":
 		r.atOnce = true
 	case "watch":
@@ -90,6 +100,8 @@ func newRoute(c *command.Command) *route {
 		r.place = inSequencer
 	case "exec":
 		r.atOnce, r.exec = true, true
+	case "migrate":
+		r.place = outside // it waits for another server
 	}
 	return r
 }

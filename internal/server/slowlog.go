@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,7 +83,8 @@ func secret(k call, i int) bool {
 	case "auth":
 		return i >= 1
 	case "hello":
-		return i >= 2
+		is := func(at int) bool { return at >= 2 && strings.EqualFold(string(k.args[at]), "auth") }
+		return is(i-1) || is(i-2) // a name or password that is the word itself is hidden, too
 	case "config|set":
 		if i < 3 || i%2 == 0 {
 			return false

@@ -1,0 +1,231 @@
+package keyspace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
+)
+
+// expiring says which fields of a hash expire. It is the body of the hash's directory
+// entry, which has none if no field does.
+//
+//	| soonest (8) | count (8) |
+type expiring struct {
+	soonest uint64 // hybrid-logical timestamp; no field expires before it
+	count   int64  // rows of the index of their expiries
+}
+
+const expiringSize = 8 + 8
+
+func (e entry) expiring() expiring {
+	if e.kind != KindHash || len(e.body) != expiringSize {
+		return expiring{}
+	}
+	return expiring{binary.BigEndian.Uint64(e.body), int64(binary.BigEndian.Uint64(e.body[8:]))}
+}
+
+func (x expiring) encode() []byte {
+	if x.count == 0 {
+		return nil
+	}
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, expiringSize), x.soonest)
+	return binary.BigEndian.AppendUint64(b, uint64(x.count))
+}
+
+// fieldExpiries is what an open hash knows of the expiries of its fields.
+type fieldExpiries struct {
+	expiring      // as it is to become; settle writes it
+	moved    bool // it differs from the directory entry, and soonest may be wrong
+}
+
+// reindexFields moves a hash in the index of those with fields that expire; 0 is out of it.
+func (s *Space) reindexFields(key []byte, from, to uint64) error {
+	if from == to {
+		return nil
+	}
+	if from != 0 {
+		if err := s.tx.Delete(s.fieldsTTLName(from, key)); err != nil {
+			return err
+		}
+	}
+	if to == 0 {
+		return nil
+	}
+	return s.tx.Put(s.fieldsTTLName(to, key), nil, 0)
+}
+
+// walkFieldTTL calls fn for the rows of the index of a hash's fields that expire until it
+// returns false. field is valid only during the call.
+func (s *Space) walkFieldTTL(key []byte, order store.Order, fn func(at uint64, field []byte) bool) error {
+	prefix := s.fieldTTLScan(key)
+	short := false
+	err := s.tx.Walk(store.PrefixSpan(prefix), order, func(name []byte, _ txn.Row) bool {
+		if name = name[len(prefix):]; len(name) < 8 {
+			short = true
+			return false
+		}
+		return fn(binary.BigEndian.Uint64(name), name[8:])
+	})
+	if err == nil && short {
+		err = fmt.Errorf("keyspace: the index of expiring fields of a hash has a short row")
+	}
+	return err
+}
+
+// due returns how many fields have expired and are still counted.
+func (h *Hash) due() (n int64, err error) {
+	if h.count == 0 || h.soonest > h.s.tx.Now() && !h.moved {
+		return 0, nil
+	}
+	err = h.s.walkFieldTTL(h.key, store.Ascending, func(at uint64, _ []byte) bool {
+		if at > h.s.tx.Now() {
+			return false
+		}
+		n++
+		return true
+	})
+	return n, err
+}
+
+// schedule moves a field in the index of those that expire; 0 is out of it. The caller
+// writes the field's row, and calls settle when all is done.
+func (h *Hash) schedule(field []byte, from, to uint64) error {
+	if from == to {
+		return nil
+	}
+	h.moved = true
+	if from != 0 {
+		h.count--
+		if err := h.s.tx.Delete(h.s.fieldTTLName(h.key, from, field)); err != nil {
+			return err
+		}
+	}
+	if to == 0 {
+		return nil
+	}
+	h.count++
+	return h.s.tx.Put(h.s.fieldTTLName(h.key, to, field), nil, 0)
+}
+
+// settle brings the directory entry up to date with the index of expiries.
+func (h *Hash) settle() error {
+	if !h.moved || !h.Exists() {
+		h.fieldExpiries = fieldExpiries{expiring: h.entry.expiring()}
+		return nil
+	}
+	h.soonest = 0
+	err := h.s.walkFieldTTL(h.key, store.Ascending, func(at uint64, _ []byte) bool { h.soonest = at; return false })
+	if err != nil {
+		return err
+	}
+	h.moved = false
+	if h.expiring == h.entry.expiring() {
+		return nil
+	}
+	e := h.entry
+	e.body = h.expiring.encode()
+	if err := h.s.write(h.key, h.entry, e); err != nil {
+		return err
+	}
+	h.entry = e
+	return nil
+}
+
+// FieldExpiry returns the moment at which a field expires, in Unix milliseconds, 0 if
+// it never does, and whether the field is there.
+func (h *Hash) FieldExpiry(field []byte) (at int64, ok bool, err error) {
+	if !h.Exists() {
+		return 0, false, nil
+	}
+	h.s.buf = store.AppendHashFieldKey(h.s.scratch(), h.key, field)
+	row, ok, err := h.s.tx.Get(h.s.buf)
+	if !ok {
+		return 0, false, err
+	}
+	return millis(row.ExpireAt), true, err
+}
+
+// Expiry is when a field is to expire, in Unix milliseconds; 0 is never.
+type Expiry struct {
+	Field []byte
+	At    int64
+}
+
+// ExpireFields makes fields expire. Those that are not there are passed over; those whose
+// time has come are removed, and their number is returned.
+func (h *Hash) ExpireFields(expiries ...Expiry) (removed int64, err error) {
+	var gone [][]byte
+	for _, x := range expiries {
+		if x.At != 0 && x.At <= h.s.Now() {
+			gone = append(gone, x.Field)
+			continue
+		}
+		if err := h.expire(x); err != nil {
+			return 0, err
+		}
+	}
+	if err := h.settle(); err != nil || len(gone) == 0 {
+		return 0, err
+	}
+	return h.DeleteAll(gone...)
+}
+
+func (h *Hash) expire(x Expiry) error {
+	name := h.s.withPrefix(store.HashFieldKey(h.key, x.Field))
+	row, ok, err := h.s.tx.Get(name)
+	if err != nil || !ok || !h.Exists() {
+		return err
+	}
+	var to uint64
+	if x.At != 0 {
+		if to, err = timestamp(x.At); err != nil {
+			return err
+		}
+	}
+	if to == row.ExpireAt {
+		return nil
+	}
+	if err := h.schedule(x.Field, row.ExpireAt, to); err != nil {
+		return err
+	}
+	h.s.changed(h.key)
+	return h.s.tx.Put(name, bytes.Clone(row.Value), to)
+}
+
+// copyFieldExpiries gives dst, which has copies of the rows of the fields of src that
+// have not expired, the length and the index of expiries that go with them. It
+// returns its directory entry, given that of src.
+func (s *Space) copyFieldExpiries(src []byte, e entry, to *Space, dst []byte) (entry, error) {
+	var x expiring
+	var names [][]byte
+	err := s.walkFieldTTL(src, store.Ascending, func(at uint64, field []byte) bool {
+		if at <= s.tx.Now() {
+			return true
+		}
+		if x.count == 0 {
+			x.soonest = at
+		}
+		x.count++
+		names = append(names, to.fieldTTLName(dst, at, field))
+		return true
+	})
+	if err != nil {
+		return e, err
+	}
+	for _, name := range names {
+		if err := s.tx.Put(name, nil, 0); err != nil {
+			return e, err
+		}
+	}
+	c := collection{s: s, key: src, entry: e}
+	n, err := c.metaLen(store.HashMetaKey(src))
+	if err != nil {
+		return e, err
+	}
+	gone := e.expiring().count - x.count
+	e.body = x.encode()
+	return e, s.tx.Put(to.withPrefix(store.HashMetaKey(dst)), store.MarshalHashMeta(store.HashMeta{Len: n - gone}), 0)
+}

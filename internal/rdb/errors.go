@@ -1,0 +1,11 @@
+package rdb
+
+import "errors"
+
+// Errors of Parse.
+var (
+	// ErrFooter says that a payload is damaged, or of a newer format.
+	ErrFooter = errors.New("rdb: version or checksum of the payload are wrong")
+	// ErrFormat says that a payload is not what Redis writes.
+	ErrFormat = errors.New("rdb: bad data format")
+)

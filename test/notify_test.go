@@ -1,0 +1,97 @@
+package test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/elastickv/elastickv/internal/resp"
+	"github.com/elastickv/elastickv/internal/testkit"
+)
+
+// notKeys are the families of scripts that say nothing about events of keys.
+var notKeys = []string{"connection", "server", "transactions", "pubsub"}
+
+// TestKeyEvents carries out the commands of all scripts about keys here and on a real
+// redis-server, and compares the events that they publish. When keys expire by
+// themselves is left out, for that nobody can foretell.
+func TestKeyEvents(t *testing.T) {
+	redis, ours := testkit.Redis(t).Addr, testkit.Memory(t)
+	eachScript(t, func(t *testing.T, path string) {
+		if slices.Contains(notKeys, strings.Split(path, "/")[1]) {
+			t.Skip("not about keys")
+		}
+		here, there := listen(t, ours), listen(t, redis)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			b := parseBlock(t, d)
+			if b.ours || b.only == 3 {
+				return d.Expected
+			}
+			for _, c := range b.calls {
+				got, want := here.events(t, b, c), there.events(t, b, c)
+				if !slices.Equal(got, want) {
+					t.Errorf("%q: got events\n%s\nwant\n%s", c.args, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			}
+			return d.Expected
+		})
+	})
+}
+
+// listener is a server whose events are heard.
+type listener struct {
+	door    *door
+	ear     *testkit.Client
+	control *testkit.Client
+	marks   int
+}
+
+// listen empties a server and hears every event from then on.
+func listen(t *testing.T, addr string) *listener {
+	l := &listener{
+		door: &door{kind: direct2, addr: addr, protocol: 2, conns: make(map[string]*session)},
+		ear:  testkit.Dial(t, addr, 3), control: testkit.Dial(t, addr, 2),
+	}
+	l.control.MustDo(t, "FLUSHALL")
+	l.control.MustDo(t, "CONFIG", "SET", "notify-keyspace-events", "KEAmn")
+	if err := l.ear.Send("PSUBSCRIBE", "*"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := l.ear.Receive(); err != nil || v.Kind != resp.KindPush {
+		t.Fatalf("PSUBSCRIBE: %v, %v", v, err)
+	}
+	t.Cleanup(func() {
+		for _, s := range l.door.conns {
+			s.hangUp()
+		}
+	})
+	return l
+}
+
+// events carries out a call and returns the events up to its end.
+func (l *listener) events(t *testing.T, b *block, c call) (out []string) {
+	t.Helper()
+	if _, err := b.call(l.door, c); err != nil {
+		t.Fatalf("%q: %v", c.args, err)
+	}
+	l.marks++
+	mark := fmt.Sprint(l.marks)
+	l.control.MustDo(t, "PUBLISH", "mark", mark)
+	for {
+		v, err := l.ear.Receive()
+		if err != nil || len(v.Elems) != 4 {
+			t.Fatalf("%q: got %v, %v, want a message", c.args, v, err)
+		}
+		channel, message := v.Elems[2].Str, v.Elems[3].Str
+		switch {
+		case channel == "mark" && message == mark:
+			return out
+		case message == "expired" || strings.HasSuffix(channel, ":expired"):
+		default:
+			out = append(out, channel+" "+message)
+		}
+	}
+}
