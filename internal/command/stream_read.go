@@ -158,7 +158,7 @@ func (r *streamRead) open(c *Ctx) error {
 }
 
 func (r *streamRead) openOne(c *Ctx, key []byte) (f streamFrom, err error) {
-	if f.st, err = c.Keys.Stream(key); err != nil || !r.ofGroup {
+	if f.st, err = c.Keys.Reading().Stream(key); err != nil || !r.ofGroup {
 		return f, err
 	}
 	f.group, err = f.st.Group(r.group)
