@@ -26,6 +26,10 @@ var (
 	// store that is not one of NewPebbleStore: it has no place for the registry.
 	ErrUnsupportedStoreForWriterRegistry = errors.New("store: a writer registry needs a store made by NewPebbleStore")
 
+	// errKeyTooOld says that the rows of a write are clear, or sealed under a key that is to go.
+	// Mostly the key has changed since they were encoded, and they can be encoded again.
+	errKeyTooOld = errors.New("store: rows are to be sealed under a newer key than the active one; activate that")
+
 	errNoncesExhausted = errors.New("store: the nonces of this epoch are used up; start again in the next epoch, or under another key")
 )
 
@@ -43,6 +47,11 @@ type StorageEnvelopeActive func() bool
 // StorageRegistered reports whether this process is registered as a writer under the active
 // key. While it is not, it must not make nonces.
 type StorageRegistered func() bool
+
+// SealFloor tells which keys are on their way out, clear rows counting as sealed under 0. No row
+// takes effect any more that is sealed under a key below written; none is left, or was left when
+// a reader began that asked then, below read. Neither falls, and read is at most written.
+type SealFloor func() (written, read uint32)
 
 // NonceFactory makes the nonces of sealed rows. It never returns a nonce again that was used
 // under the same key, by this process, an earlier one or another machine: two rows
@@ -120,6 +129,18 @@ func WithStorageRegistrationGate(registered StorageRegistered) PebbleStoreOption
 	return func(s *pebbleStore) {
 		if registered != nil {
 			s.seal.registered = registered
+		}
+	}
+}
+
+// WithSealFloor makes each write ask, when it takes effect, whether its rows are still sealed as
+// they may be; if not, they are encoded again. It makes each reader ask which rows there can be:
+// one that is clear or under an older key was planted, and fails the read with
+// ErrEncryptedReadIntegrity. It takes effect together with WithEncryption. nil changes nothing.
+func WithSealFloor(floor SealFloor) PebbleStoreOption {
+	return func(s *pebbleStore) {
+		if floor != nil {
+			s.seal.floor = floor
 		}
 	}
 }

@@ -85,7 +85,11 @@ func (s *mvccStore) Restore(buf io.Reader) error {
 	var header snapshotHeader
 	var rows []*memoryRow
 	var ranges []rangeTombstone
-	err := readSnapshot(buf, snapshotSink{
+	buf, err := openSnapshot(buf, nil)
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	err = readSnapshot(buf, snapshotSink{
 		header: func(h snapshotHeader) error { header = h; return nil },
 		ranged: func(t rangeTombstone) error {
 			header.LastCommitTS = max(header.LastCommitTS, t.ts)

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"context"
 	"flag"
 	"strconv"
 	"sync/atomic"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/elastickv/elastickv/encryption"
 	"github.com/elastickv/elastickv/store"
 	"github.com/elastickv/elastickv/store/storetest"
 )
@@ -33,7 +36,27 @@ func TestMetamorphic(t *testing.T) {
 		pebbleConfiguration("pebble, nosync", store.WithFSMSyncMode(store.FSMNoSync),
 			store.WithEagerGaps(), store.WithEagerRanges(), store.WithTinyTables()),
 		pebbleConfiguration("pebble, half sealed", append(halfSealed, store.WithEagerRanges(), store.WithTinyTables())...),
+		rotatingConfiguration(),
 	})
+}
+
+// rotatingConfiguration seals under one key after the other, and has all rows sealed again under
+// each.
+func rotatingConfiguration() storetest.Configuration {
+	cipher := encryption.NewCipher()
+	var key atomic.Uint32
+	c := pebbleConfiguration("pebble, rotating", store.WithEagerRanges(), store.WithTinyTables(), store.WithVersionCacheSize(-1),
+		store.WithEncryption(cipher, store.NewCounterNonceFactory(1, 1), func() (uint32, bool) { return key.Load(), key.Load() > 0 }),
+		store.WithSealFloor(func() (uint32, uint32) { return key.Load(), 0 }))
+	c.Stir["rotate"] = func(e store.Engine) error {
+		next := key.Load() + 1
+		if err := cipher.AddKey(next, bytes.Repeat([]byte{byte(next)}, encryption.KeySize)); err != nil {
+			return err
+		}
+		key.Store(next)
+		return e.(store.Resealer).Reseal(context.Background(), store.ResealOptions{Below: next})
+	}
+	return c
 }
 
 func pebbleConfiguration(name string, opts ...store.PebbleStoreOption) storetest.Configuration {

@@ -13,9 +13,9 @@ import (
 
 // pebbleStore keeps versions in a folder, one row of the engine per version.
 //
-// Lock order: restoring, compaction.running, apply, publish. Below them, and never
+// Lock order: restoring, compaction.running or resealing, apply, publish. Below them, and never
 // one inside another: gaps, a shard of versions, the conflict counts, open
-// snapshots, progress, stalls. Readers take only gaps and a shard, for a look-up in memory.
+// snapshots, progress, reseals, stalls. Readers take only gaps and a shard, for a look-up in memory.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate
 	fs        vfs.FS                // where dir is
@@ -64,6 +64,7 @@ type pebbleStore struct {
 		clean      uint64
 		lateLow    uint64      // lowest timestamp written at or below the floor since the last pass began
 		collecting *collecting // what a compaction wants to know of writes; nil while there is none
+		bounds     commitBounds
 	}
 
 	// publish guards the move of lastCommitTS and floor against a restore.
@@ -76,9 +77,12 @@ type pebbleStore struct {
 	compaction compaction
 	progress   compactProgress
 	stalls     writeStalls
+	resealing  sync.Mutex // held by Reseal from its first row to its end
+	reseals    resealProgress
 	snapshots  struct {
 		sync.Mutex
-		open map[*pebbleSnapshot]struct{}
+		open      map[*pebbleSnapshot]struct{}
+		lowestKey uint32 // no row is clear or sealed under a lower one, as far as this process knows
 	}
 }
 

@@ -160,10 +160,15 @@ func (s *cacheShard) fits(key []byte, v VersionedValue) bool {
 // set makes v, which fits, the entry of key, drops others to make room, and returns v with
 // the value that it keeps.
 func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
+	last, any := s.index[hash]
+	used := any && s.at(last).used()
 	ref := s.reserve(cacheEntryHead + len(key) + len(v.Value))
 	chunk := &s.chunks[len(s.chunks)-1]
 	*chunk = appendCacheEntry(*chunk, key, v, none)
 	s.index[hash] = ref
+	if used { // a key that is read and written by turns is in use
+		s.at(ref).markUsed()
+	}
 	if !v.Tombstone && !none {
 		v.Value = s.at(ref).version().Value
 	}

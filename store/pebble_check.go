@@ -99,6 +99,9 @@ func (c *conflictCheck) verify(commit *Commit) error {
 
 // compare looks at everything that commit has touched, one by one.
 func (c *conflictCheck) compare(commit *Commit, check *Check) error {
+	if c.s.apply.bounds.slots == nil {
+		c.s.apply.bounds.begin(c.s.apply.stagedTS)
+	}
 	for _, m := range commit.Mutations {
 		if err := c.verifyKey(WriteConflictKindWrite, m.Key, check.StartTS); err != nil {
 			return err
@@ -140,6 +143,9 @@ func (c *conflictCheck) verifyKey(kind string, key []byte, startTS uint64) error
 // newest returns the timestamp of the newest version of key, be it a range tombstone; or
 // one that is not above startTS if none is.
 func (c *conflictCheck) newest(key []byte, startTS uint64) (uint64, error) {
+	if bound := c.s.apply.bounds.of(key); bound <= startTS && !c.ranges.newerThan(startTS) {
+		return bound, nil
+	}
 	v, none, known, _ := c.s.versions.newest(key)
 	if !known {
 		if err := c.open(); err != nil {
@@ -218,12 +224,12 @@ func (c *conflictCheck) changedIn(span Span, startTS uint64) (key []byte, found 
 		options.PointKeyFilters = committedIn(startTS+1, maxTS)
 		ranges.index = nil
 	}
+	rows, decoder := 0, c.s.newRowDecoder()
 	iter, err := c.s.db.NewIter(&options)
 	if err != nil {
 		return nil, false, err
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
-	rows, decoder := 0, c.s.newRowDecoder()
 	for ok := iter.First(); ok; ok = iter.NextPrefix() {
 		if rows++; rows%ctxCheckEvery == 0 && c.ctx.Err() != nil {
 			return nil, false, c.ctx.Err()

@@ -223,7 +223,7 @@ func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collec
 			return ErrClosed
 		}
 		err := s.tryCompactStep(p, try > compactTriesMost, collect)
-		if !errors.Is(err, errWrittenMeanwhile) {
+		if !errors.Is(err, errWrittenMeanwhile) && !errors.Is(err, errKeyTooOld) {
 			return err
 		}
 	}

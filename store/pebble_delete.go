@@ -43,17 +43,19 @@ func (s *pebbleStore) deletePrefix(ctx context.Context, d prefixDelete, path wri
 		return err
 	}
 	defer s.gate.leave()
-	w := s.newWrite(path).at(d.commitTS)
-	w.appliedIndex = appliedIndex
-	w.locked = func(w *write) error {
-		for _, span := range d.spans() {
-			if err := s.deleteSpan(ctx, w, span, d.commitTS); err != nil {
-				return err
+	return underOneKey(func() error {
+		w := s.newWrite(path).at(d.commitTS)
+		w.appliedIndex = appliedIndex
+		w.locked = func(w *write) error {
+			for _, span := range d.spans() {
+				if err := s.deleteSpan(ctx, w, span, d.commitTS); err != nil {
+					return err
+				}
 			}
+			return nil
 		}
-		return nil
-	}
-	return w.commit()
+		return w.commit()
+	})
 }
 
 // deleteSpan adds to w what deletes every key of span that is alive at ts: a tombstone for

@@ -41,10 +41,10 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		MemTableSize:                64 << 20,
 		MemTableStopWritesThreshold: 4,
 
-		// Compact early, because every sublevel of L0 costs each point read
-		// one more filter probe; stop writers late, because a burst is better
-		// absorbed than refused.
-		L0CompactionThreshold: 2,
+		// Every sublevel of L0 costs each point read one more filter probe, but most
+		// reads are answered by the version cache, and a compaction of L0 rewrites most of
+		// the level below. Stop writers late, because a burst is better absorbed than refused.
+		L0CompactionThreshold: 4,
 		L0StopWritesThreshold: 1000,
 		LBaseMaxBytes:         64 << 20,
 		FlushSplitBytes:       2 << 20,
@@ -67,10 +67,9 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		// Ten bits per bound, one false positive in a hundred. The filter holds
 		// bounds and not rows, so one probe answers for all versions.
 		l.FilterPolicy = bloom.FilterPolicy(10)
-		// Upper levels are rewritten soon and hold a tenth of the data.
-		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+		// A fifth of the time under writes went into a stronger compression of the last level.
+		l.Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 	}
-	o.Levels[len(o.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.BalancedCompression }
 	o.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{newTimesCollector}
 	// A restore takes effect in one edit of the manifest, not by way of the log.
 	o.Experimental.DisableIngestAsFlushable = func() bool { return true }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/elastickv/elastickv/encryption"
 )
 
 // crashAtStep takes an image of the disk, as a crash would leave it, before
@@ -81,7 +83,13 @@ func (f *failAtStep) hit() bool {
 // describe returns everything that can be seen of a store.
 func describe(t testing.TB, e MVCCStore) string {
 	t.Helper()
-	h, entries, err := readEntries(bytes.NewReader(imageOf(t, e)))
+	var cipher *encryption.Cipher
+	if s, ok := e.(*pebbleStore); ok {
+		cipher = s.seal.cipher
+	}
+	stream, err := openSnapshot(bytes.NewReader(imageOf(t, e)), cipher)
+	must(t, err)
+	h, entries, err := readEntries(stream)
 	must(t, err)
 	var text strings.Builder
 	fmt.Fprintf(&text, "%+v, shows %d %d %d\n", h, e.LastCommitTS(), e.(Engine).MinRetainedTS(), e.(Engine).LastAppliedIndex())

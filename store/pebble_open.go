@@ -138,6 +138,9 @@ func (s *pebbleStore) readMeta() error {
 		}
 		m.loaded(binary.BigEndian.Uint64(row))
 	}
+	if err := s.checkSealedMark(); err != nil {
+		return err
+	}
 	if err := s.loadRanges(); err != nil {
 		return err
 	}

@@ -92,13 +92,12 @@ func (w *write) putRange(t rangeTombstone) error {
 // eachRange calls fn for the range tombstones that reader has, the oldest first. The
 // tombstone's span is fn's.
 func (s *pebbleStore) eachRange(reader pebble.Reader, fn func(t rangeTombstone) error) (err error) {
-	options := rangeRows()
+	options, rows := rangeRows(), s.newRowDecoder()
 	iter, err := reader.NewIter(&options)
 	if err != nil {
 		return err
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
-	rows := s.newRowDecoder()
 	for ok := iter.First(); ok; ok = iter.Next() {
 		t, err := rangeAt(iter, &rows)
 		if err != nil {

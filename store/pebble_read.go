@@ -57,13 +57,13 @@ func (a *absence) note(found bool) {
 
 // openPoint returns a reader of the engine as it is now. The caller closes it.
 func (s *pebbleStore) openPoint() (*pointReader, error) {
-	ranges := s.ranges.Load() // before the view
+	ranges, rows := s.ranges.Load(), s.newRowDecoder() // before the view
 	iter, err := s.db.NewIter(s.absence.options())
 	if err != nil {
 		return nil, err
 	}
 	r := pointReaders.Get().(*pointReader)
-	r.iter, r.ranges, r.rows.seal = iter, ranges, &s.seal
+	r.iter, r.ranges, r.rows.seal, r.rows.floor = iter, ranges, rows.seal, rows.floor
 	return r, nil
 }
 
@@ -212,7 +212,7 @@ func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64
 		return VersionedValue{}, false, false, nil
 	}
 	if v = r.ranges.over(key, v, ts); !shared {
-		v = v.clone()
+		v = r.rows.own(v)
 	}
 	return v, true, shared, nil
 }

@@ -55,6 +55,9 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
+	if err := t.rows.current(); err != nil {
+		return fmt.Errorf("store: restore: %w", err)
+	}
 	s.publish.Lock()
 	defer s.publish.Unlock()
 	// A read that meets the new rows must not pass by the old floor, nor one
@@ -77,6 +80,7 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	s.publish.epoch = s.apply.epoch
 	s.apply.stagedTS, s.apply.stagedFloor, s.apply.stagedIndex = t.header.LastCommitTS, t.header.Floor, t.header.AppliedIndex
 	s.apply.clean, s.apply.lateLow = 0, maxTS
+	s.apply.bounds = commitBounds{}
 	s.lastCommitTS.Store(t.header.LastCommitTS)
 	s.floor.Store(t.header.Floor)
 	s.appliedIndex.Store(t.header.AppliedIndex)
@@ -115,7 +119,11 @@ func (t *restoreTables) gather(buf io.Reader) error {
 	// A replica takes over a snapshot in the place of log entries, so its rows are
 	// written as those are.
 	t.rows = t.s.newRowEncoder(raftPath)
-	err := readSnapshot(buf, snapshotSink{
+	buf, err := openSnapshot(buf, t.s.seal.cipher)
+	if err != nil {
+		return err
+	}
+	err = readSnapshot(buf, snapshotSink{
 		header:  func(h snapshotHeader) error { t.header = h; return nil },
 		ranged:  func(r rangeTombstone) error { t.ranges = append(t.ranges, r); return nil },
 		version: t.add,

@@ -38,6 +38,19 @@ func (e *rowEncoder) decide() {
 	}
 }
 
+// current fails if the rows are sealed as none may be that takes effect now. The caller holds
+// the apply lock and writes the rows under it: so once the floor was raised, and the lock
+// held, no row below it takes effect.
+func (e *rowEncoder) current() error {
+	if e.seal == nil || e.seal.floor == nil || e.seal.cipher == nil || !e.decided {
+		return nil
+	}
+	if written, _ := e.seal.floor(); e.keyID < written {
+		return fmt.Errorf("%w (%d and %d)", errKeyTooOld, written, e.keyID)
+	}
+	return nil
+}
+
 // size returns the number of bytes that append will add for v.
 func (e *rowEncoder) size(v VersionedValue) int {
 	e.decide()
@@ -76,14 +89,18 @@ func (e *rowEncoder) put(b *pebble.Batch, m *KVPairMutation, commitTS uint64) er
 	return op.Finish()
 }
 
-// rowDecoder decodes rows, one at a time. Each reader has its own.
+// rowDecoder decodes rows, one at a time. Each reader has its own, and has it before its view of
+// the engine: rows that were sealed again later are in that view as they were.
 type rowDecoder struct {
 	seal                  *sealing
+	floor                 uint32 // no row is clear, if it is above 0, or sealed under a lower key
 	bound, opened, mended []byte // buffers
 }
 
 // newRowDecoder returns a decoder of what the store holds.
-func (s *pebbleStore) newRowDecoder() rowDecoder { return rowDecoder{seal: &s.seal} }
+func (s *pebbleStore) newRowDecoder() rowDecoder {
+	return rowDecoder{seal: &s.seal, floor: s.seal.readFloor()}
+}
 
 // version decodes the row that stands under the physical key key. The result's Value is valid
 // as long as row is and until the next call, and is not nil unless the version is a
@@ -97,7 +114,11 @@ func (d *rowDecoder) version(key, row []byte) (VersionedValue, error) {
 	case d.unmarked(key, row):
 		return VersionedValue{}, integrityError(key, fmt.Errorf("%w: sealed, and marked as clear", encryption.ErrIntegrity))
 	}
-	return parseValue(row)
+	v, err := parseValue(row)
+	if err == nil && d.floor > 0 {
+		return VersionedValue{}, integrityError(key, fmt.Errorf("%w: clear, and every row was sealed", encryption.ErrIntegrity))
+	}
+	return v, err
 }
 
 // header decodes what a row says of itself, without opening what is sealed, which
@@ -108,6 +129,17 @@ func (d *rowDecoder) header(row []byte) (VersionedValue, error) {
 	}
 	v, _, err := parseValueHeader(row)
 	return v, err
+}
+
+// own returns v, which is the last version that d has decoded, with a value that is the caller's.
+// One that was opened is not copied but given away, unless it lies in a buffer much larger.
+func (d *rowDecoder) own(v VersionedValue) VersionedValue {
+	n := len(v.Value)
+	if n == 0 || len(d.opened) != n || &d.opened[0] != &v.Value[0] || cap(d.opened) > n+n/4+16 {
+		return v.clone()
+	}
+	d.opened = nil
+	return v
 }
 
 // held returns how many bytes the buffers of d take.

@@ -146,11 +146,12 @@ func (w *scanner) enter(span Span, order Order) error {
 func (w *scanner) walk(span Span, order Order) error {
 	w.dead = deadRun{gaps: &w.s.gaps, ts: w.ts, noted: w.s.gaps.begin(), durable: w.s.lastCommitTS.Load()}
 	defer w.s.gaps.end()
+	w.rows, w.span = w.s.newRowDecoder(), span
 	iter, ranges, err := w.s.openView(span)
 	if err != nil {
 		return err
 	}
-	w.iter, w.rows, w.span = iter, w.s.newRowDecoder(), span
+	w.iter = iter
 	w.ranges.index = ranges
 	if !w.anyTS {
 		err = w.s.checkReadable(w.ts)

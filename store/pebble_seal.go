@@ -27,6 +27,17 @@ type sealing struct {
 	activeKeyID ActiveStorageKeyID
 	active      StorageEnvelopeActive // nil says yes
 	registered  StorageRegistered     // nil says yes
+	floor       SealFloor             // nil says 0 and 0
+	snapshots   bool                  // snapshots are sealed too
+}
+
+// readFloor returns the id that no row is sealed below which a reader finds that begins now.
+func (s *sealing) readFloor() uint32 {
+	if s.floor == nil {
+		return 0
+	}
+	_, read := s.floor()
+	return read
 }
 
 // keyID returns the id of the key that the rows of a write on path are sealed under, or 0
@@ -103,6 +114,9 @@ func (d *rowDecoder) open(key, header, envelope []byte) ([]byte, error) {
 	e, err := encryption.ParseEnvelope(envelope)
 	if err != nil {
 		return nil, err
+	}
+	if e.KeyID < d.floor {
+		return nil, fmt.Errorf("%w: sealed under key %d, and every row is under %d or later", encryption.ErrIntegrity, e.KeyID, d.floor)
 	}
 	d.bound = appendBinding(d.bound[:0], e.KeyID, header, key)
 	opened, err := d.seal.cipher.Open(d.opened[:0], e.KeyID, e.Nonce, e.Sealed, d.bound)

@@ -19,7 +19,7 @@ func (s *pebbleStore) Snapshot() (Snapshot, error) {
 	// An empty write marks the moment; under its lock nothing else is written.
 	var iter *pebble.Iterator
 	w := s.newWrite(directPath)
-	image := &pebbleSnapshot{s: s}
+	image := &pebbleSnapshot{s: s, lowestKey: s.lowestKey(), floor: s.seal.readFloor()}
 	w.locked = func(*write) (err error) {
 		image.header = snapshotHeader{s.apply.stagedTS, s.apply.stagedFloor, s.apply.stagedIndex}
 		iter, err = s.db.NewIter(&pebble.IterOptions{UpperBound: appendDataEnd(nil)})
@@ -39,6 +39,12 @@ func (s *pebbleStore) Snapshot() (Snapshot, error) {
 	defer s.snapshots.Unlock()
 	s.snapshots.open[image] = struct{}{}
 	return image, nil
+}
+
+func (s *pebbleStore) lowestKey() uint32 {
+	s.snapshots.Lock()
+	defer s.snapshots.Unlock()
+	return s.snapshots.lowestKey
 }
 
 // closeSnapshots closes what callers have left open. The gate is shut, so no
@@ -62,6 +68,9 @@ type pebbleSnapshot struct {
 	s      *pebbleStore
 	header snapshotHeader
 
+	lowestKey uint32 // its rows are sealed under no lower one
+	floor     uint32 // of its decoders
+
 	mu struct {
 		sync.Mutex
 		iter *pebble.Iterator // nil when closed; only ever cloned
@@ -81,11 +90,15 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
 	out := &countingWriter{w: w}
-	sw := newSnapshotWriter(out, i.header)
+	plain, closeOut, err := i.s.seal.snapshotOut(out)
+	if err != nil {
+		return out.n, err
+	}
+	sw := newSnapshotWriter(plain, i.header)
 	if err := i.writeRanges(iter, sw); err != nil {
 		return out.n, err
 	}
-	row, rows := i.s.newRowDecoder(), 0
+	row, rows := i.newRowDecoder(), 0
 	for ok := iter.SeekGE(appendKeyBound(nil, nil)); ok; ok = iter.Next() {
 		if rows++; rows%ctxCheckEvery == 0 && i.s.gate.closing() {
 			return out.n, ErrClosed
@@ -101,7 +114,10 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	if err := iter.Error(); err != nil {
 		return out.n, err
 	}
-	err = sw.close()
+	if err := sw.close(); err != nil {
+		return out.n, err
+	}
+	err = closeOut()
 	return out.n, err
 }
 
@@ -113,7 +129,7 @@ func (i *pebbleSnapshot) writeRanges(image *pebble.Iterator, sw *snapshotWriter)
 		return err
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
-	rows := i.s.newRowDecoder()
+	rows := i.newRowDecoder()
 	for ok := iter.First(); ok; ok = iter.Next() {
 		t, err := rangeAt(iter, &rows)
 		if err != nil {
@@ -124,6 +140,11 @@ func (i *pebbleSnapshot) writeRanges(image *pebble.Iterator, sw *snapshotWriter)
 		}
 	}
 	return iter.Error()
+}
+
+// newRowDecoder returns a decoder of what the image holds.
+func (i *pebbleSnapshot) newRowDecoder() rowDecoder {
+	return rowDecoder{seal: &i.s.seal, floor: i.floor}
 }
 
 func (i *pebbleSnapshot) clone() (*pebble.Iterator, error) {

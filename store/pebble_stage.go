@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -62,6 +63,19 @@ func (s *pebbleStore) newBareWrite(path writePath) *write {
 func (w *write) release() {
 	*w = write{}
 	writes.Put(w)
+}
+
+// keyTriesMost is how often a write is encoded while the active key changes.
+const keyTriesMost = 8
+
+// underOneKey calls try, which encodes a write and commits it, until the active key has not
+// changed in between.
+func underOneKey(try func() error) error {
+	err := try()
+	for n := 1; n < keyTriesMost && err != nil && errors.Is(err, errKeyTooOld); n++ {
+		err = try()
+	}
+	return err
 }
 
 // single is what a write of one commit consists of.
@@ -131,6 +145,9 @@ func (w *write) stageLocked() error {
 		return err
 	}
 	w.rangesGone = w.rangesGone || cut
+	if err := w.rows.current(); err != nil {
+		return err
+	}
 	w.epoch, w.stagedTS = s.apply.epoch, max(s.apply.stagedTS, w.highTS)
 	w.synced = w.path == directPath || w.path == raftPath && s.fsmSync
 	index := max(s.apply.stagedIndex, w.appliedIndex)
@@ -202,6 +219,7 @@ func (s *pebbleStore) show(w *write) error {
 		return err
 	}
 	s.gaps.note(w.commits)
+	s.apply.bounds.note(w.commits)
 	s.versions.wrote(w.commits)
 	if w.rangesGone {
 		return s.loadRanges()

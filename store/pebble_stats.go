@@ -36,6 +36,7 @@ type Stats struct {
 	Flushes     FlushStats
 	Compactions EngineCompactionStats
 	Stalls      StallStats
+	Reseal      ResealStats
 	Compact     CompactProgress // what Compact does, as opposed to the engine's own compactions
 }
 
@@ -133,6 +134,7 @@ func (s *pebbleStore) Stats() Stats {
 		Compactions: EngineCompactionStats{Count: uint64(m.Compact.Count), InProgress: m.Compact.NumInProgress,
 			Debt: m.Compact.EstimatedDebt},
 		Stalls:  s.stalls.stats(),
+		Reseal:  s.reseals.snapshot(),
 		Compact: s.progress.snapshot(),
 	}
 	st.addLevels(m)

@@ -61,17 +61,19 @@ func (w *write) stageCommits(ctx context.Context, commits []Commit) error {
 		return err
 	}
 	defer w.s.gate.leave()
-	w.batch, w.rows = w.s.db.NewBatchWithSize(size), w.s.newRowEncoder(w.path)
-	if err := w.encode(commits); err != nil {
-		return firstError(err, w.batch.Close())
-	}
-	w.ctx = ctx
-	return w.stage()
+	return underOneKey(func() error {
+		w.batch, w.rows = w.s.db.NewBatchWithSize(size), w.s.newRowEncoder(w.path)
+		if err := w.encode(commits); err != nil {
+			return firstError(err, w.batch.Close())
+		}
+		w.ctx = ctx
+		return w.stage()
+	})
 }
 
-// encode adds the rows of commits.
+// encode adds the rows of commits, which are all that w has.
 func (w *write) encode(commits []Commit) error {
-	w.commits = commits
+	w.commits, w.ranges, w.rangesGone = commits, nil, false
 	for i := range commits {
 		c := &commits[i]
 		for _, span := range c.Deleted {

@@ -33,13 +33,15 @@ func (s *pebbleStore) writeOne(ctx context.Context, m KVPairMutation, commitTS u
 		return err
 	}
 	defer s.gate.leave()
-	w := s.newWrite(directPath).at(commitTS)
-	defer w.release()
-	w.only(m, commitTS)
-	if err := w.rows.put(w.batch, &w.single.mutation, commitTS); err != nil {
-		return firstError(err, w.batch.Close())
-	}
-	return w.commit()
+	return underOneKey(func() error {
+		w := s.newWrite(directPath).at(commitTS)
+		defer w.release()
+		w.only(m, commitTS)
+		if err := w.rows.put(w.batch, &w.single.mutation, commitTS); err != nil {
+			return firstError(err, w.batch.Close())
+		}
+		return w.commit()
+	})
 }
 
 // only makes m the only mutation of w.
@@ -61,6 +63,10 @@ func (s *pebbleStore) ExpireAt(ctx context.Context, key []byte, expireAt uint64,
 		return err
 	}
 	defer s.gate.leave()
+	return underOneKey(func() error { return s.expire(key, expireAt, commitTS) })
+}
+
+func (s *pebbleStore) expire(key []byte, expireAt, commitTS uint64) error {
 	w := s.newWrite(directPath).at(commitTS)
 	w.only(KVPairMutation{Op: OpTypePut, Key: key, ExpireAt: expireAt}, commitTS)
 	w.locked = func(w *write) error {

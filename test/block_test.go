@@ -15,10 +15,12 @@ import (
 	"github.com/elastickv/elastickv/internal/testkit"
 )
 
-// block is one "run" of a script file.
+// block is one "run" or "read" of a script file.
 type block struct {
+	read      bool   // replies are read to what has been sent before
+	waits     bool   // each call waits: its reply is read later
 	ours      bool   // Redis is not asked
-	plain     bool   // never inside MULTI
+	plain     bool   // never inside MULTI or a script
 	unordered bool   // sort before comparing
 	pairs     bool   // sort flat arrays of protocol 2 two by two
 	match     bool   // expected lines are regular expressions
@@ -38,16 +40,18 @@ const repeatMax = 100_000
 
 func parseBlock(t *testing.T, d *datadriven.TestData) *block {
 	t.Helper()
-	if d.Cmd != "run" {
-		d.Fatalf(t, "unknown directive %q: only run is one", d.Cmd)
+	if d.Cmd != "run" && d.Cmd != "read" {
+		d.Fatalf(t, "unknown directive %q: only run and read are", d.Cmd)
 	}
-	b := &block{}
+	b := &block{read: d.Cmd == "read"}
 	for _, arg := range d.CmdArgs {
 		switch arg.Key {
 		case "ours":
 			b.ours = true
 		case "nomulti":
 			b.plain = true
+		case "waits":
+			b.waits, b.plain = true, true
 		case "unordered":
 			b.unordered = true
 		case "pairs":
@@ -73,6 +77,9 @@ func parseBlock(t *testing.T, d *datadriven.TestData) *block {
 			d.Fatalf(t, "%v", err)
 		}
 		b.calls = append(b.calls, c)
+	}
+	if b.read {
+		b.calls = append(b.calls, call{}) // one reply
 	}
 	return b
 }
@@ -149,6 +156,12 @@ func (b *block) run(t *testing.T, d *datadriven.TestData, f *fleet) replies {
 
 // call sends one line. Of a repeated one the reply is the first error, or the last.
 func (b *block) call(d *door, c call) (resp.Value, error) {
+	switch {
+	case b.read:
+		return d.receive(b.conn)
+	case b.waits:
+		return d.wait(b.conn, c.args)
+	}
 	if c.repeat == 0 {
 		return d.do(b.conn, c.args, b.plain)
 	}
@@ -171,7 +184,7 @@ func (b *block) call(d *door, c call) (resp.Value, error) {
 type reply [doorCount]string
 
 // doorNames begin a reply that differs from the one in protocol 2.
-var doorNames = [doorCount]string{"resp2", "resp3", "multi"}
+var doorNames = [doorCount]string{"resp2", "resp3", "multi", "lua"}
 
 // base returns the reply that stands without a mark: the first there is.
 func (r reply) base() (door int) {

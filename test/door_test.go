@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ const (
 	direct2 = iota // as it is, in protocol 2
 	direct3        // as it is, in protocol 3
 	inMulti        // alone in a transaction, in protocol 2
+	inLua          // called by a script, in protocol 2
 	doorCount
 )
 
@@ -86,12 +88,15 @@ type door struct {
 	kind, protocol int
 	addr           string
 	conns          map[string]*session
+	unscripted     map[string]bool // commands that scripts may not call, by full name; nil until somebody asks
 }
 
 // session is one connection of a script, by the name the script gives it.
 type session struct {
 	client *testkit.Client // nil before the first command and once the server has hung up
 	queues bool            // MULTI was sent by the script itself
+	id     string          // CLIENT ID, once somebody has asked
+	asked  int             // commands whose replies have not been read yet
 }
 
 func (s *session) hangUp() {
@@ -99,14 +104,14 @@ func (s *session) hangUp() {
 		s.client.Close()
 		s.client = nil
 	}
-	s.queues = false
+	s.queues, s.id, s.asked = false, "", 0
 }
 
 // closed stands for the reply that a server gives by hanging up.
 var closed = resp.Value{Kind: resp.KindSimple, Str: "(closed)"}
 
-// do runs one command on the connection of that name.
-func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
+// session returns the connection of that name, opened if it is not.
+func (d *door) session(conn string) (*session, error) {
 	s := d.conns[conn]
 	if s == nil {
 		s = &session{}
@@ -115,10 +120,22 @@ func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
 	if s.client == nil {
 		var err error
 		if s.client, err = testkit.Connect(d.addr, d.protocol); err != nil {
-			return resp.Value{}, err
+			return nil, err
 		}
 	}
-	v, err := s.one(args, d.kind != inMulti || plain || s.queues || isSession(args))
+	return s, nil
+}
+
+// do runs one command on the connection of that name.
+func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
+	s, err := d.session(conn)
+	if err != nil {
+		return resp.Value{}, err
+	}
+	if s.asked > 0 {
+		return resp.Value{}, fmt.Errorf("%q: the connection still waits, read its reply first", args)
+	}
+	v, err := d.line(s, args, plain || s.queues || isSession(args))
 	if err != nil {
 		s.hangUp()
 		if testkit.Closed(err) {
@@ -135,6 +152,69 @@ func (d *door) do(conn string, args []string, plain bool) (resp.Value, error) {
 	return v, nil
 }
 
+// line carries out one line: a command, as this door wraps it, or what takes replies apart from
+// commands.
+func (d *door) line(s *session, args []string, plain bool) (resp.Value, error) {
+	switch args[0] {
+	case "receive":
+		return s.client.Receive()
+	case "send":
+		if err := s.client.Send(args[1:]...); err != nil {
+			return resp.Value{}, err
+		}
+		return resp.Value{Kind: resp.KindSimple, Str: "(sent)"}, s.client.Flush()
+	}
+	sent, err := d.wrapped(args, plain)
+	if err != nil {
+		return resp.Value{}, err
+	}
+	return s.do(sent, d.kind != inMulti || plain)
+}
+
+// inScript is the script of the door inLua. Its error is that of the command.
+const inScript = "return redis.pcall(unpack(ARGV))"
+
+// wrapped returns what is sent for a command: at the door inLua a script that calls it, if
+// scripts may.
+func (d *door) wrapped(args []string, plain bool) ([]string, error) {
+	if d.kind != inLua || plain || strings.EqualFold(args[0], "select") {
+		return args, nil
+	}
+	if d.unscripted == nil {
+		if err := d.askUnscripted(); err != nil {
+			return nil, err
+		}
+	}
+	name := strings.ToLower(args[0])
+	if d.unscripted[name] || len(args) > 1 && d.unscripted[name+"|"+strings.ToLower(args[1])] {
+		return args, nil
+	}
+	return append([]string{"EVAL", inScript, "0"}, args...), nil
+}
+
+// askUnscripted finds out which commands scripts may not call.
+func (d *door) askUnscripted() error {
+	client, err := testkit.Connect(d.addr, 2)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	all, err := client.Do("COMMAND")
+	if err != nil {
+		return err
+	}
+	d.unscripted = make(map[string]bool)
+	var add func(rows []resp.Value)
+	add = func(rows []resp.Value) {
+		for _, row := range rows {
+			d.unscripted[row.Elems[0].Str] = slices.ContainsFunc(row.Elems[2].Elems, func(f resp.Value) bool { return f.Str == "noscript" })
+			add(row.Elems[9].Elems)
+		}
+	}
+	add(all.Elems)
+	return nil
+}
+
 // isSession reports whether a command is about the connection's own state, so that it
 // cannot run inside a transaction or means something else there.
 func isSession(args []string) bool {
@@ -146,20 +226,6 @@ func isSession(args []string) bool {
 		return len(args) > 1 && strings.EqualFold(args[1], "reply")
 	}
 	return false
-}
-
-// one sends one line: a command, or what takes replies apart from commands.
-func (s *session) one(args []string, plain bool) (resp.Value, error) {
-	switch args[0] {
-	case "receive":
-		return s.client.Receive()
-	case "send":
-		if err := s.client.Send(args[1:]...); err != nil {
-			return resp.Value{}, err
-		}
-		return resp.Value{Kind: resp.KindSimple, Str: "(sent)"}, s.client.Flush()
-	}
-	return s.do(args, plain)
 }
 
 // do sends a command as it is, or alone in a transaction, and returns its reply.

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/elastickv/elastickv/encryption/keys"
+	"github.com/elastickv/elastickv/internal/admin"
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/store"
 )
@@ -17,25 +20,39 @@ import (
 // folders may come to stand beside it.
 const storeFolder = "store"
 
+// ownFiles are what may be in a data folder before there is a store, beside what a fresh file
+// system comes with: the store was lost, or put away.
+var ownFiles = []string{"lost+found", keys.FileName, keys.NewFileName, admin.SocketName}
+
 // engine is a store that can be asked how it is.
 type engine interface {
 	store.Engine
 	store.StatsReporter
+	store.Resealer
 }
 
-// openStore opens the store of the data folder, which it creates if need be.
-func openStore(cfg *server.Config, log *slog.Logger) (engine, error) {
+// openStore opens the store of the data folder, which it creates if need be. With a ring it
+// seals from the first write on.
+func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
 	if err := checkFolder(cfg.Dir()); err != nil {
 		return nil, err
 	}
-	s, err := store.NewPebbleStore(filepath.Join(cfg.Dir(), storeFolder),
-		store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now))
+	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now)}
+	s, err := store.NewPebbleStore(filepath.Join(cfg.Dir(), storeFolder), append(opts, sealOptions(ring)...)...)
+	if errors.Is(err, store.ErrValueSealed) {
+		return nil, fmt.Errorf("data folder %s: its values are sealed, and %s is missing; put that back, and start with --encryption (%w)", cfg.Dir(), keys.FileName, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	e, ok := s.(engine)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the store in %s is no engine", cfg.Dir()), s.Close())
+	}
+	if ring != nil {
+		if err := beginKeys(ring, e, log); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return e, nil
 }
@@ -56,7 +73,7 @@ func checkFolder(dir string) error {
 		}
 	}
 	for _, e := range entries {
-		if e.Name() != "lost+found" {
+		if !slices.Contains(ownFiles, e.Name()) {
 			return fmt.Errorf("data folder %s: not a data folder of elastickv: it holds %s", dir, e.Name())
 		}
 	}

@@ -35,10 +35,11 @@ const usage = `elastickv is a durable, multi-version database that speaks the Re
 Usage:
 
   elastickv serve [flags]    serve clients
+  elastickv keys COMMAND     look after the keys of a server that seals its values
   elastickv version          print the version
   elastickv help             print this text
 
-"elastickv serve --help" lists the flags.
+"elastickv serve --help" and "elastickv keys --help" list the flags.
 `
 
 // run carries out the subcommand that args name and returns the exit code.
@@ -50,6 +51,8 @@ func run(args []string, env lookupEnv, io stdio) int {
 	switch args[0] {
 	case "serve":
 		return serve(args[1:], env, io)
+	case "keys":
+		return keysCommand(args[1:], io)
 	case "version", "--version", "-version":
 		return printVersion(args[1:], io)
 	case "help", "--help", "-help", "-h":

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/metrics"
 	"github.com/elastickv/elastickv/internal/server"
@@ -30,9 +31,13 @@ func serve(args []string, env lookupEnv, io stdio) int {
 	if err != nil {
 		return complain(io, exitUsage, err)
 	}
+	kek, err := newProvider(cfg, env)
+	if err != nil {
+		return complain(io, exitUsage, err)
+	}
 	ctx, stop := onSignal()
 	defer stop()
-	if err := runServer(ctx, cfg, io); err != nil {
+	if err := runServer(ctx, cfg, kek, io); err != nil {
 		return complain(io, exitFault, err)
 	}
 	return exitOK
@@ -61,7 +66,7 @@ func onSignal() (context.Context, func()) {
 
 // runServer listens, opens the store and serves until ctx ends. It listens
 // first, so that a port in use is found before any file is touched.
-func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
+func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io stdio) error {
 	began := time.Now()
 	level := new(slog.LevelVar)
 	log := newLogger(cfg, level, io)
@@ -75,7 +80,15 @@ func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
 		return err
 	}
 	defer closeAll(meters)
-	engine, err := openStore(cfg, log)
+	users, err := server.LoadUsers(cfg)
+	if err != nil {
+		return err
+	}
+	ring, err := loadKeys(ctx, cfg, kek)
+	if err != nil {
+		return err
+	}
+	engine, err := openStore(cfg, ring, log)
 	if err != nil {
 		return err
 	}
@@ -84,19 +97,24 @@ func runServer(ctx context.Context, cfg *server.Config, io stdio) error {
 		log.Warn("the clock of this machine is behind the newest data", "by", ahead.String())
 	}
 	db := txn.NewLocal(engine, clock, txn.Options{})
-	src := metrics.Source{Store: engine, Pins: pinsOf(db), Now: time.Now, Version: version()}
+	src := metrics.Source{Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
 	srv := server.New(server.Options{
-		DB: db, Config: cfg, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
+		DB: db, Config: cfg, Users: users, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
 		Compact:    db.DropHistory,
 		EngineInfo: func() []server.Figure { return metrics.Info(src) },
 	})
 	src.Server = srv
+	stopKeeper, err := startKeeper(ctx, ring, engine, cfg, log)
+	if err != nil {
+		return errors.Join(err, db.Close(), engine.Close())
+	}
 	stopMetrics := serveMetrics(meters, src, log) // they tell of the shutdown, too
 	log.Info("ready", "addr", listeners[0].Addr().String(), "dir", cfg.Dir(), "version", version(),
 		"took", time.Since(began).Round(time.Millisecond).String())
 	err = srv.Serve(ctx, listeners...)
 	stopMetrics()
+	stopKeeper()
 	if err != nil {
 		return err // what is on disk is whole; to close could wait for ever
 	}

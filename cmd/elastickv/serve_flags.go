@@ -25,6 +25,9 @@ Flags:
   --maxclients N           connections at the same time     (10000)
   --cache-size SIZE        memory for the store's blocks    (128mb)
   --retention SECONDS      how long old versions are kept   (3600)
+  --encryption SOURCE      seal values; SOURCE has the key encryption key: file:PATH, env:NAME,
+                           command:LINE, or off             (off)
+  --encryption-rate SIZE   bytes a second at which what is clear is sealed, or sealed again (32mb)
   --metrics-listen HOST:PORT
                            where /metrics and /healthz are served (nowhere)
   --protected-mode yes|no  without a password, let in clients of this machine only (yes)
@@ -42,6 +45,7 @@ A first SIGINT or SIGTERM lets clients have their answers; a second ends at once
 var settingFlags = map[string]string{
 	"dir": "dir", "maxclients": "maxclients", "cache-size": "cache-size", "retention": "retention",
 	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
+	"encryption": "encryption", "encryption-rate": "encryption-rate",
 }
 
 // parseServe turns flags, the file that they name and the environment into a

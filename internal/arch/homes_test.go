@@ -211,9 +211,9 @@ func checkRandom(tr *tree) []string {
 	return found
 }
 
-// errorTables are the files in which texts for clients stand: those of commands, and
-// those of the connection's own state.
-var errorTables = []string{"internal/command/errors.go", "internal/server/errors.go"}
+// errorTables are the files in which texts for clients stand: those of commands, those of
+// the connection's own state, and those of scripts.
+var errorTables = []string{"internal/command/errors.go", "internal/server/errors.go", "internal/script/errors.go"}
 
 // checkErrorTexts keeps the texts that clients read in one table a package.
 func checkErrorTexts(tr *tree) []string {

@@ -15,22 +15,30 @@ import (
 const layers = `
 hlc:
 encryption:
+encryption/keys:    encryption
 internal/resp:
-internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
 store:              encryption
 internal/txn:       hlc store
 internal/keyspace:  internal/txn store
-internal/command:   internal/keyspace internal/txn internal/resp internal/rdb
-internal/script:    internal/command internal/resp
-internal/server:    internal/script internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
+internal/bitmap:
+internal/hll:
+internal/geohash:
+internal/pqsort:
+internal/lua:
+internal/rdb:
+internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/rdb internal/txn internal/resp
+internal/acl:       internal/command
+internal/lualib:    internal/lua
+internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
+internal/server:    internal/script internal/acl internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:    store encryption
 internal/metrics:   internal/server internal/shard internal/replica store
-internal/admin:     internal/metrics internal/backup internal/shard
+internal/admin:      internal/metrics internal/backup internal/shard store encryption/keys
 cmd/elastickv:      *
 `
 

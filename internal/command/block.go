@@ -16,18 +16,15 @@ func (c *Ctx) timeout(i int) (time.Duration, error) {
 	if err != nil {
 		return 0, ErrTimeoutNotFloat
 	}
-	if f.Sign() < 0 {
-		return 0, ErrTimeoutNegative
-	}
-	if f.IsInf() {
-		return 0, ErrTimeoutRange
-	}
 	f.Mul(f, big.NewFloat(1000))
-	ms, accuracy := f.Int64()
-	if accuracy == big.Below {
+	ms, accuracy := f.Int64() // toward 0, and at the ends of its range what lies beyond
+	if accuracy == big.Below && ms < math.MaxInt64 {
 		ms++
 	}
-	if ms > math.MaxInt64-c.Keys.Now() || f.Cmp(big.NewFloat(math.MaxInt64)) >= 0 {
+	switch {
+	case ms < 0:
+		return 0, ErrTimeoutNegative
+	case ms > math.MaxInt64-c.Keys.Now():
 		return 0, ErrTimeoutRange
 	}
 	return MillisecondsOrLongest(ms), nil

@@ -1,5 +1,7 @@
 package command
 
+import "slices"
+
 // Handler carries out one command: it writes exactly one reply to c.Out, calls
 // c.Block, or returns an error and has no effect.
 type Handler func(c *Ctx) error
@@ -12,8 +14,18 @@ type Command struct {
 	Group Group
 	Cats  Category // ACL categories besides those that Flags and Group imply
 	Keys  []KeySpec
-	Run   Handler    // nil for a container that does nothing by itself
-	Sub   []*Command // subcommands of a container
+
+	Channels Channels
+
+	Run Handler    // nil for a container that does nothing by itself
+	Sub []*Command // subcommands of a container
+
+	// FindKeys, if not nil, finds the keys of a call that Keys cannot tell, or cannot
+	// tell the flags of.
+	FindKeys func(args [][]byte) []Key
+	// MayWrite, if not nil, says of a call whether it may write, whatever Flags say. One that
+	// may not is carried out on a snapshot.
+	MayWrite func(args [][]byte) bool
 
 	Since      string // version of Redis that introduced it
 	Summary    string // one sentence
@@ -100,6 +112,7 @@ const (
 	GroupHyperLogLog  Group = "hyperloglog"
 	GroupGeo          Group = "geo"
 	GroupStream       Group = "stream"
+	GroupCluster      Group = "cluster"
 )
 
 // Category is a set of ACL categories.
@@ -147,7 +160,8 @@ var groupCategories = map[Group]Category{
 // those its flags imply, and its own.
 func (c *Command) Categories() Category {
 	cats := c.Cats
-	if len(c.Sub) == 0 { // a container has none of its own family
+	ofTypes := c.Group == GroupGeneric && cats&(CatList|CatSet|CatSortedSet) != 0 // as SORT is, not of keys as such
+	if len(c.Sub) == 0 && !ofTypes {                                              // a container has none of its own family
 		cats |= groupCategories[c.Group]
 	}
 	for flag, cat := range map[Flags]Category{
@@ -164,6 +178,21 @@ func (c *Command) Categories() Category {
 		cats |= CatSlow
 	}
 	return cats
+}
+
+// CategoryNamed returns the category of a name in lower case, without the at sign.
+func CategoryNamed(name string) (Category, bool) {
+	i := slices.Index(categoryNames, "@"+name)
+	return 1 << max(i, 0), i >= 0
+}
+
+// AllCategories returns every category, in Redis' order.
+func AllCategories() []Category {
+	out := make([]Category, len(categoryNames))
+	for i := range out {
+		out[i] = 1 << i
+	}
+	return out
 }
 
 // Names returns the categories' names, in Redis' order.

@@ -25,6 +25,18 @@ type Ctx struct {
 	MayBlock bool
 	// Blocked is what the call waits for, if it has called Block.
 	Blocked *Block
+	// ReadsAll, if not nil, says whether the caller may read keys that the call does not name.
+	ReadsAll func() bool
+	// Script is the script that makes the call; nil: none does.
+	Script *Script
+	// Counted says that the error which the call replies with has been counted already,
+	// as that of a call which a script has made.
+	Counted bool
+}
+
+// Script is what a call changes of the script that makes it, instead of the session.
+type Script struct {
+	DB int // the selected database
 }
 
 // Block is what a blocking command waits for when there is nothing for it yet. None of its
@@ -63,6 +75,8 @@ type Env struct {
 	Cursors *Cursors
 	// MaxBulk is the largest string that a command may make, in bytes.
 	MaxBulk int64
+	// HLLSparseMax is the largest HyperLogLog that is kept sparse, in bytes.
+	HLLSparseMax int
 	// SkipChecksum makes RESTORE take payloads with a wrong checksum.
 	SkipChecksum bool
 	// Rand returns 64 random bits; it is safe for concurrent use.

@@ -93,6 +93,45 @@ const (
 	ErrFXXFNX         = Error("ERR Only one of FXX or FNX arguments can be specified")
 )
 
+// Errors of bitmaps.
+const (
+	ErrBitOffset    = Error("ERR bit offset is not an integer or out of range")
+	ErrBitValue     = Error("ERR bit is not an integer or out of range")
+	ErrBitArgument  = Error("ERR The bit argument must be 1 or 0.")
+	ErrBitopNot     = Error("ERR BITOP NOT must be called with a single source key.")
+	ErrBitfieldType = Error("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+	ErrBitfieldRO   = Error("ERR BITFIELD_RO only supports the GET subcommand")
+	ErrOverflowType = Error("ERR Invalid OVERFLOW type specified")
+)
+
+// Errors of HyperLogLogs.
+const (
+	ErrNotHLL       = Error("WRONGTYPE Key is not a valid HyperLogLog string value.")
+	ErrCorruptHLL   = Error("INVALIDOBJ Corrupted HLL object detected")
+	ErrNotSparse    = Error("ERR HLL encoding is not sparse")
+	ErrPFDebugNoKey = Error("ERR The specified key does not exist")
+)
+
+// Errors of places.
+const (
+	ErrGeoUnit           = Error("ERR unsupported unit provided. please use M, KM, FT, MI")
+	ErrGeoMember         = Error("ERR could not decode requested zset member")
+	ErrGeoRadius         = Error("ERR need numeric radius")
+	ErrGeoNegativeRadius = Error("ERR radius cannot be negative")
+	ErrGeoWidth          = Error("ERR need numeric width")
+	ErrGeoHeight         = Error("ERR need numeric height")
+	ErrGeoNegativeBox    = Error("ERR height or width cannot be negative")
+	ErrGeoCount          = Error("ERR COUNT must be > 0")
+	ErrGeoAny            = Error("ERR the ANY argument requires COUNT argument")
+)
+
+// Errors of SORT.
+const (
+	ErrSortScore     = Error("ERR One or more scores can't be converted into double")
+	ErrSortByDenied  = Error("ERR BY option of SORT denied due to insufficient ACL permissions.")
+	ErrSortGetDenied = Error("ERR GET option of SORT denied due to insufficient ACL permissions.")
+)
+
 // Errors of streams.
 const (
 	ErrStreamID          = Error("ERR Invalid stream ID specified as stream command argument")
@@ -258,6 +297,29 @@ func errXClaimOption(arg []byte) error {
 // errInvalidExpire is the answer to an expiry that is not above 0 or too far away.
 func errInvalidExpire(c *Ctx) error {
 	return Error(fmt.Sprintf("ERR invalid expire time in '%s' command", c.Cmd.FullName()))
+}
+
+func errUnknownPFDebug(sub []byte) error {
+	return Error(fmt.Sprintf("ERR Unknown PFDEBUG subcommand '%s'", clip(sub, 128)))
+}
+
+func errTestFailed(cause error) error { return Error("ERR TESTFAILED " + cause.Error()) }
+
+func errInvalidPoint(lon, lat float64) Error {
+	text := fmt.Sprintf("ERR invalid longitude,latitude pair %f,%f", lon, lat)
+	return Error(strings.NewReplacer("+Inf", "inf", "-Inf", "-inf").Replace(text)) // as C prints them
+}
+
+func errGeoStoreWith(what string) Error {
+	return Error(fmt.Sprintf("ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options", what))
+}
+
+func errGeoNoCenter(name []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %s", name))
+}
+
+func errGeoNoShape(name []byte) Error {
+	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name))
 }
 
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }

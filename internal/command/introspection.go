@@ -47,8 +47,8 @@ func commandCount(c *Ctx) error {
 	return nil
 }
 
-// byFullName finds a command by a name such as "get" or "config|get".
-func (t *Table) byFullName(name []byte) *Command {
+// Named finds a command by a name such as "get" or "config|get".
+func (t *Table) Named(name []byte) *Command {
 	first, sub, isSub := strings.Cut(string(name), "|")
 	cmd := lookupName(t.byName, []byte(first))
 	if cmd == nil || !isSub {
@@ -63,7 +63,7 @@ func commandInfo(c *Ctx) error {
 	}
 	c.Out.Array(len(c.Args) - 2)
 	for _, name := range c.Args[2:] {
-		if cmd := c.Env.Table.byFullName(name); cmd != nil {
+		if cmd := c.Env.Table.Named(name); cmd != nil {
 			cmd.replyInfo(c)
 		} else {
 			c.Out.Null()
@@ -75,7 +75,7 @@ func commandInfo(c *Ctx) error {
 // replyInfo writes the ten fields of COMMAND INFO.
 func (cmd *Command) replyInfo(c *Ctx) {
 	first, last, step := cmd.firstRange()
-	flags := cmd.Flags
+	flags := cmd.Flags &^ MayReplicate // which Redis keeps to itself
 	if len(cmd.Keys) > 0 && first == 0 {
 		flags |= MovableKeys
 	}
@@ -114,15 +114,21 @@ func (k KeySpec) replyInfo(c *Ctx) {
 	c.Out.BulkString("flags")
 	c.replyStatusSet(k.Flags.Names())
 	c.Out.BulkString("begin_search")
-	if k.Keyword != "" {
+	switch {
+	case k.Unknown:
+		c.replySpec("unknown")
+	case k.Keyword != "":
 		c.replySpec("keyword", "keyword", k.Keyword, "startfrom", k.Index)
-	} else {
+	default:
 		c.replySpec("index", "index", k.Index)
 	}
 	c.Out.BulkString("find_keys")
-	if k.NumKeys {
+	switch {
+	case k.Unknown:
+		c.replySpec("unknown")
+	case k.NumKeys:
 		c.replySpec("keynum", "keynumidx", 0, "firstkey", 1, "keystep", k.Step)
-	} else {
+	default:
 		c.replySpec("range", "lastkey", k.Last, "keystep", k.Step, "limit", k.Limit)
 	}
 }
@@ -150,7 +156,7 @@ func commandDocs(c *Ctx) error {
 	if len(c.Args) > 2 {
 		cmds = nil
 		for _, name := range c.Args[2:] {
-			if cmd := c.Env.Table.byFullName(name); cmd != nil {
+			if cmd := c.Env.Table.Named(name); cmd != nil {
 				cmds = append(cmds, cmd)
 			}
 		}
@@ -185,13 +191,13 @@ func calledKeys(c *Ctx) (*Command, [][]byte, error) {
 	args := c.Args[2:]
 	cmd, err := c.Env.Table.Lookup(args)
 	switch {
-	case c.Env.Table.byFullName(args[0]) == nil:
+	case c.Env.Table.Named(args[0]) == nil:
 		return nil, nil, ErrGetKeysCommand
 	case err != nil:
 		return nil, nil, ErrGetKeysArgs
 	case len(cmd.Keys) == 0:
 		return nil, nil, ErrGetKeysNone
-	case len(cmd.KeyPositions(args)) == 0:
+	case len(cmd.KeyPositions(args)) == 0 && !cmd.Has(NoMandatoryKeys):
 		return nil, nil, ErrGetKeysInvalid
 	}
 	return cmd, args, nil
@@ -215,13 +221,12 @@ func commandGetKeysAndFlags(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	c.Out.Array(len(cmd.KeyPositions(args)))
-	for _, spec := range cmd.Keys {
-		for _, i := range spec.positions(args) {
-			c.Out.Array(2)
-			c.Out.Bulk(args[i])
-			c.replyStatusSet(spec.Flags.Names())
-		}
+	keys := cmd.KeysOf(args)
+	c.Out.Array(len(keys))
+	for _, k := range keys {
+		c.Out.Array(2)
+		c.Out.Bulk(args[k.At])
+		c.replyStatusSet(k.Flags.Names())
 	}
 	return nil
 }
@@ -251,7 +256,7 @@ func commandList(c *Ctx) error {
 			names = append(names, cmd.FullName())
 		}
 		for _, sub := range cmd.Sub {
-			if len(c.Args) > 2 && keep(sub) {
+			if keep(sub) {
 				names = append(names, sub.FullName())
 			}
 		}

@@ -9,6 +9,7 @@ import (
 // INFO describes it: where to begin, and how to go on from there.
 type KeySpec struct {
 	Flags   KeyFlags
+	Unknown bool   // they stand where no rule finds them: see Command.FindKeys
 	Index   int    // position of the first key, or of the number of keys; the name is 0
 	Keyword string // if set, keys begin behind this word, looked for from Index on (from the end, if below 0)
 
@@ -63,11 +64,14 @@ func numKeys(index int, f KeyFlags) KeySpec {
 	return KeySpec{Flags: f, Index: index, NumKeys: true, Step: 1}
 }
 
+// unknownKeys is the spec of keys that only the command itself finds.
+func unknownKeys(f KeyFlags) KeySpec { return KeySpec{Flags: f, Unknown: true} }
+
 // positions returns where the keys of spec stand in args. A call that is not well formed
 // has none.
 func (k KeySpec) positions(args [][]byte) []int {
 	first := k.begin(args)
-	if first < 1 || first >= len(args) {
+	if k.Unknown || first < 1 || first >= len(args) {
 		return nil
 	}
 	last := first + k.Last
@@ -107,11 +111,53 @@ func (k KeySpec) begin(args [][]byte) int {
 	return 0
 }
 
+// Key is a key of a call.
+type Key struct {
+	At    int // its position in the arguments
+	Flags KeyFlags
+}
+
+// KeysOf returns the keys of a call.
+func (c *Command) KeysOf(args [][]byte) []Key {
+	if c.FindKeys != nil {
+		return c.FindKeys(args)
+	}
+	var out []Key
+	for _, spec := range c.Keys {
+		for _, at := range spec.positions(args) {
+			out = append(out, Key{at, spec.Flags})
+		}
+	}
+	return out
+}
+
 // KeyPositions returns where the keys of a call stand in args.
 func (c *Command) KeyPositions(args [][]byte) []int {
 	var out []int
-	for _, spec := range c.Keys {
-		out = append(out, spec.positions(args)...)
+	for _, k := range c.KeysOf(args) {
+		out = append(out, k.At)
+	}
+	return out
+}
+
+// Channels says which arguments of a command are channels that a user needs leave for.
+type Channels uint8
+
+// The kinds of commands by their channels.
+const (
+	NoChannels  Channels = iota
+	ChannelArg           // the first argument
+	ChannelArgs          // every argument
+	PatternArgs          // every argument, each a pattern of channels
+)
+
+// ChannelPositions returns where the channels of a call stand in args.
+func (c *Command) ChannelPositions(args [][]byte) []int {
+	var out []int
+	for i := 1; i < len(args) && c.Channels != NoChannels; i++ {
+		if out = append(out, i); c.Channels == ChannelArg {
+			break
+		}
 	}
 	return out
 }
@@ -128,7 +174,7 @@ func (c *Command) firstRange() (first, last, step int) {
 		last += first
 	}
 	for _, next := range c.Keys[1:] {
-		if next.NumKeys || next.Keyword != "" || last < 0 || next.Index != last+1 {
+		if next.NumKeys || next.Unknown || next.Keyword != "" || last < 0 || next.Index != last+1 {
 			break
 		}
 		if last = next.Last; last >= 0 {

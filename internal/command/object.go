@@ -19,13 +19,12 @@ var objectCommands = []*Command{
 			"REFCOUNT <key>", "    Return 1, or the largest number for a small integer, which Redis shares."),
 			Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
 	}},
-	{Name: "memory", Arity: -2, Group: GroupServer, Since: "4.0.0", Summary: "Tells how much room keys take.", Sub: []*Command{
-		{Name: "usage", Arity: -3, Flags: ReadOnly, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
-			Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have."},
-		{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupServer, Run: help(
-			"USAGE <key> [SAMPLES <count>]", "    Return the bytes of the rows of <key>, estimated from <count> elements (default 5; 0: all)."),
-			Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
-	}},
+}
+
+// MemoryUsageRow is the subcommand of MEMORY that looks at a key.
+var MemoryUsageRow = &Command{
+	Name: "usage", Arity: -3, Flags: ReadOnly, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
+	Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have.",
 }
 
 // help makes the handler of a HELP subcommand, whose container is the call's first argument.

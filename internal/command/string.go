@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"strings"
 
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
@@ -9,7 +10,7 @@ import (
 var stringCommands = []*Command{
 	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: get,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the value of a string key."},
-	{Name: "set", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set,
+	{Name: "set", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set, FindKeys: setKeys,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value, whatever it held before, on conditions and with an expiry if asked."},
 	{Name: "setnx", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyOW | KeyInsert), Run: setnx,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value only if the key is not there."},
@@ -131,6 +132,16 @@ func parseSet(c *Ctx) (o setOptions, err error) {
 		}
 	}
 	return o, nil
+}
+
+// setKeys says what SET does to its key, which depends on whether it has to read it.
+func setKeys(args [][]byte) []Key {
+	for _, a := range args[min(3, len(args)):] {
+		if strings.EqualFold(string(a), "GET") {
+			return []Key{{1, KeyRW | KeyAccess | KeyUpdate}}
+		}
+	}
+	return []Key{{1, KeyOW | KeyUpdate}}
 }
 
 func set(c *Ctx) error {

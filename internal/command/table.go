@@ -20,8 +20,8 @@ func Rows() []*Command {
 	var rows []*Command
 	for _, family := range [][]*Command{
 		stringCommands, keysCommands, ttlCommands, dumpCommands, objectCommands, introspectionCommands,
-		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, hashExpiryCommands,
-		setCommands, streamCommands,
+		listCommands, listBlockingCommands, zsetCommands, zsetBlockingCommands, hashCommands, hashExpiryCommands, setCommands,
+		bitmapCommands, hyperloglogCommands, geoCommands, sortCommands, streamCommands,
 	} {
 		rows = append(rows, family...)
 	}
@@ -91,6 +91,16 @@ func (t *Table) Lookup(args [][]byte) (*Command, error) {
 		return nil, errArity(c)
 	}
 	return c, nil
+}
+
+// Find returns the command that args name, whatever their number, or nil if there is none.
+// args is not empty.
+func (t *Table) Find(args [][]byte) *Command {
+	c := lookupName(t.byName, args[0])
+	if c != nil && c.Sub != nil && len(args) > 1 {
+		return lookupName(t.subs[c], args[1])
+	}
+	return c
 }
 
 // lookupName finds a name in any case without allocating.

@@ -30,7 +30,7 @@ func (s *Space) Remove(key []byte) (bool, error) {
 // ascending order, until fn returns false. fn must not write; key is valid only
 // during the call.
 func (s *Space) Walk(prefix, start []byte, fn func(key []byte, kind Kind) bool) error {
-	n := len(dbPrefix(s.db)) + len(entryPrefix)
+	n := len(dbPrefix(s.place())) + len(entryPrefix)
 	span := store.PrefixSpan(s.entryName(prefix))
 	if bytes.Compare(start, prefix) > 0 {
 		span.Start = s.entryName(start)
@@ -125,8 +125,8 @@ func (s *Space) Rename(src, dst []byte) error {
 func (s *Space) Flush() error {
 	s.changed(nil)
 	prefixes := familyPrefixes
-	if s.db != 0 {
-		prefixes = []string{dbPrefix(s.db)}
+	if s.place() != 0 {
+		prefixes = []string{dbPrefix(s.place())}
 	}
 	for _, p := range prefixes {
 		if err := s.tx.DeletePrefix([]byte(p)); err != nil {

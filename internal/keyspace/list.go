@@ -255,6 +255,20 @@ func (l *List) Trim(r ListRange) error {
 	return l.drop(Left, r.From)
 }
 
+// StoreList makes key a list of the given values, whatever it was before and without an expiry.
+// Without values the key is removed. It reports whether the key was there before.
+func (s *Space) StoreList(key []byte, values [][]byte) (bool, error) {
+	was, err := s.Remove(key)
+	if err != nil || len(values) == 0 {
+		return was, err
+	}
+	l, err := s.List(key)
+	if err != nil {
+		return was, err
+	}
+	return was, l.Push(Right, values...)
+}
+
 // MoveElement takes the outermost element at one side of the list at src, adds
 // it at a side of the list at dst, which may be the same, and returns it. It reports
 // whether src had an element to give; if not, dst is not looked at.

@@ -29,7 +29,9 @@ type shared struct {
 	limits  *Limits
 	samples *Samples
 	changes []Change
-	classes Class // of the events that are recorded
+	places  places
+	swaps   *Places // nil: nobody has to be told of a swap
+	classes Class   // of the events that are recorded
 	events  []Event
 	hits    int64 // look-ups of keys that were there
 	misses  int64 // look-ups of keys that were not
@@ -86,7 +88,7 @@ func DefaultLimits() Limits {
 
 // Open returns the logical database db, from 0 to Databases-1, in tx.
 func Open(tx *txn.Tx, db int, env Env) *Space {
-	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, classes: env.Events}}
+	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, classes: env.Events, places: ownPlaces}}
 }
 
 // DB returns another logical database in the same transaction.
@@ -108,6 +110,9 @@ func (s *Space) Reading() *Space {
 
 // Number returns which logical database this is.
 func (s *Space) Number() int { return s.db }
+
+// ReadOnly reports whether nothing can be written.
+func (s *Space) ReadOnly() bool { return s.tx.ReadOnly() }
 
 // Now is the moment of the transaction in Unix milliseconds. Expiry is judged at it.
 func (s *Space) Now() int64 { return millis(s.tx.Now()) }

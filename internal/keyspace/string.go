@@ -47,6 +47,16 @@ func (s *Space) ModifyString(key, value []byte) error {
 	return s.write(key, old, entry{kind: KindString, enc: encRaw, expireAt: old.expireAt, body: value})
 }
 
+// StoreString is SetString without an expiry for a value that a command has made of
+// others: OBJECT ENCODING calls it raw, however short it is.
+func (s *Space) StoreString(key, value []byte) error {
+	old, err := s.clear(key)
+	if err != nil {
+		return err
+	}
+	return s.write(key, old, entry{kind: KindString, enc: encRaw, body: value})
+}
+
 // clear removes the rows of a collection that is about to be overwritten, but
 // not its directory entry, which it returns.
 func (s *Space) clear(key []byte) (entry, error) {

@@ -88,6 +88,12 @@ func (z *ZSet) Slice(r ZRange, w Window) ([]ScoredMember, error) {
 	return out, err
 }
 
+// Walk calls fn for the members of a range, in ascending order, until fn returns false. A score
+// of zero comes without its sign. fn must not write; member is valid only during the call.
+func (z *ZSet) Walk(r ZRange, fn func(member []byte, score float64) bool) error {
+	return z.walk(r, store.Ascending, fn)
+}
+
 // signZeros gives scores of zero, as the index has them, the sign that the
 // members' own rows know.
 func (z *ZSet) signZeros(members []ScoredMember) error {

@@ -27,6 +27,7 @@ type fake struct {
 	activity  server.Activity
 	health    error
 	pins      Pins
+	keys      Keys
 }
 
 func (f *fake) Stats() store.Stats                             { return f.stats }
@@ -38,7 +39,7 @@ func (f *fake) Health() error                                  { return f.health
 const noon = 1_700_000_000
 
 func (f *fake) source() Source {
-	return Source{Store: f, Server: f, Pins: func() Pins { return f.pins },
+	return Source{Store: f, Server: f, Pins: func() Pins { return f.pins }, Keys: func() Keys { return f.keys },
 		Now: func() time.Time { return time.Unix(noon, 0) }, Version: "v1.2.3"}
 }
 
@@ -47,6 +48,7 @@ func filled() *fake {
 	f := &fake{
 		conflicts: map[string]uint64{"write|hash": 7, "read|redis_string": 8, "nonsense": 9},
 		pins:      Pins{Count: 2, OldestTS: (noon - 90) * 1000 << 16, OldestAge: 1500 * time.Millisecond, Lapsed: 1},
+		keys:      Keys{Stage: 2, Count: 3, Active: 4, Uses: 1000, RenewAt: 5000},
 	}
 	n := 100
 	for _, part := range []any{&f.stats, &f.activity} {
@@ -57,7 +59,7 @@ func filled() *fake {
 	}
 	f.stats.LastCommitTS = (noon - 2) * 1000 << 16
 	f.stats.RetentionFloor = (noon - 3602) * 1000 << 16
-	f.stats.Failure = nil
+	f.stats.Failure, f.stats.Reseal.Failure = nil, nil
 	f.stats.WAL.Sync = store.Histogram{Bounds: []float64{0.001, 0.01}, Counts: []uint64{4, 6}, Count: 7, Sum: 0.25}
 	f.activity.Latency = []server.LatencyBucket{{AtMost: time.Millisecond, Calls: 20}, {AtMost: 1<<63 - 1, Calls: 30}}
 	return f

@@ -10,7 +10,7 @@ import (
 // store only, not the server.
 func Info(src Source) []server.Figure {
 	var l lines
-	s := &sample{store: src.Store.Stats(), pins: src.Pins(), now: src.Now()}
+	s := &sample{store: src.Store.Stats(), pins: src.Pins(), keys: src.Keys(), now: src.Now()}
 	st, pass := &s.store, &s.store.Compact
 	if st.Failure == nil {
 		l.text("store_status", "ok")
@@ -35,6 +35,15 @@ func Info(src Source) []server.Figure {
 	l.count("pins_lapsed", uint64(s.pins.Lapsed))
 	l.count("oldest_pin_ms", millis(s.pins.OldestTS))
 	l.decimal("oldest_pin_age_seconds", s.pins.OldestAge.Seconds())
+	l.text("encryption", stageNames[s.keys.Stage])
+	l.count("encryption_keys", uint64(s.keys.Count))
+	l.count("encryption_active_key", uint64(s.keys.Active))
+	l.count("encryption_active_key_uses", s.keys.Uses)
+	l.count("reseal_running", uint64(yes(st.Reseal.Running)))
+	l.count("reseal_below_key", uint64(st.Reseal.Below))
+	l.count("reseal_pass_rows", st.Reseal.Pass.Rows)
+	l.count("reseal_pass_sealed", st.Reseal.Pass.Sealed)
+	l.count("reseal_left_bytes", st.Reseal.Left)
 	l.decimal("version_cache_hit_rate", rate(st.VersionCache.Hits, st.VersionCache.Misses))
 	l.decimal("block_cache_hit_rate", rate(st.BlockCache.Hits, st.BlockCache.Misses))
 	l.count("disk_bytes", st.DiskBytes)
@@ -43,6 +52,9 @@ func Info(src Source) []server.Figure {
 	l.count("write_stalled", uint64(yes(st.Stalls.Active)))
 	return l
 }
+
+// stageNames are the words for Keys.Stage.
+var stageNames = [...]string{"clear", "provisioned", "activated", "sealed"}
 
 // rate is the part of look-ups that found something; 0 if there were none.
 func rate(hits, misses uint64) float64 { return float64(hits) / float64(max(hits+misses, 1)) }

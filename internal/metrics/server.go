@@ -18,6 +18,8 @@ var serverMetrics = []metric{
 		read: func(s *sample, emit emit) { emit(1, s.version, runtime.Version()) }},
 	gauge("connected_clients", "Connections of clients that are open now.",
 		func(s *sample) int { return s.server.Clients }),
+	gauge("blocked_clients", "Connections whose command waits now, for keys or for the end of a pause.",
+		func(s *sample) int { return s.server.Blocked }),
 	counter("connections_total", "Connections that were accepted, those included that were turned away.",
 		func(s *sample) int64 { return s.server.Connections }),
 	counter("rejected_connections_total", "Connections turned away: over maxclients, or refused by protected-mode.",

@@ -27,11 +27,21 @@ type Pins struct {
 	Lapsed    int           // transactions that are too old to keep anything
 }
 
+// Keys tell how values are sealed. The zero value is that of a server that seals nothing.
+type Keys struct {
+	Stage   int    // 0 clear, 1 provisioned, 2 activated, 3 sealed
+	Count   int    // keys that there are
+	Active  uint32 // id of the key that values are sealed under
+	Uses    uint64 // of that key by this process
+	RenewAt uint64 // uses after which another key takes over
+}
+
 // Source is where the figures come from. Every field has to be there.
 type Source struct {
 	Store   Store
 	Server  Server
 	Pins    func() Pins
+	Keys    func() Keys
 	Now     func() time.Time
 	Version string // of the program
 }
@@ -42,6 +52,7 @@ type sample struct {
 	conflicts map[string]uint64
 	server    server.Activity
 	pins      Pins
+	keys      Keys
 	now       time.Time
 	version   string
 }
@@ -49,7 +60,7 @@ type sample struct {
 func (s *Source) sample() *sample {
 	return &sample{
 		store: s.Store.Stats(), conflicts: s.Store.WriteConflictCountsByPrefix(),
-		server: s.Server.Activity(), pins: s.Pins(), now: s.Now(), version: s.Version,
+		server: s.Server.Activity(), pins: s.Pins(), keys: s.Keys(), now: s.Now(), version: s.Version,
 	}
 }
 

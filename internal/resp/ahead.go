@@ -10,17 +10,18 @@ func (r *Reader) ReadAhead(most int) error {
 		if r.end-r.pos > most {
 			return ErrBacklog
 		}
-		if r.srcErr == nil && len(r.buf)-r.end < bufferRoom {
+		if len(r.buf)-r.end < bufferRoom {
 			r.grow()
 		}
-		if err := r.fill(); err != nil {
+		if err := r.read(); err != nil {
 			return err
 		}
 	}
 }
 
 // grow doubles the buffer, so that bytes which nobody takes are copied a bounded number
-// of times.
+// of times. (makeRoom goes by what the command at pos lacks; here that may be less than
+// nothing.)
 func (r *Reader) grow() {
 	grown := make([]byte, max(2*(r.end-r.pos), bufferBase))
 	r.end = copy(grown, r.buf[r.pos:r.end])

@@ -1,5 +1,23 @@
 package resp
 
+import "bytes"
+
+// SplitWords splits a line into words as Redis splits inline commands, quotes and
+// escapes included. It reports false when a quote is not closed, or closed in the
+// middle of a word. The words share no memory with line.
+func SplitWords(line []byte) ([][]byte, bool) {
+	line = bytes.Clone(line)
+	spans, ok := splitInline(line, nil)
+	if !ok {
+		return nil, false
+	}
+	words := make([][]byte, len(spans))
+	for i, s := range spans {
+		words[i] = line[s.from:s.to:s.to]
+	}
+	return words, true
+}
+
 // splitInline splits a line into words as sdssplitargs of Redis does and appends
 // where they lie in line to args. Quotes and escapes are decoded in place: a word
 // never becomes longer than it was written. It reports false when a quote is not

@@ -150,11 +150,18 @@ func (r *Reader) restart() {
 // fill waits for more bytes. It may move or replace the buffer, so nothing that
 // has been handed out may be in use any more.
 func (r *Reader) fill() error {
+	if r.srcErr == nil {
+		r.makeRoom()
+	}
+	return r.read()
+}
+
+// read waits for more bytes, for which there is room.
+func (r *Reader) read() error {
 	if err := r.srcErr; err != nil {
 		r.srcErr = nil
 		return r.ended(err)
 	}
-	r.makeRoom()
 	const emptyReadsMax = 100
 	for range emptyReadsMax {
 		n, err := r.src.Read(r.buf[r.end:])

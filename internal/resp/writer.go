@@ -144,6 +144,16 @@ func (w *Writer) Double(f float64) {
 	w.end()
 }
 
+// DoubleDigits is Double for a number that is printed already.
+func (w *Writer) DoubleDigits(digits string) {
+	if !w.resp3 {
+		w.BulkString(digits)
+		return
+	}
+	w.buf = append(w.buf, ',')
+	w.line(digits)
+}
+
 // Bool writes a truth value, in protocol 2 the integer 1 or 0.
 func (w *Writer) Bool(b bool) {
 	if b {

@@ -11,6 +11,7 @@ import (
 // began or, but for a few, since CONFIG RESETSTAT.
 type Activity struct {
 	Clients           int   // connected now
+	Blocked           int   // whose commands wait now
 	Connections       int64 // accepted, those included that were turned away
 	Refused           int64 // connections turned away
 	OverLimit         int64 // connections closed because the client did not read
@@ -47,7 +48,7 @@ type LatencyBucket struct {
 func (s *Server) Activity() Activity {
 	st := &s.stats
 	a := Activity{
-		Clients: s.sessions.count(), Connections: st.connections.Load(), Refused: st.refused.Load(),
+		Clients: s.sessions.count(), Blocked: int(s.waiters.blocked.Load()), Connections: st.connections.Load(), Refused: st.refused.Load(),
 		OverLimit: st.overLimit.Load(), Denied: st.denied.Load(), Commands: st.commands.Load(),
 		Received: st.received.Load(), Sent: st.sent.Load(), Hits: st.hits.Load(), Misses: st.misses.Load(),
 		Expired: st.expired.Load(), ExpiredFields: st.fields.Load(), Changes: st.changes.Load(), RetentionFailures: st.dropsFailed.Load(),

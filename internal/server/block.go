@@ -26,10 +26,12 @@ type waiter struct {
 	block    *command.Block // nil while a pause holds the call back
 	deadline time.Time      // zero: never
 	silent   bool           // the reply is not to be sent
+	took     time.Duration  // by the attempt that found nothing
 	begun    bool           // it can be found by those who end waits
 
-	out  resp.Writer   // the reply of the last attempt
-	took time.Duration // by all attempts
+	// Of attempts in the sequencer, which owns them until the call has been served.
+	out   resp.Writer // the reply
+	tried time.Duration
 
 	// ready is closed when an outcome that the session has not decided itself may be
 	// acted on: when what it tells of is durable.
@@ -75,6 +77,7 @@ func (c *session) block(k call, b *command.Block, took time.Duration) {
 		w.keys = append(w.keys, dbKey{c.db, string(key)})
 	}
 	c.blocked = w
+	c.facts.lastCall.Store(k.route.cmd)
 }
 
 // beginBlocked begins the wait of a call that has blocked in the sequencer.
@@ -132,7 +135,7 @@ func (c *session) beginWait(w *waiter) error {
 // await reads ahead until the wait has an end, and returns which.
 func (c *session) await(w *waiter) outcome {
 	c.setAlarm(w)
-	err := c.in.ReadAhead(int(c.srv.cfg.Load().queryLimit))
+	err := c.in.ReadAhead(c.aheadMost())
 	if errors.Is(err, resp.ErrBacklog) {
 		c.srv.log.Warn("client closed: what it sends while it waits is over the limit", "client", c.id, "addr", c.remote)
 	}
@@ -147,6 +150,15 @@ func (c *session) await(w *waiter) outcome {
 	c.parking.waiter.Store(nil)
 	c.timed = true // or so it may be: the next read begins without a deadline
 	return how
+}
+
+// aheadMost is how many bytes a client may send while it waits. One that has not logged in
+// can wait for the end of a pause.
+func (c *session) aheadMost() int {
+	if !c.authed {
+		return resp.UnauthenticatedLimits.MaxCommand
+	}
+	return int(c.srv.cfg.Load().queryLimit)
 }
 
 // setAlarm sets the time at which the session wakes up by itself, unless somebody has
@@ -196,7 +208,7 @@ func (c *session) answer(w *waiter, how outcome) {
 		return
 	}
 	if how != served { // else the sequencer has taken it down
-		c.srv.ended(w, c.out.Bytes()[mark:])
+		c.srv.ended(w, c.out.Bytes()[mark:], w.took)
 	}
 	if w.silent {
 		c.out.Truncate(mark)
@@ -204,10 +216,9 @@ func (c *session) answer(w *waiter, how outcome) {
 }
 
 // ended takes down a call that has waited and has got its reply.
-func (s *Server) ended(w *waiter, reply []byte) {
-	s.stats.ran(w.call.route, w.took, reply)
-	s.logSlow(w.c, w.call, w.took)
-	w.c.facts.lastCall.Store(w.call.route.cmd)
+func (s *Server) ended(w *waiter, reply []byte, took time.Duration) {
+	s.stats.ran(w.call.route, took, reply)
+	s.logSlow(w.c, w.call, took)
 }
 
 // ownCalls copies calls out of the buffer that they were read into.

@@ -69,14 +69,14 @@ func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
 		}
 		return nil
 	})
-	w.took += s.opts.Now().Sub(began)
+	w.tried += s.opts.Now().Sub(began)
 	if look != nil {
 		look.known = err != nil
 	}
 	switch {
 	case err == nil:
 		w.c.output.owe()
-		s.ended(w, w.out.Bytes())
+		s.ended(w, w.out.Bytes(), w.took+w.tried)
 		seq.AfterSync(w.wake)
 	case !errors.Is(err, errNotServed):
 		s.log.Error("a call that waits could not be carried out", "client", w.c.id, "err", err)

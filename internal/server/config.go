@@ -22,25 +22,36 @@ type Config struct {
 	timeout        int64 // seconds without a command until a connection is closed; 0: never
 	keepalive      int64 // seconds
 	password       string
-	queryLimit     int64 // bytes of a MULTI that is being queued
-	bulkMax        int64 // bytes of one argument or string
+	users          []string // the rules of each, its name first
+	aclFile        string
+	aclLogMost     int64
+	newChannels    string // allchannels or resetchannels
+	queryLimit     int64  // bytes of a MULTI that is being queued
+	bulkMax        int64  // bytes of one argument or string
 	output         map[string]outputLimit
 	enableDebug    string
 	metricsListen  string // address for metrics; none if empty
 	dir            string
 	cacheSize      int64 // bytes
+	encryption     string
+	encryptionRate int64 // bytes a second
 	logLevel       string
 	logFormat      string
 	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
 	slowlogLen     int64
+	listCompress   int64
 	shutdownWait   int64 // seconds
 	hz             int64 // rounds a second of the search for expired keys
 	retention      int64 // seconds that old versions are kept
 	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
+	latencyMillis  int64 // from which an event is remembered; 0: none is
 	notify         notifications
 	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
 	limits         keyspace.Limits
+	hllSparse      int64 // bytes
+	busyAfter      int64 // milliseconds that a script may take until others are told
+	luaMemory      int64 // bytes that a script may hold
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites
@@ -92,6 +103,12 @@ func (c *Config) CacheSize() int64 { return c.cacheSize }
 
 // Dir is the data folder.
 func (c *Config) Dir() string { return c.dir }
+
+// Encryption says where the key comes from that seals the keys of values; off if there is none.
+func (c *Config) Encryption() string { return c.encryption }
+
+// EncryptionRate is how many bytes a second are read and written to seal what is clear or under older keys.
+func (c *Config) EncryptionRate() int64 { return c.encryptionRate }
 
 // MetricsListen is the address at which metrics are served; none if it is empty.
 func (c *Config) MetricsListen() string { return c.metricsListen }
@@ -237,6 +254,8 @@ func configRewrite(c *command.Ctx) error {
 	if cfg.file == "" {
 		return errConfigNoFile
 	}
+	cfg = cfg.clone()
+	cfg.users = srv.userLines(cfg)
 	if err := cfg.rewriteFile(); err != nil {
 		return errConfigRewrite(err)
 	}

@@ -124,7 +124,7 @@ func (c *session) debugPopulate(ctx *command.Ctx) error {
 func (c *session) populate(prefix string, size, from, to int64) error {
 	var failed error
 	err := c.srv.db.Sequence(c.srv.ctx, func(seq *txn.Seq) {
-		failed = c.srv.update(seq, &telling{}, func(root *keyspace.Space) error {
+		failed = c.srv.update(seq, &telling{by: c}, func(root *keyspace.Space) error {
 			keys := root.DB(c.db)
 			for i := from; i < to; i++ {
 				key, value := fmt.Appendf(nil, "%s:%d", prefix, i), fmt.Appendf(nil, "value:%d", i)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,7 @@ func (s *Server) removeExpired(ctx context.Context) {
 	if err != nil {
 		s.expiry.report(s, err)
 	}
+	began := s.opts.Now()
 	for _, db := range due {
 		done := false
 		for i := 0; i < expireBatches && !done; i++ {
@@ -60,6 +62,7 @@ func (s *Server) removeExpired(ctx context.Context) {
 			s.stats.expireCut.Add(1)
 		}
 	}
+	s.slow(latencyExpiry, s.opts.Now().Sub(began))
 }
 
 // report logs an error, but one that comes again every round only once.
@@ -109,6 +112,8 @@ func (s *Server) removeBatch(ctx context.Context, db int) (n int, err error) {
 		})
 	})
 	switch {
+	case errors.Is(err, context.Canceled): // before its turn came
+		return 0, err
 	case err != nil:
 		s.storeFailed(err)
 		return 0, err

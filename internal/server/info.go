@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -170,7 +171,7 @@ func (s *Server) infoMemory(r *report) error {
 		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(used, 1)))
 	}
 	r.add("mem_allocator", "go")
-	return nil
+	return s.infoScripts(r)
 }
 
 // infoPersistence tells that every acknowledged write is on disk. It says so in
@@ -178,9 +179,9 @@ func (s *Server) infoMemory(r *report) error {
 func (s *Server) infoPersistence(r *report) error {
 	r.add("loading", 0)
 	r.add("async_loading", 0)
-	r.add("rdb_changes_since_last_save", 0)
+	r.add("rdb_changes_since_last_save", s.stats.changes.Load()-s.saved.changes.Load())
 	r.add("rdb_bgsave_in_progress", 0)
-	r.add("rdb_last_save_time", s.opts.Now().Unix())
+	r.add("rdb_last_save_time", s.saved.at.Load())
 	r.add("rdb_last_bgsave_status", "ok")
 	r.add("aof_enabled", 1)
 	r.add("aof_rewrite_in_progress", 0)
@@ -227,6 +228,9 @@ func (s *Server) infoStats(r *report) error {
 	r.add("migrate_cached_sockets", 0)
 	r.add("total_changes", st.changes.Load())
 	r.add("acl_access_denied_auth", st.denied.Load())
+	r.add("acl_access_denied_cmd", st.deniedCalls[acl.DeniedCommand].Load())
+	r.add("acl_access_denied_key", st.deniedCalls[acl.DeniedKey].Load())
+	r.add("acl_access_denied_channel", st.deniedCalls[acl.DeniedChannel].Load())
 	f := s.tracking.Figures()
 	r.add("tracking_total_keys", f.Keys)
 	r.add("tracking_total_items", f.Items)

@@ -67,25 +67,26 @@ func (m *monitors) show(line []byte) {
 
 // showMonitorsFirst shows a call that has calls of its own, before those.
 func (c *session) showMonitorsFirst(k call) {
-	if k.route.cmd.Has(command.SkipMonitor) && k.route.cmd.Group == command.GroupScripting {
+	if k.route.scripted {
 		c.show(k, c.remote)
 	}
 }
 
-// showMonitors shows a call that was carried out. Those that administer the server are not shown.
-func (c *session) showMonitors(k call) {
+// showMonitors shows a call that was carried out, and by whom. Those that administer the server are
+// not shown.
+func (c *session) showMonitors(k call, by string) {
 	if !k.route.cmd.Has(command.SkipMonitor | command.Admin) {
-		c.show(k, c.remote)
+		c.show(k, by)
 	}
 }
 
 // show shows a call when what came before it is durable.
-func (c *session) show(k call, from string) {
+func (c *session) show(k call, by string) {
 	m := &c.srv.monitors
 	if m.active.Load() == 0 {
 		return
 	}
-	line := c.monitorLine(k, from)
+	line := c.monitorLine(k, by)
 	if c.seq != nil {
 		c.seq.AfterSync(func() { m.show(line) })
 		return
@@ -95,9 +96,9 @@ func (c *session) show(k call, from string) {
 
 // monitorLine describes a call: when, in which database, by whom, and its arguments but for
 // passwords.
-func (c *session) monitorLine(k call, from string) []byte {
+func (c *session) monitorLine(k call, by string) []byte {
 	now := c.srv.opts.Now()
-	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, c.db, from)
+	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, c.db, by)
 	for i, a := range k.args {
 		line = append(line, ' ')
 		if secret(k, i) {

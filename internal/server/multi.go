@@ -10,7 +10,7 @@ type multi struct {
 	on      bool
 	aborted bool // a command could not be queued
 	calls   []call
-	writes  bool  // one of the calls does
+	writes  bool  // one of the calls does, or may
 	pauses  bool  // a pause of writes holds one of the calls back
 	bytes   int64 // of the arguments
 	facts   *sessionFacts
@@ -51,8 +51,8 @@ func (c *session) enqueue(k call) {
 		return
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
-	m.writes = m.writes || k.route.cmd.Has(command.Write)
-	m.pauses = m.pauses || k.route.cmd.Has(heldByWritePause)
+	m.writes = m.writes || c.changes(k)
+	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
 	c.out.Simple("QUEUED")
 }
@@ -126,6 +126,10 @@ func exec(ctx *command.Ctx) error {
 		}
 		ctx.Out.Array(len(m.calls))
 		for _, k := range m.calls {
+			if err := c.checkAgain(k); err != nil {
+				c.out.Error(err.Error())
+				continue
+			}
 			c.invoke(k, root.DB(c.db))
 		}
 	})

@@ -2,9 +2,11 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 
+	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/tracking"
@@ -218,7 +220,7 @@ func (s *Server) removeOverdue(c *session, overdue []keyspace.Change) {
 		k.Key = bytes.Clone(k.Key)
 		keys[i] = k
 	}
-	err := s.db.Sequence(s.ctx, func(seq *txn.Seq) {
+	err := s.db.Sequence(s.scripts.calm.Load().ctx, func(seq *txn.Seq) {
 		err := s.update(seq, &telling{by: c}, func(root *keyspace.Space) error {
 			for _, k := range keys {
 				if err := root.DB(k.DB).Expire(k.Key); err != nil {
@@ -231,7 +233,7 @@ func (s *Server) removeOverdue(c *session, overdue []keyspace.Change) {
 			s.commandFailed(c, err)
 		}
 	})
-	if err != nil {
+	if busy := command.Error(""); err != nil && !errors.As(err, &busy) {
 		c.ending = true
 		s.storeFailed(err)
 	}

@@ -9,8 +9,10 @@ import (
 	"github.com/elastickv/elastickv/internal/command"
 )
 
-// heldByWritePause are the flags of commands that a pause of writes holds back.
-const heldByWritePause = command.Write | command.MayReplicate
+// heldByWritePause reports whether a pause of writes holds back a call.
+func (c *session) heldByWritePause(k call) bool {
+	return c.changes(k) || !k.route.scripted && k.route.cmd.Has(command.MayReplicate)
+}
 
 // pauses hold back commands for a time that CLIENT PAUSE has set.
 type pauses struct {
@@ -103,9 +105,13 @@ func (c *session) waitForPause(calls [][][]byte) [][][]byte {
 	waited := false
 	for c.srv.pauses.active.Load() && !c.srv.stopping() && !c.ending {
 		now := c.srv.opts.Now()
-		d := c.srv.pauses.holds(now, c.wouldWrite(c.find(calls[0])))
+		k := c.find(calls[0])
+		d := c.srv.pauses.holds(now, c.wouldWrite(k))
 		if d <= 0 {
 			break
+		}
+		if k.route != nil {
+			c.facts.lastCall.Store(k.route.cmd)
 		}
 		if !waited {
 			waited = true
@@ -145,5 +151,5 @@ func (c *session) wouldWrite(k call) bool {
 	case k.route.exec:
 		return c.multi.pauses && !c.multi.aborted
 	}
-	return k.route.cmd.Has(heldByWritePause)
+	return c.heldByWritePause(k)
 }

@@ -27,10 +27,26 @@ type route struct {
 	// atOnce says that the command is carried out in a MULTI, not queued.
 	atOnce bool
 	exec   bool // is EXEC, whose place depends on what is queued
-	unauth bool // may be called before AUTH
+	// keyed says that the handler works on keys, in a transaction.
+	keyed bool
+	// scripted says that the command runs a script: whether it writes, and so its place,
+	// depends on that.
+	scripted bool
+	unauth   bool // may be called before AUTH
 	// listening says that a connection in protocol 2 that listens to channels may call it.
 	listening bool
 	stats     commandStats
+}
+
+// placeOf is where a call of the command may run.
+func (r *route) placeOf(args [][]byte) place {
+	switch {
+	case r.cmd.MayWrite == nil:
+		return r.place
+	case r.cmd.MayWrite(args):
+		return inSequencer
+	}
+	return outside
 }
 
 // rejectedRoute returns the route of a call that the table refuses because of the
@@ -67,11 +83,16 @@ func newRoute(c *command.Command) *route {
 	case !c.Has(command.Fast):
 		r.place = outside
 	}
+	r.keyed = c.Has(command.Write | command.ReadOnly)
 	switch c.FullName() {
 	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset":
 		r.listening = true
 	}
 	switch c.FullName() {
+	case "eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro":
+		r.keyed, r.scripted = true, true
+	case "function|list", "function|dump", "function|stats":
+		r.keyed = true // the rows of libraries
 	case "multi", "discard", "quit", "reset":
 		r.atOnce = true
 	case "watch":

@@ -10,9 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
+	"github.com/elastickv/elastickv/internal/script"
 	"github.com/elastickv/elastickv/internal/tracking"
 	"github.com/elastickv/elastickv/internal/txn"
 )
@@ -24,6 +26,9 @@ type Options struct {
 	Log    *slog.Logger
 	Now    func() time.Time
 	Rand   func() uint64 // 64 random bits; safe for concurrent use
+
+	// Users are what LoadUsers has made of Config; nil: the default user alone.
+	Users *acl.Users
 
 	Version string // of the program, for INFO and HELLO
 
@@ -55,17 +60,23 @@ type Server struct {
 	cfg      atomic.Pointer[Config]
 	configMu sync.Mutex // held while cfg and env are replaced
 
+	users    *acl.Users
+	aclLog   acl.Log
 	sessions sessions
 	watches  watches
+	places   keyspace.Places
 	waiters  waiters
 	routes   map[*command.Command]*route // never changed
 	named    map[string]*route           // by full name; never changed
 	stats    stats
 	slowlog  slowlog
+	spikes   latencies
+	saved    saved
 	pauses   pauses
 	hub      *pubsub.Hub
 	tracking *tracking.Table
 	monitors monitors
+	scripts  scripting
 	expiry   expiry
 	port     atomic.Int64 // the first listener's
 
@@ -97,17 +108,26 @@ func New(opts Options) *Server {
 		s.named[cmd.FullName()] = r
 	}
 	s.stats.init(opts.Now())
+	s.markSaved(opts.Now())
 	s.expiry.on.Store(true)
+	s.scripts.init(s)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
 		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
 	})
+	s.users = opts.Users
+	if s.users == nil {
+		s.users = acl.New(s.table)
+		if err := s.users.SetPassword(opts.Config.password); err != nil {
+			panic(err) // any password will do
+		}
+	}
 	s.applyConfig(opts.Config.clone())
 	return s
 }
 
 // table is the one table of all commands; rows are never changed.
-var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), rows()) })
+var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), script.Rows(), rows()) })
 
 // applyConfig puts a configuration in force. configMu is held, or nothing runs yet.
 func (s *Server) applyConfig(cfg *Config) {
@@ -116,7 +136,9 @@ func (s *Server) applyConfig(cfg *Config) {
 	env.Keys.Limits = &limits
 	env.Keys.Events = cfg.notify.recorded()
 	env.MaxBulk = cfg.bulkMax
+	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
+	s.useUsers(s.cfg.Load(), cfg)
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))
 	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
@@ -221,7 +243,7 @@ func (s *Server) drain() error {
 func (s *Server) warnProtected(listeners []net.Listener) {
 	cfg := s.cfg.Load()
 	for _, ln := range listeners {
-		if cfg.protected && cfg.password == "" && !loopback(ln.Addr()) {
+		if cfg.protected && s.open() && !loopback(ln.Addr()) {
 			s.log.Warn("protected mode: clients of other machines are refused until there is a password or protected-mode is off",
 				"addr", ln.Addr().String())
 		}
@@ -257,7 +279,7 @@ func (s *Server) accept(ln net.Listener) {
 func (s *Server) admit(conn net.Conn) {
 	s.stats.connections.Add(1)
 	cfg := s.cfg.Load()
-	if cfg.protected && cfg.password == "" && !loopback(conn.RemoteAddr()) {
+	if cfg.protected && s.open() && !loopback(conn.RemoteAddr()) {
 		s.refuse(conn, errProtected)
 		return
 	}
@@ -296,6 +318,9 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
 		root = keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
 		return fn(root)
 	})
 	if err != nil {
@@ -315,7 +340,11 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 // view runs fn on a snapshot.
 func (s *Server) view(fn func(root *keyspace.Space) error) error {
 	return s.db.View(s.ctx, func(tx *txn.Tx) error {
-		return fn(keyspace.Open(tx, 0, s.env.Load().Keys))
+		root := keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
+		return fn(root)
 	})
 }
 

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -37,13 +39,15 @@ type session struct {
 	blocked *waiter   // the call that was carried out last waits, and so do those behind it
 	parking parking   // shared
 
-	holding  bool            // pushes to the client wait for the next flush
-	tx       *keyspace.Space // of the transaction in progress
-	telling  telling         // what others are to be told of it
-	hearing  *pubsub.Client  // subscriptions; nil before the first
+	holding  bool                          // pushes to the client wait for the next flush
+	running  call                          // that is being carried out
+	tx       *keyspace.Space               // of the transaction in progress
+	telling  telling                       // what others are to be told of it
+	hearing  atomic.Pointer[pubsub.Client] // shared: subscriptions; nil before the first
 	tracking tracks
 
 	db      int
+	user    *acl.User
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
 	mute    bool // CLIENT REPLY OFF
@@ -58,6 +62,7 @@ type session struct {
 
 // sessionFacts are what other connections may ask of a session.
 type sessionFacts struct {
+	user     atomic.Pointer[acl.User]
 	lastCall atomic.Pointer[command.Command]
 	lastTime atomic.Int64 // Unix nanoseconds
 	db       atomic.Int64
@@ -87,8 +92,9 @@ func newSession(srv *Server, conn net.Conn) *session {
 	c := &session{
 		srv: srv, conn: conn, remote: conn.RemoteAddr().String(), local: conn.LocalAddr().String(),
 		began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
-		authed: cfg.password == "",
+		authed: srv.open(),
 	}
+	c.setUser(srv.users.Get(acl.Default))
 	if t, ok := conn.(*net.TCPConn); ok {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
 	}
@@ -120,6 +126,9 @@ func (c *session) find(args [][]byte) call {
 	cmd, err := c.srv.table.Lookup(args)
 	if err != nil {
 		return call{args: args, err: err.(command.Error)}
+	}
+	if busy := c.srv.scripts.refusal(cmd); busy != "" && c.authed {
+		return call{args: args, err: busy}
 	}
 	return call{args: args, route: c.srv.routes[cmd]}
 }
@@ -155,7 +164,7 @@ func (c *session) carryOut(calls [][][]byte) {
 // has been carried out is durable when it returns.
 func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	done, from := 0, c.out.Len()
-	err := c.srv.db.Sequence(c.srv.ctx, func(seq *txn.Seq) {
+	err := c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), func(seq *txn.Seq) {
 		c.seq = seq
 		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
 		defer func() { c.seq = nil }()
@@ -170,12 +179,19 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 			}
 		}
 	})
+	if busy := command.Error(""); errors.As(err, &busy) {
+		c.step(call{args: first.args, err: busy})
+		return calls[1:]
+	}
 	if err != nil {
 		c.out.Truncate(from) // nobody may be told of what is not durable
 		c.ending = true
 		c.giveUp()
 		c.srv.storeFailed(err)
 		return nil
+	}
+	if c.srv.cfg.Load().latencyMillis > 0 {
+		c.srv.slow(latencySync, c.srv.opts.Now().Sub(c.clock))
 	}
 	return calls[done:]
 }
@@ -187,8 +203,10 @@ func (c *session) place(k call) place {
 		return anywhere // it is only answered, or queued
 	case k.route.exec:
 		return c.multi.place(c)
+	case k.route.scripted && c.changes(k):
+		return inSequencer
 	}
-	return k.route.place
+	return k.route.placeOf(k.args)
 }
 
 // refusal is why a call cannot be carried out at all.
@@ -198,7 +216,11 @@ func (c *session) refusal(k call) error {
 		return k.err
 	case !c.authed && !k.route.unauth:
 		return errNoAuth
-	case c.multi.on && k.route.cmd.Has(command.NoMulti):
+	}
+	if err := c.check(k.route.cmd, k.args); err != nil {
+		return err
+	}
+	if c.multi.on && k.route.cmd.Has(command.NoMulti) {
 		return errNotInMulti
 	}
 	return c.refusalByMode(k.route)
@@ -231,6 +253,13 @@ func (c *session) refuse(k call, err error) {
 		rejected = c.srv.rejectedRoute(k.args)
 	}
 	c.srv.stats.rejected(rejected, err)
+	if d := (*denied)(nil); errors.As(err, &d) {
+		context := deniedDirectly
+		if c.multi.on {
+			context = deniedInMulti
+		}
+		c.logDenied(d.Decision, context, k)
+	}
 	c.multi.spoil()
 	if strings.EqualFold(string(k.args[0]), "exec") {
 		c.multi.reset(c)
@@ -243,7 +272,7 @@ func (c *session) refuse(k call, err error) {
 // run carries out a call in a transaction of its own, if it needs one.
 func (c *session) run(k call) {
 	k.mayBlock = true
-	if !k.route.cmd.Has(command.Write | command.ReadOnly) {
+	if !k.route.keyed {
 		c.invoke(k, nil)
 		return
 	}
@@ -266,6 +295,7 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
 		err = c.srv.view(do)
+		c.forgetScripts()
 		c.tellNow(err)
 	}
 	c.tx = nil
@@ -281,10 +311,11 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 func (c *session) invoke(k call, keys *keyspace.Space) {
 	c.rememberReadsInOrder(k)
 	c.showMonitorsFirst(k)
+	c.running = k
 	mark := c.out.Len()
 	began := c.clock
 	var before lookups
-	counted := keys != nil && k.route.cmd.Has(command.ReadOnly)
+	counted := keys != nil && k.route.cmd.Has(command.ReadOnly) && !k.route.scripted
 	if counted {
 		before = lookupsOf(keys)
 	}
@@ -299,14 +330,19 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	c.clock = c.srv.opts.Now()
 	took := c.clock.Sub(began)
-	c.showMonitors(k)
+	c.showMonitors(k, c.remote)
 	if ctx.Blocked != nil {
 		c.block(k, ctx.Blocked, took)
 		return
 	}
 	reply := c.out.Bytes()[mark:]
-	c.srv.stats.ran(k.route, took, reply)
+	if ctx.Counted {
+		c.srv.stats.ranCounted(k.route, took)
+	} else {
+		c.srv.stats.ran(k.route, took, reply)
+	}
 	c.srv.logSlow(c, k, took)
+	c.srv.slowCommand(k.route.cmd, took)
 	c.facts.lastCall.Store(k.route.cmd)
 }
 

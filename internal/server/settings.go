@@ -38,6 +38,7 @@ const (
 	errOutputNumber     = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
 	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
 	errEventClass       = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+	errSettingKEK       = badValue("argument must be off, file:PATH, env:NAME or command:LINE")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
@@ -48,6 +49,10 @@ var settings = []setting{
 	intSetting("port", "6379", 0, 65535, func(c *Config) *int64 { return &c.port }).onlyAtStart(),
 	boolSetting("protected-mode", "yes", func(c *Config) *bool { return &c.protected }),
 	textSetting("requirepass", "", func(c *Config) *string { return &c.password }).isSecret(),
+	textSetting("aclfile", "", func(c *Config) *string { return &c.aclFile }).onlyAtStart(),
+	intSetting("acllog-max-len", "128", 0, math.MaxInt32, func(c *Config) *int64 { return &c.aclLogMost }),
+	enumSetting("acl-pubsub-default", "resetchannels", func(c *Config) *string { return &c.newChannels },
+		"allchannels", "resetchannels"),
 	intSetting("maxclients", "10000", 1, math.MaxUint32, func(c *Config) *int64 { return &c.maxClients }),
 	intSetting("timeout", "0", 0, math.MaxInt32, func(c *Config) *int64 { return &c.timeout }),
 	intSetting("tcp-keepalive", "300", 0, math.MaxInt32, func(c *Config) *int64 { return &c.keepalive }),
@@ -61,6 +66,8 @@ var settings = []setting{
 	textSetting("metrics-listen", "", func(c *Config) *string { return &c.metricsListen }).check(checkListen).onlyAtStart(),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
 	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
+	textSetting("encryption", "off", func(c *Config) *string { return &c.encryption }).check(checkEncryption).onlyAtStart(),
+	memorySetting("encryption-rate", "32mb", 64<<10, func(c *Config) *int64 { return &c.encryptionRate }).onlyAtStart(),
 	intSetting("retention", "3600", 0, math.MaxInt32, func(c *Config) *int64 { return &c.retention }),
 	intSetting("retention-interval", "900", 1, math.MaxInt32, func(c *Config) *int64 { return &c.retentionEvery }),
 	intSetting("hz", "10", 1, 500, func(c *Config) *int64 { return &c.hz }),
@@ -71,20 +78,27 @@ var settings = []setting{
 	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
 	intSetting("slowlog-log-slower-than", "10000", -1, math.MaxInt64, func(c *Config) *int64 { return &c.slowerThan }),
 	intSetting("slowlog-max-len", "128", 0, 1<<20, func(c *Config) *int64 { return &c.slowlogLen }),
+	intSetting("latency-monitor-threshold", "0", 0, math.MaxInt64, func(c *Config) *int64 { return &c.latencyMillis }),
 	{name: "notify-keyspace-events",
 		get: func(c *Config) string { return c.notify.String() },
 		set: func(c *Config, v string) (err error) { c.notify, err = parseNotifications(v); return err }},
 	intSetting("tracking-table-max-keys", "1000000", 0, math.MaxInt64, func(c *Config) *int64 { return &c.trackingKeys }),
 	boolSetting("latency-tracking", "yes", func(c *Config) *bool { return &c.tracking }),
 
+	intSetting("busy-reply-threshold", "5000", 0, math.MaxInt32, func(c *Config) *int64 { return &c.busyAfter }).formerly("lua-time-limit"),
+	memorySetting("lua-memory-limit", "256mb", 1<<20, func(c *Config) *int64 { return &c.luaMemory }),
+
 	limitSetting("hash-max-listpack-entries", "hash-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.HashMaxListpackEntries }),
 	limitSetting("hash-max-listpack-value", "hash-max-ziplist-value", func(l *keyspace.Limits) *int { return &l.HashMaxListpackValue }),
 	limitSetting("list-max-listpack-size", "list-max-ziplist-size", func(l *keyspace.Limits) *int { return &l.ListMaxListpackSize }),
+	// The store compresses lists like everything else, however deep.
+	intSetting("list-compress-depth", "0", 0, math.MaxInt32, func(c *Config) *int64 { return &c.listCompress }),
 	limitSetting("set-max-intset-entries", "", func(l *keyspace.Limits) *int { return &l.SetMaxIntsetEntries }),
 	limitSetting("set-max-listpack-entries", "", func(l *keyspace.Limits) *int { return &l.SetMaxListpackEntries }),
 	limitSetting("set-max-listpack-value", "", func(l *keyspace.Limits) *int { return &l.SetMaxListpackValue }),
 	limitSetting("zset-max-listpack-entries", "zset-max-ziplist-entries", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackEntries }),
 	limitSetting("zset-max-listpack-value", "zset-max-ziplist-value", func(l *keyspace.Limits) *int { return &l.ZSetMaxListpackValue }),
+	memorySetting("hll-sparse-max-bytes", "3000", 0, func(c *Config) *int64 { return &c.hllSparse }),
 	limitSetting("stream-node-max-entries", "", func(l *keyspace.Limits) *int { return &l.StreamNodeMaxEntries }),
 
 	always("databases", strconv.Itoa(keyspace.Databases)).onlyAtStart(),
@@ -113,6 +127,8 @@ func settingNamed(name string) *setting {
 func (s setting) onlyAtStart() setting { s.atStart = true; return s }
 
 func (s setting) isSecret() setting { s.secret = true; return s }
+
+func (s setting) formerly(name string) setting { s.alias = name; return s }
 
 // check makes ok look at a value before it is set.
 func (s setting) check(ok func(string) error) setting {
@@ -249,6 +265,22 @@ func checkListen(v string) error {
 		return errSettingListen
 	}
 	return nil
+}
+
+// checkEncryption accepts the names of where a key can come from, whatever is there.
+func checkEncryption(v string) error {
+	kind, rest, _ := strings.Cut(v, ":")
+	switch kind {
+	case "off":
+		if v == "off" {
+			return nil
+		}
+	case "file", "env", "command":
+		if strings.TrimSpace(rest) != "" {
+			return nil
+		}
+	}
+	return errSettingKEK
 }
 
 func checkBind(v string) error {

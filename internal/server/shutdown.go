@@ -36,6 +36,9 @@ func shutdown(ctx *command.Ctx) error {
 		return errNoShutdown // it is over too soon to be called off
 	}
 	c := callerOf(ctx)
+	if busy := c.srv.scripts.busy.Load(); busy != nil && !nosave {
+		return *busy
+	}
 	c.srv.log.Info("shutdown asked for by a client", "client", c.id, "addr", c.remote)
 	c.ending = true
 	c.srv.beginShutdown()

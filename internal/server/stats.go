@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
@@ -20,20 +21,21 @@ type stats struct {
 	refused     atomic.Int64 // connections
 	overLimit   atomic.Int64 // connections closed because they did not read
 	commands    atomic.Int64
-	received    atomic.Int64  // bytes
-	sent        atomic.Int64  // bytes
-	reads       atomic.Int64  // pipelines taken off the wire
-	writes      atomic.Int64  // of replies, to the wire
-	hits        atomic.Int64  // look-ups of keys by commands that only read
-	misses      atomic.Int64  // the same, in vain
-	expired     atomic.Int64  // keys
-	fields      atomic.Int64  // fields of hashes that expired
-	expireCut   atomic.Int64  // rounds of the search for expired keys that left some to the next
-	changes     atomic.Int64  // of keys
-	dropsFailed atomic.Int64  // rounds in which old versions could not be dropped
-	errors      atomic.Int64  // error replies
-	denied      atomic.Int64  // wrong passwords
-	peak        atomic.Uint64 // bytes of memory, as far as anybody has looked
+	received    atomic.Int64                 // bytes
+	sent        atomic.Int64                 // bytes
+	reads       atomic.Int64                 // pipelines taken off the wire
+	writes      atomic.Int64                 // of replies, to the wire
+	hits        atomic.Int64                 // look-ups of keys by commands that only read
+	misses      atomic.Int64                 // the same, in vain
+	expired     atomic.Int64                 // keys
+	fields      atomic.Int64                 // fields of hashes that expired
+	expireCut   atomic.Int64                 // rounds of the search for expired keys that left some to the next
+	changes     atomic.Int64                 // of keys
+	dropsFailed atomic.Int64                 // rounds in which old versions could not be dropped
+	errors      atomic.Int64                 // error replies
+	denied      atomic.Int64                 // wrong passwords
+	deniedCalls [acl.DeniedAuth]atomic.Int64 // by reason
+	peak        atomic.Uint64                // bytes of memory, as far as anybody has looked
 
 	mu struct {
 		sync.Mutex
@@ -100,14 +102,25 @@ func (s *stats) init(now time.Time) {
 
 // ran records a call that was carried out. An error reply begins with a minus.
 func (s *stats) ran(r *route, took time.Duration, reply []byte) {
-	s.commands.Add(1)
-	r.stats.calls.Add(1)
-	r.stats.micros.Add(took.Microseconds())
-	r.stats.latency.add(took)
+	s.ranWell(r, took)
 	if len(reply) > 0 && reply[0] == '-' {
 		r.stats.failed.Add(1)
 		s.errorReply(errorCode(reply[1:]))
 	}
+}
+
+// ranWell records a call that was not answered by an error.
+func (s *stats) ranWell(r *route, took time.Duration) {
+	s.commands.Add(1)
+	r.stats.calls.Add(1)
+	r.stats.micros.Add(took.Microseconds())
+	r.stats.latency.add(took)
+}
+
+// ranCounted records a call that was answered by an error which has been counted already.
+func (s *stats) ranCounted(r *route, took time.Duration) {
+	s.ranWell(r, took)
+	r.stats.failed.Add(1)
 }
 
 // rejected records a call that was refused before it was carried out.

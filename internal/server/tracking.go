@@ -13,6 +13,9 @@ type tracks struct {
 	optOut bool
 	// caching says that CLIENT CACHING has pointed out the next command, or transaction.
 	caching bool
+	// script is the keys that scripts have declared whose transaction is on a snapshot, as
+	// long as they have called nothing that reads.
+	script [][]byte
 }
 
 // counts reports whether what the client reads now counts as read.
@@ -29,9 +32,14 @@ func (t *tracks) after(c *session, k call) {
 
 // trackedKeys returns the keys that a call reads and that its client may keep.
 func trackedKeys(k call) [][]byte {
-	if !k.route.cmd.Has(command.ReadOnly) || k.route.cmd.Has(command.PubSub) || k.route.cmd.Group == command.GroupScripting {
+	if !k.route.cmd.Has(command.ReadOnly) || k.route.scripted {
 		return nil
 	}
+	return keysOf(k)
+}
+
+// keysOf returns the keys that a call names.
+func keysOf(k call) [][]byte {
 	var keys [][]byte
 	for _, at := range k.route.cmd.KeyPositions(k.args) {
 		keys = append(keys, k.args[at])
@@ -45,11 +53,28 @@ func (c *session) rememberReads(calls ...call) {
 	if !c.tracking.counts() || c.seq != nil {
 		return
 	}
-	var keys [][]byte
+	var keys, declared [][]byte
 	for _, k := range calls {
 		keys = append(keys, trackedKeys(k)...)
+		if k.route.scripted {
+			declared = append(declared, keysOf(k)...)
+		}
 	}
 	c.remember(tracking.Durable, keys)
+	for _, key := range declared {
+		if !c.srv.tracking.Knows(tracking.ID(c.id), key) {
+			c.tracking.script = append(c.tracking.script, key)
+		}
+	}
+	c.remember(tracking.Durable, declared)
+}
+
+// forgetScripts takes back what scripts have declared that have not read anything.
+func (c *session) forgetScripts() {
+	if len(c.tracking.script) > 0 {
+		c.srv.tracking.Forget(tracking.ID(c.id), c.tracking.script...)
+		c.tracking.script = nil
+	}
 }
 
 // rememberReadsInOrder notes what a call is going to read inside the sequencer, where it sees all
@@ -70,13 +95,13 @@ func (c *session) remember(v tracking.View, keys [][]byte) {
 	}
 }
 
-// rememberScript notes the keys that a script has declared, when it calls a command that reads.
-func (c *session) rememberScript(keys [][]byte) {
-	switch {
-	case !c.tracking.counts():
-	case c.seq != nil && c.tx != nil:
+// rememberScript notes that the script which is being carried out has called something that reads:
+// all keys that it has declared count as read then.
+func (c *session) rememberScript() {
+	c.tracking.script = nil // noted before the snapshot was taken
+	if c.tracking.counts() && c.seq != nil && c.tx != nil {
 		c.telling.collect(c.srv.tracking, c.tx.Changes())
-		c.remember(tracking.Latest, keys)
+		c.remember(tracking.Latest, keysOf(c.running))
 	}
 }
 

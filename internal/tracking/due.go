@@ -19,8 +19,7 @@ type Due struct {
 
 type change struct {
 	Change
-	number  uint64
-	readers []reader // who had read the key when the change was made
+	number uint64
 }
 
 // Empty reports whether there is nothing to settle.
@@ -34,13 +33,7 @@ func (t *Table) Collect(d *Due, by ID, changes ...Change) {
 	d.by = by
 	t.mu.changes++
 	for _, ch := range changes {
-		c := change{Change: ch, number: t.mu.changes}
-		if ch.Key != nil {
-			c.readers = t.mu.readers[string(ch.Key)]
-			t.mu.items -= len(c.readers)
-			delete(t.mu.readers, string(ch.Key))
-		}
-		d.changes = append(d.changes, c)
+		d.changes = append(d.changes, change{ch, t.mu.changes})
 	}
 }
 
@@ -60,7 +53,7 @@ func (t *Table) Settle(d *Due) (read, broadcast []Notice) {
 	defer t.mu.Unlock()
 	for _, c := range d.changes {
 		if c.Key == nil {
-			read = append(read, t.settleAllLocked(c))
+			read = append(read, t.settleAllLocked())
 		} else {
 			read = appendNotice(read, c.Key, t.settleLocked(d.by, c))
 		}
@@ -68,28 +61,33 @@ func (t *Table) Settle(d *Due) (read, broadcast []Notice) {
 	return read, t.broadcastLocked(d)
 }
 
-// settleLocked returns who has to be told of a change: who had read the key before it was made, and
-// who has looked at it since without being able to see the change. Of its own change
-// a client may not want to know.
+// settleLocked returns who has to be told of a change: those with copies that may lack it. They
+// are forgotten unless they have newer copies, too. Of its own change a client may not
+// want to know.
 func (t *Table) settleLocked(by ID, c change) []Target {
-	all := c.readers
-	kept := t.mu.readers[string(c.Key)][:0:0]
-	for _, r := range t.mu.readers[string(c.Key)] {
-		if r.seen >= c.number || t.isOwnLocked(by, r.id) {
-			kept = append(kept, r)
-		} else if i, ok := find(all, r.id); !ok {
-			all = slices.Insert(all, i, r)
-			t.mu.items--
-		} else {
-			t.mu.items--
+	all := t.mu.readers[string(c.Key)]
+	var stale, left []reader
+	for _, r := range all {
+		if r.oldest < c.number {
+			stale = append(stale, r)
+			r.oldest = c.number // older copies are forgotten
+		}
+		if r.newest >= c.number {
+			left = append(left, r)
 		}
 	}
-	if len(kept) > 0 {
-		t.mu.readers[string(c.Key)] = kept
+	t.setLocked(string(c.Key), left)
+	return t.targetsLocked(stale, by)
+}
+
+// setLocked replaces the readers of a key.
+func (t *Table) setLocked(key string, all []reader) {
+	t.mu.items += len(all) - len(t.mu.readers[key])
+	if len(all) > 0 {
+		t.mu.readers[key] = all
 	} else {
-		delete(t.mu.readers, string(c.Key))
+		delete(t.mu.readers, key)
 	}
-	return slices.DeleteFunc(t.targetsLocked(all), func(to Target) bool { return t.isOwnLocked(by, to.ID) })
 }
 
 // isOwnLocked reports whether a client is not to be told of a change by another, because that is
@@ -99,16 +97,10 @@ func (t *Table) isOwnLocked(by, id ID) bool {
 	return by == id && m != nil && m.NoLoop
 }
 
-// settleAllLocked forgets who has read what before a change of all keys. Every client is told.
-func (t *Table) settleAllLocked(c change) Notice {
-	for key, all := range t.mu.readers {
-		n := len(all)
-		all = slices.DeleteFunc(all, func(r reader) bool { return r.seen < c.number })
-		t.mu.items -= n - len(all)
-		if t.mu.readers[key] = all; len(all) == 0 {
-			delete(t.mu.readers, key)
-		}
-	}
+// settleAllLocked forgets who has read what: every client is told to forget everything, and is told
+// so behind what it has read meanwhile.
+func (t *Table) settleAllLocked() Notice {
+	t.mu.readers, t.mu.items = make(map[string][]reader), 0
 	var to []Target
 	for _, id := range slices.Sorted(maps.Keys(t.mu.modes)) {
 		to = append(to, Target{id, t.mu.modes[id].Redirect})
@@ -116,11 +108,12 @@ func (t *Table) settleAllLocked(c change) Notice {
 	return Notice{To: to}
 }
 
-// targetsLocked returns those of the readers that still want to know which keys have changed.
-func (t *Table) targetsLocked(all []reader) []Target {
+// targetsLocked returns those of the readers that want to be told of a change by a client, 0 for
+// none.
+func (t *Table) targetsLocked(all []reader, by ID) []Target {
 	var to []Target
 	for _, r := range all {
-		if m := t.mu.modes[r.id]; m != nil && !m.Broadcast {
+		if m := t.mu.modes[r.id]; m != nil && !m.Broadcast && !t.isOwnLocked(by, r.id) {
 			to = append(to, Target{r.id, m.Redirect})
 		}
 	}

@@ -38,13 +38,14 @@ type Table struct {
 	}
 }
 
-// reader is a client that may have a copy of a key. Those of one key stand in order of their
+// reader is a client that may have copies of a key. Those of one key stand in order of their
 // numbers, each once. Some may no longer be there.
 type reader struct {
 	id ID
-	// seen is the last change that the copy has in it for sure. Of a read of the past
-	// that can be seen by everybody it is 0: changes that were collected may not be in it.
-	seen uint64
+	// oldest and newest are the last changes that its copies have in them for sure, that of the
+	// oldest copy and that of the newest. What was read where everybody can see it may lack any
+	// change that is not settled, and counts as having none.
+	oldest, newest uint64
 }
 
 // NewTable returns a Table without clients.
@@ -149,18 +150,17 @@ func (t *Table) Remember(id ID, v View, keys ...[]byte) []Notice {
 		seen = t.mu.changes
 	}
 	for _, key := range keys {
-		t.addLocked(key, reader{id, seen})
+		t.addLocked(key, reader{id, seen, seen})
 	}
 	return t.evictLocked()
 }
 
-// addLocked puts a reader in its place. Two reads of one client count as the one that has seen less:
-// the client may have kept either.
+// addLocked puts a reader in its place.
 func (t *Table) addLocked(key []byte, r reader) {
 	all := t.mu.readers[string(key)]
 	i, ok := find(all, r.id)
 	if ok {
-		all[i].seen = min(all[i].seen, r.seen)
+		all[i].oldest, all[i].newest = min(all[i].oldest, r.oldest), max(all[i].newest, r.newest)
 		return
 	}
 	if len(all) > 0 && len(all) == cap(all) { // before it grows
@@ -187,12 +187,7 @@ func (t *Table) Forget(id ID, keys ...[]byte) {
 		if !ok {
 			continue
 		}
-		t.mu.items--
-		if all = slices.Delete(all, i, i+1); len(all) > 0 {
-			t.mu.readers[string(key)] = all
-		} else {
-			delete(t.mu.readers, string(key))
-		}
+		t.setLocked(string(key), slices.Delete(all, i, i+1))
 	}
 }
 
@@ -221,7 +216,7 @@ func (t *Table) evictLocked() (out []Notice) {
 	for key, all := range t.mu.readers {
 		t.mu.items -= len(all)
 		delete(t.mu.readers, key)
-		out = appendNotice(out, []byte(key), t.targetsLocked(all))
+		out = appendNotice(out, []byte(key), t.targetsLocked(all, 0))
 		if len(t.mu.readers) <= t.mu.most {
 			break
 		}

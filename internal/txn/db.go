@@ -26,6 +26,9 @@ type DB interface {
 	// Sequence calls fn once, inside the sequencer, where it may run several
 	// transactions back to back. When Sequence returns nil, all that those saw and
 	// wrote is durable. What holds for Update's fn holds for this one.
+	//
+	// If ctx ends before fn has begun, Sequence, like Update and Commit, returns its cause
+	// at once, and fn is never called. Once begun, fn is waited for whatever happens to ctx.
 	Sequence(ctx context.Context, fn func(*Seq)) error
 
 	// Begin starts an optimistic transaction at the newest durable moment. It

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/elastickv/elastickv/hlc"
@@ -52,10 +53,14 @@ type Local struct {
 
 // task is one call of Sequence or Commit on its way through the sequencer.
 type task struct {
-	fn   func(*Seq) error
-	err  error
-	done chan struct{}
+	fn    func(*Seq) error
+	err   error
+	done  chan struct{}
+	taken atomic.Bool // by the sequencer, or back by the caller: whoever is first
 }
+
+// take reports whether the task is the one's who asks.
+func (t *task) take() bool { return t.taken.CompareAndSwap(false, true) }
 
 // run is what the sequencer did in one turn.
 type run struct {
@@ -163,15 +168,24 @@ func (l *Local) Close() error {
 	return nil
 }
 
-// submit queues fn and waits until all that it did is durable. Once queued it
-// is waited for whatever happens to ctx: its outcome must not stay unknown.
+// submit queues fn and waits until all that it did is durable. If ctx ends before the
+// sequencer has come to it, it is taken back; once begun it is waited for whatever
+// happens to ctx: its outcome must not stay unknown.
 func (l *Local) submit(ctx context.Context, fn func(*Seq) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	t := &task{fn: fn, done: make(chan struct{})}
 	if !l.queue.put(t) {
 		return ErrClosed
+	}
+	select {
+	case <-t.done:
+		return t.err
+	case <-ctx.Done():
+	}
+	if t.take() {
+		return context.Cause(ctx)
 	}
 	<-t.done
 	return t.err
@@ -188,7 +202,9 @@ func (l *Local) sequence() {
 			return
 		}
 		for _, t := range tasks {
-			t.err = Protect(func() error { return t.fn(seq) })
+			if t.take() {
+				t.err = Protect(func() error { return t.fn(seq) })
+			}
 		}
 		r, err := seq.endRun()
 		if err != nil {

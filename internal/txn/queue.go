@@ -3,7 +3,8 @@ package txn
 import "sync"
 
 // queue collects tasks for the sequencer. Its length is bounded by the number
-// of callers, each of whom waits for its one task.
+// of callers, each of whom waits for its one task, and of those that were taken back
+// since the sequencer looked last.
 type queue struct {
 	mu     sync.Mutex
 	filled *sync.Cond

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/elastickv/elastickv/encryption/keys"
+	"github.com/elastickv/elastickv/internal/admin"
+	"github.com/elastickv/elastickv/internal/metrics"
+	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/store"
+)
+
+// encryptionOff is the setting of a server that seals nothing.
+const encryptionOff = "off"
+
+// newProvider returns where the key encryption key comes from, or nil. A variable of the
+// environment is removed from there, so that no process that this one starts inherits it.
+func newProvider(cfg *server.Config, env lookupEnv) (keys.Provider, error) {
+	if cfg.Encryption() == encryptionOff {
+		return nil, nil
+	}
+	take := func(name string) (string, bool) {
+		text, ok := env(name)
+		return text, ok && os.Unsetenv(name) == nil
+	}
+	return keys.ParseProvider(cfg.Encryption(), keys.Surroundings{Take: take, Rand: rand.Reader})
+}
+
+// loadKeys reads the keys of the data folder, or returns nil if nothing is sealed.
+func loadKeys(ctx context.Context, cfg *server.Config, p keys.Provider) (*keys.Ring, error) {
+	if p != nil {
+		return keys.Load(ctx, keys.Options{Dir: cfg.Dir(), KEK: p, Rand: rand.Reader, Now: time.Now})
+	}
+	_, err := os.Lstat(filepath.Join(cfg.Dir(), keys.FileName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	return nil, fmt.Errorf("data folder %s: its values are sealed (it has %s); start with --encryption and the key encryption key", cfg.Dir(), keys.FileName)
+}
+
+// sealOptions has a store seal by the keys of a ring.
+func sealOptions(r *keys.Ring) []store.PebbleStoreOption {
+	if r == nil {
+		return nil
+	}
+	return []store.PebbleStoreOption{
+		store.WithEncryption(r.Cipher(), r.Nonces(), r.ActiveKeyID),
+		store.WithStorageEnvelopeGate(r.Sealing),
+		store.WithStorageRegistrationGate(r.Registered),
+		store.WithSealFloor(r.Due),
+		store.WithSealedSnapshots(),
+	}
+}
+
+// beginKeys begins the life of this process as a writer, and seals from then on.
+func beginKeys(r *keys.Ring, e engine, log *slog.Logger) error {
+	rows, err := store.WriterRegistryFor(e)
+	if err != nil {
+		return err
+	}
+	if err := e.KeepSealed(); err != nil {
+		return err
+	}
+	if err := r.Begin(rows); err != nil {
+		return err
+	}
+	st := r.Status()
+	log.Info("values are sealed", "stage", string(st.Stage), "key", st.Active, "keys", len(st.Keys), "kek", st.KEK, "kek_provider", st.Provider)
+	return nil
+}
+
+// keeper does what keys need while a server runs: it has rows sealed again, and changes the key
+// before it is used up. It is what the door of admin does with keys.
+type keeper struct {
+	ring *keys.Ring
+	e    engine
+	log  *slog.Logger
+	rate int64         // bytes a second
+	due  chan struct{} // of size 1: look whether rows are to be sealed again
+}
+
+var _ admin.Keys = (*keeper)(nil)
+
+// keeperPause is what is waited for before something is tried again that has failed.
+const keeperPause = time.Minute
+
+// startKeeper opens the door and begins to work. stop ends both and waits for that. Without
+// keys there is nothing to do.
+func startKeeper(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, log *slog.Logger) (stop func(), err error) {
+	if r == nil {
+		return func() {}, nil
+	}
+	k := &keeper{ring: r, e: e, log: log, rate: cfg.EncryptionRate(), due: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(ctx)
+	ln, err := admin.Listen(ctx, cfg.Dir())
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	var all sync.WaitGroup
+	all.Go(func() { k.serve(ctx, ln) })
+	all.Go(func() { k.resealWhenDue(ctx) })
+	all.Go(func() { k.renewWhenDue(ctx) })
+	return func() {
+		cancel()
+		all.Wait()
+	}, nil
+}
+
+func (k *keeper) serve(ctx context.Context, ln net.Listener) {
+	if err := admin.Serve(ctx, ln, k, k.log); err != nil {
+		k.log.Error("elastickv keys is no longer answered", "err", err)
+	}
+}
+
+// resealWhenDue seals what is clear or under older keys, whenever there is such.
+func (k *keeper) resealWhenDue(ctx context.Context) {
+	for {
+		again := make(<-chan time.Time)
+		if err := k.reseal(ctx); err != nil && ctx.Err() == nil {
+			k.log.Error("rows could not be sealed again; that is tried again", "err", err, "after", keeperPause.String())
+			again = time.After(keeperPause)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+		case <-k.due:
+		}
+	}
+}
+
+func (k *keeper) reseal(ctx context.Context) error {
+	for {
+		due, done := k.ring.Due()
+		if due <= done {
+			return nil
+		}
+		k.log.Info("rows are being sealed again", "below_key", due)
+		began := time.Now()
+		o := store.ResealOptions{Below: due, Throttle: k.throttle, Purge: done == 0}
+		if err := k.e.Reseal(ctx, o); err != nil {
+			return err
+		}
+		if err := k.ring.Rewritten(due); err != nil {
+			return err
+		}
+		k.log.Info("every row is sealed", "below_key", due, "rows", k.e.Stats().Reseal.Pass.Rows,
+			"took", time.Since(began).Round(time.Millisecond).String())
+	}
+}
+
+// throttle waits for as long as bytes may take.
+func (k *keeper) throttle(ctx context.Context, bytes int) error {
+	t := time.NewTimer(time.Duration(float64(bytes) / float64(k.rate) * float64(time.Second)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// renewWhenDue has another key take over from one that has sealed much.
+func (k *keeper) renewWhenDue(ctx context.Context) {
+	again := make(<-chan time.Time)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+		case <-k.ring.Renewals():
+		}
+		again = make(<-chan time.Time)
+		id, err := k.ring.Renew()
+		if err != nil {
+			k.log.Error("no new key could take over; that is tried again", "err", err, "after", keeperPause.String())
+			again = time.After(keeperPause)
+			continue
+		}
+		k.log.Info("a new key has taken over", "key", id)
+		k.wake()
+	}
+}
+
+func (k *keeper) wake() {
+	select {
+	case k.due <- struct{}{}:
+	default:
+	}
+}
+
+// Status implements admin.Keys.
+func (k *keeper) Status() admin.KeysStatus {
+	return admin.KeysStatus{Status: k.ring.Status(), Reseal: admin.ResealOf(k.e.Stats().Reseal)}
+}
+
+// Rotate implements admin.Keys.
+func (k *keeper) Rotate() (uint32, error) {
+	id, err := k.ring.Rotate()
+	k.wake()
+	return id, err
+}
+
+// Rewrap implements admin.Keys.
+func (k *keeper) Rewrap(ctx context.Context, provider string) (string, error) {
+	var p keys.Provider
+	if provider != "" {
+		var err error
+		if p, err = keys.ParseProvider(provider, keys.Surroundings{Rand: rand.Reader}); err != nil {
+			return "", err
+		}
+	}
+	if err := k.ring.Rewrap(ctx, p); err != nil {
+		return "", err
+	}
+	return k.ring.Status().Provider, nil
+}
+
+// Retire implements admin.Keys.
+func (k *keeper) Retire(id uint32) error { return k.ring.Retire(id, k.e.LowestKeyInUse()) }
+
+// keysOf tells metrics how values are sealed.
+func keysOf(r *keys.Ring) func() metrics.Keys {
+	if r == nil {
+		return func() metrics.Keys { return metrics.Keys{} }
+	}
+	return func() metrics.Keys {
+		st := r.Status()
+		stage := map[keys.Stage]int{keys.StageProvisioned: 1, keys.StageActivated: 2, keys.StageSealed: 3}[st.Stage]
+		return metrics.Keys{Stage: stage, Count: len(st.Keys), Active: st.Active, Uses: st.Uses, RenewAt: st.RenewAt}
+	}
+}

@@ -1,0 +1,37 @@
+package acl
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of rules, in Redis' words.
+var (
+	errUnknown     = errors.New("Unknown command or category name in ACL")
+	errSyntax      = errors.New("Syntax error")
+	errAllKeys     = errors.New("Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns")
+	errAllChannels = errors.New("Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels")
+	errNoPassword  = errors.New("The password you are trying to remove from the user does not exist")
+	errHash        = errors.New("The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")
+	errFirstArg    = errors.New("Allowing first-arg of a subcommand is not supported")
+)
+
+// RuleError says which rule of a user is wrong. It is for the one who has sent the rule,
+// which may hold a password, and not for logs.
+type RuleError struct {
+	Rule string
+	Err  error
+}
+
+func (e *RuleError) Error() string {
+	return fmt.Sprintf("Error in ACL SETUSER modifier '%s': %v", e.Rule, e.Err)
+}
+
+func (e *RuleError) Unwrap() error { return e.Err }
+
+// UnmatchedError says that a selector has no closing parenthesis.
+type UnmatchedError struct{ Rule string }
+
+func (e *UnmatchedError) Error() string {
+	return fmt.Sprintf("Unmatched parenthesis in acl selector starting at '%s'.", e.Rule)
+}

@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The requests of the door. Each has a JSON object as its answer; a fault has the status 409
+// and {"error": …}.
+const (
+	keysPath   = "/v1/keys"        // GET: KeysStatus
+	rotatePath = "/v1/keys/rotate" // POST: Rotated
+	rewrapPath = "/v1/keys/rewrap" // POST rewrapRequest: Rewrapped
+	retirePath = "/v1/keys/retire" // POST retireRequest: {}
+)
+
+// Rotated is the answer to a rotation.
+type Rotated struct {
+	Active uint32 `json:"active"`
+}
+
+type rewrapRequest struct {
+	Provider string `json:"provider"` // empty: the one that there is
+}
+
+// Rewrapped is the answer to a rewrap.
+type Rewrapped struct {
+	Provider string `json:"provider"` // that has to be given at the next start
+}
+
+type retireRequest struct {
+	ID uint32 `json:"id"`
+}
+
+type fault struct {
+	Error string `json:"error"`
+}
+
+const (
+	requestMost    = 64 << 10         // bytes of a request
+	requestWait    = 10 * time.Second // that a client may take to send one
+	connectionMost = 16               // connections at the same time
+)
+
+// Serve answers at ln until ctx ends, and closes it.
+func Serve(ctx context.Context, ln net.Listener, k Keys, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           handler(k, log),
+		ReadHeaderTimeout: requestWait,
+		ReadTimeout:       requestWait,
+		MaxHeaderBytes:    requestMost,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	done := make(chan struct{})
+	var closing sync.WaitGroup
+	closing.Go(func() {
+		select {
+		case <-ctx.Done():
+			_ = srv.Close()
+		case <-done:
+		}
+	})
+	err := srv.Serve(&owned{Listener: ln, room: make(chan struct{}, connectionMost)})
+	close(done)
+	closing.Wait()
+	if errors.Is(err, http.ErrServerClosed) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func handler(k Keys, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+keysPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, k.Status(), nil) })
+	mux.HandleFunc("POST "+rotatePath, func(w http.ResponseWriter, _ *http.Request) {
+		id, err := k.Rotate()
+		logDone(log, "rotate", err, "active", id)
+		answer(w, Rotated{id}, err)
+	})
+	mux.HandleFunc("POST "+rewrapPath, func(w http.ResponseWriter, r *http.Request) {
+		var in rewrapRequest
+		if !read(w, r, &in) {
+			return
+		}
+		name, err := k.Rewrap(r.Context(), in.Provider)
+		logDone(log, "rewrap", err, "provider", name)
+		answer(w, Rewrapped{name}, err)
+	})
+	mux.HandleFunc("POST "+retirePath, func(w http.ResponseWriter, r *http.Request) {
+		var in retireRequest
+		if !read(w, r, &in) {
+			return
+		}
+		err := k.Retire(in.ID)
+		logDone(log, "retire", err, "key", in.ID)
+		answer(w, struct{}{}, err)
+	})
+	return mux
+}
+
+// logDone leaves a trace of what an operator has done to keys.
+func logDone(log *slog.Logger, what string, err error, args ...any) {
+	if err != nil {
+		log.Warn("keys: "+what+" refused", "err", err)
+		return
+	}
+	log.Info("keys: "+what, args...)
+}
+
+// read decodes a request, or answers that it cannot.
+func read(w http.ResponseWriter, r *http.Request, in any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, requestMost))
+	d.DisallowUnknownFields()
+	err := d.Decode(in)
+	if err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil {
+		answer(w, nil, fmt.Errorf("request: %w", err))
+	}
+	return err == nil
+}
+
+func answer(w http.ResponseWriter, out any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusConflict)
+		out = fault{err.Error()}
+	}
+	_ = json.NewEncoder(w).Encode(out) // whoever has asked is gone
+}

@@ -1,0 +1,396 @@
+package lua
+
+import "fmt"
+
+// token is a kind of token: a byte that stands for itself, or one of those below.
+type token int
+
+const (
+	tokAnd token = iota + 257
+	tokBreak
+	tokDo
+	tokElse
+	tokElseif
+	tokEnd
+	tokFalse
+	tokFor
+	tokFunction
+	tokIf
+	tokIn
+	tokLocal
+	tokNil
+	tokNot
+	tokOr
+	tokRepeat
+	tokReturn
+	tokThen
+	tokTrue
+	tokUntil
+	tokWhile
+	tokConcat
+	tokDots
+	tokEq
+	tokGe
+	tokLe
+	tokNe
+	tokNumber
+	tokName
+	tokString
+	tokEOF
+)
+
+var tokenTexts = [...]string{
+	"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
+	"nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+	"..", "...", "==", ">=", "<=", "~=", "<number>", "<name>", "<string>", "<eof>",
+}
+
+var keywords = func() map[string]token {
+	m := make(map[string]token)
+	for t := tokAnd; t <= tokWhile; t++ {
+		m[t.text()] = t
+	}
+	return m
+}()
+
+// text returns the token as error messages show it.
+func (t token) text() string {
+	switch {
+	case t >= tokAnd:
+		return tokenTexts[t-tokAnd]
+	case t < 32 || t == 127:
+		return fmt.Sprintf("char(%d)", int(t))
+	default:
+		return string([]byte{byte(t)})
+	}
+}
+
+// lexeme is a token with its value.
+type lexeme struct {
+	token  token
+	number float64
+	text   string // of a name, or the contents of a string
+}
+
+// lexer cuts a source text into tokens, one ahead of the parser.
+type lexer struct {
+	chunk string
+	src   string
+	pos   int
+	line  int // of what is read
+
+	current  lexeme
+	ahead    lexeme // if hasAhead
+	hasAhead bool
+	lastLine int // of the token before current
+
+	// raw is the text of the last name, number or string, as far as it is read; error
+	// messages show it.
+	raw []byte
+}
+
+const endOfText = -1
+
+func (l *lexer) peek() int {
+	if l.pos < len(l.src) {
+		return int(l.src[l.pos])
+	}
+	return endOfText
+}
+
+// save moves the next byte into raw.
+func (l *lexer) save() {
+	if l.pos < len(l.src) {
+		l.raw = append(l.raw, l.src[l.pos])
+	}
+	l.pos++
+}
+
+// next makes the following token the current one.
+func (l *lexer) next() {
+	l.lastLine = l.line
+	if l.hasAhead {
+		l.current = l.ahead
+		l.hasAhead = false
+		return
+	}
+	l.current = l.scan()
+}
+
+// lookAhead returns the token after the current one.
+func (l *lexer) lookAhead() token {
+	l.ahead = l.scan()
+	l.hasAhead = true
+	return l.ahead.token
+}
+
+// fail raises an error that shows token near, or none if it is 0.
+func (l *lexer) fail(text string, near token) {
+	at := fmt.Sprintf("%s:%d: %s", displayNameIn(l.chunk, syntaxNameMax), l.line, text)
+	switch near {
+	case 0:
+		panic(errorString(at))
+	case tokName, tokString, tokNumber:
+		panic(errorString(at + " near '" + cutAtZero(string(l.raw)) + "'"))
+	default:
+		panic(errorString(at + " near '" + near.text() + "'"))
+	}
+}
+
+// failHere raises an error that shows the current token.
+func (l *lexer) failHere(text string) { l.fail(text, l.current.token) }
+
+func (l *lexer) scan() lexeme {
+	l.raw = l.raw[:0]
+	for {
+		c := l.peek()
+		switch {
+		case c == endOfText:
+			return lexeme{token: tokEOF}
+		case c == '\n' || c == '\r':
+			l.newLine()
+		case isSpace(c):
+			l.pos++
+		case c == '-':
+			l.pos++
+			if l.peek() != '-' {
+				return lexeme{token: '-'}
+			}
+			l.pos++
+			l.comment()
+		default:
+			return l.scanToken(c)
+		}
+	}
+}
+
+func (l *lexer) scanToken(c int) lexeme {
+	switch {
+	case isNameStart(c):
+		return l.scanName()
+	case isDigit(c):
+		return l.scanNumber()
+	}
+	switch c {
+	case '[':
+		level := l.bracketLevel()
+		if level >= 0 {
+			return lexeme{token: tokString, text: l.longString(level)}
+		}
+		if level == -1 {
+			return lexeme{token: '['}
+		}
+		l.fail("invalid long string delimiter", tokString)
+	case '"', '\'':
+		return lexeme{token: tokString, text: l.shortString(c)}
+	case '.':
+		return l.dots()
+	case '=':
+		return l.maybeEqual('=', tokEq)
+	case '<':
+		return l.maybeEqual('<', tokLe)
+	case '>':
+		return l.maybeEqual('>', tokGe)
+	case '~':
+		return l.maybeEqual('~', tokNe)
+	}
+	l.pos++
+	return lexeme{token: token(c)}
+}
+
+// maybeEqual reads one of the operators that may end in =.
+func (l *lexer) maybeEqual(alone, equal token) lexeme {
+	l.pos++
+	if l.peek() != '=' {
+		return lexeme{token: alone}
+	}
+	l.pos++
+	return lexeme{token: equal}
+}
+
+// dots reads . .. ... or a number that begins with a point.
+func (l *lexer) dots() lexeme {
+	l.save()
+	switch c := l.peek(); {
+	case c == '.':
+		l.save()
+		if l.peek() == '.' {
+			l.save()
+			return lexeme{token: tokDots}
+		}
+		return lexeme{token: tokConcat}
+	case isDigit(c):
+		return l.scanNumber()
+	}
+	return lexeme{token: '.'}
+}
+
+func (l *lexer) scanName() lexeme {
+	for c := l.peek(); isNameStart(c) || isDigit(c); c = l.peek() {
+		l.save()
+	}
+	text := string(l.raw)
+	if t, ok := keywords[text]; ok {
+		return lexeme{token: t}
+	}
+	return lexeme{token: tokName, text: text}
+}
+
+// scanNumber reads everything that could belong to a number, and then looks whether it is one.
+func (l *lexer) scanNumber() lexeme {
+	for c := l.peek(); isDigit(c) || c == '.'; c = l.peek() {
+		l.save()
+	}
+	if c := l.peek(); c == 'e' || c == 'E' {
+		l.save()
+		if c := l.peek(); c == '+' || c == '-' {
+			l.save()
+		}
+	}
+	for c := l.peek(); isNameStart(c) || isDigit(c); c = l.peek() {
+		l.save()
+	}
+	f, ok := parseNumber(string(l.raw))
+	if !ok {
+		l.fail("malformed number", tokNumber)
+	}
+	return lexeme{token: tokNumber, number: f}
+}
+
+// newLine skips one end of a line: \n, \r, or both in any order.
+func (l *lexer) newLine() {
+	first := l.peek()
+	l.pos++
+	if c := l.peek(); (c == '\n' || c == '\r') && c != first {
+		l.pos++
+	}
+	l.line++
+}
+
+// comment skips a comment, after its two dashes.
+func (l *lexer) comment() {
+	if l.peek() == '[' {
+		level := l.bracketLevel()
+		l.raw = l.raw[:0]
+		if level >= 0 {
+			l.longText(level, false)
+			l.raw = l.raw[:0]
+			return
+		}
+	}
+	for c := l.peek(); c != '\n' && c != '\r' && c != endOfText; c = l.peek() {
+		l.pos++
+	}
+}
+
+// bracketLevel reads [ or ] with the equal signs behind it. It returns their number if the
+// same bracket follows, and less than zero otherwise: -1 for a lone bracket.
+func (l *lexer) bracketLevel() int {
+	bracket, level := l.peek(), 0
+	l.save()
+	for l.peek() == '=' {
+		l.save()
+		level++
+	}
+	if l.peek() == bracket {
+		return level
+	}
+	return -level - 1
+}
+
+func (l *lexer) longString(level int) string {
+	l.longText(level, true)
+	return string(l.raw[2+level : len(l.raw)-2-level])
+}
+
+// longText reads a long string or comment from its second bracket on. A string is kept in
+// raw.
+func (l *lexer) longText(level int, keep bool) {
+	l.save()
+	if c := l.peek(); c == '\n' || c == '\r' {
+		l.newLine()
+	}
+	for {
+		switch c := l.peek(); c {
+		case endOfText:
+			if keep {
+				l.fail("unfinished long string", tokEOF)
+			}
+			l.fail("unfinished long comment", tokEOF)
+		case ']':
+			if l.bracketLevel() == level {
+				l.save()
+				return
+			}
+		case '\n', '\r':
+			l.raw = append(l.raw, '\n')
+			l.newLine()
+			if !keep {
+				l.raw = l.raw[:0]
+			}
+		default:
+			l.save()
+			if !keep {
+				l.raw = l.raw[:0]
+			}
+		}
+	}
+}
+
+func (l *lexer) shortString(quote int) string {
+	l.save()
+	for c := l.peek(); c != quote; c = l.peek() {
+		switch c {
+		case endOfText:
+			l.fail("unfinished string", tokEOF)
+		case '\n', '\r':
+			l.fail("unfinished string", tokString)
+		case '\\':
+			l.pos++
+			l.escape()
+		default:
+			l.save()
+		}
+	}
+	l.save()
+	return string(l.raw[1 : len(l.raw)-1])
+}
+
+// escapes are the letters that stand for control characters behind a backslash.
+var escapes = map[int]byte{'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v'}
+
+// escape reads what follows a backslash.
+func (l *lexer) escape() {
+	c := l.peek()
+	if b, ok := escapes[c]; ok {
+		l.raw = append(l.raw, b)
+		l.pos++
+		return
+	}
+	switch {
+	case c == '\n' || c == '\r':
+		l.raw = append(l.raw, '\n')
+		l.newLine()
+	case c == endOfText: // shortString reports it
+	case isDigit(c):
+		code := 0
+		for i := 0; i < 3 && isDigit(l.peek()); i++ {
+			code = 10*code + l.peek() - '0'
+			l.pos++
+		}
+		if code > 255 {
+			l.fail("escape sequence too large", tokString)
+		}
+		l.raw = append(l.raw, byte(code))
+	default:
+		l.save()
+	}
+}
+
+func isDigit(c int) bool { return '0' <= c && c <= '9' }
+
+func isSpace(c int) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+
+func isNameStart(c int) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
+}

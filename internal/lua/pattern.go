@@ -1,0 +1,397 @@
+package lua
+
+// matcher matches a pattern at one place of a subject after another. A pattern ends at its
+// first zero byte; reading past the end of either gives zero, as in C.
+type matcher struct {
+	call    *Call
+	subject string
+	pattern string
+	steps   int
+	depth   int
+
+	level    int // captures so far, closed or open
+	captures [capturesMax]captureSpan
+}
+
+// captureSpan is one capture: its start in the subject, and its length or one of those
+// below.
+type captureSpan struct{ start, size int }
+
+const (
+	openCapture     = -1
+	positionCapture = -2
+
+	capturesMax = 32
+
+	// matchDepthMax bounds the stack: a pattern needs as much as it has items that may
+	// match in several ways.
+	matchDepthMax = 100000
+
+	// noMatch is the end of a match that there is not.
+	noMatch = -1
+)
+
+func newMatcher(c *Call, subject, pattern string) *matcher {
+	return &matcher{call: c, subject: subject, pattern: pattern}
+}
+
+// at returns the byte of the pattern, or 0 behind its end.
+func (m *matcher) at(p int) byte {
+	if p < len(m.pattern) {
+		return m.pattern[p]
+	}
+	return 0
+}
+
+func (m *matcher) subjectAt(s int) byte {
+	if s < len(m.subject) {
+		return m.subject[s]
+	}
+	return 0
+}
+
+// start matches the pattern from p on at s, and returns where the match ends, or noMatch.
+func (m *matcher) start(s, p int) int {
+	m.level = 0
+	m.depth = 0
+	return m.match(s, p)
+}
+
+// work counts steps, so that a match that tries very many ways can be interrupted.
+func (m *matcher) work() {
+	m.steps++
+	if m.steps&1023 == 0 {
+		m.call.Step(1024)
+	}
+}
+
+func (m *matcher) match(s, p int) int {
+	m.depth++
+	if m.depth > matchDepthMax {
+		m.call.Errorf("pattern too complex")
+	}
+	end := m.matchItems(s, p)
+	m.depth--
+	return end
+}
+
+func (m *matcher) matchItems(s, p int) int {
+	for {
+		m.work()
+		if p >= len(m.pattern) {
+			return s
+		}
+		switch m.pattern[p] {
+		case '(':
+			if m.at(p+1) == ')' {
+				return m.open(s, p+2, positionCapture)
+			}
+			return m.open(s, p+1, openCapture)
+		case ')':
+			return m.closeCapture(s, p+1)
+		case '$':
+			if p+1 == len(m.pattern) {
+				if s == len(m.subject) {
+					return s
+				}
+				return noMatch
+			}
+		case '%':
+			next := m.at(p + 1)
+			switch {
+			case next == 'b':
+				s = m.balance(s, p+2)
+				p += 4
+			case next == 'f':
+				s, p = m.frontier(s, p+2)
+			case isDigit(int(next)):
+				s = m.again(s, next)
+				p += 2
+			default:
+				goto item
+			}
+			if s == noMatch {
+				return noMatch
+			}
+			continue
+		}
+	item:
+		end := m.itemEnd(p)
+		matches := s < len(m.subject) && m.single(m.subject[s], p, end)
+		switch m.at(end) {
+		case '?':
+			if matches {
+				if e := m.match(s+1, end+1); e != noMatch {
+					return e
+				}
+			}
+			p = end + 1
+		case '*':
+			return m.longest(s, p, end)
+		case '+':
+			if !matches {
+				return noMatch
+			}
+			return m.longest(s+1, p, end)
+		case '-':
+			return m.shortest(s, p, end)
+		default:
+			if !matches {
+				return noMatch
+			}
+			s++
+			p = end
+		}
+	}
+}
+
+// itemEnd returns where the single character or class that begins at p ends.
+func (m *matcher) itemEnd(p int) int {
+	c := m.at(p)
+	p++
+	switch c {
+	case '%':
+		if p >= len(m.pattern) {
+			m.call.Errorf("malformed pattern (ends with '%%')")
+		}
+		return p + 1
+	case '[':
+		if m.at(p) == '^' {
+			p++
+		}
+		for {
+			if p >= len(m.pattern) {
+				m.call.Errorf("malformed pattern (missing ']')")
+			}
+			c := m.pattern[p]
+			p++
+			if c == '%' && p < len(m.pattern) {
+				p++
+			}
+			if m.at(p) == ']' {
+				return p + 1
+			}
+		}
+	}
+	return p
+}
+
+// single reports whether c matches the item in pattern[p:end].
+func (m *matcher) single(c byte, p, end int) bool {
+	switch m.pattern[p] {
+	case '.':
+		return true
+	case '%':
+		return inClass(c, m.pattern[p+1])
+	case '[':
+		return m.inSet(c, p, end-1)
+	default:
+		return m.pattern[p] == c
+	}
+}
+
+// inSet reports whether c is in the set whose brackets are at p and end.
+func (m *matcher) inSet(c byte, p, end int) bool {
+	found := true
+	if m.at(p+1) == '^' {
+		found = false
+		p++
+	}
+	for p++; p < end; p++ {
+		switch {
+		case m.pattern[p] == '%':
+			p++
+			if inClass(c, m.at(p)) {
+				return found
+			}
+		case m.at(p+1) == '-' && p+2 < end:
+			p += 2
+			if m.pattern[p-2] <= c && c <= m.pattern[p] {
+				return found
+			}
+		case m.pattern[p] == c:
+			return found
+		}
+	}
+	return !found
+}
+
+// inClass reports whether c is in the class of a letter; in none of it, if the letter is
+// a capital. What is no class stands for itself.
+func inClass(c, class byte) bool {
+	var in bool
+	switch class | 0x20 {
+	case 'a':
+		in = isLetter(c)
+	case 'c':
+		in = c < 32 || c == 127
+	case 'd':
+		in = isDigit(int(c))
+	case 'l':
+		in = 'a' <= c && c <= 'z'
+	case 'p':
+		in = 32 < c && c < 127 && !isLetter(c) && !isDigit(int(c))
+	case 's':
+		in = isSpace(int(c))
+	case 'u':
+		in = 'A' <= c && c <= 'Z'
+	case 'w':
+		in = isLetter(c) || isDigit(int(c))
+	case 'x':
+		in = isDigit(int(c)) || 'a' <= c|0x20 && c|0x20 <= 'f'
+	case 'z':
+		in = c == 0
+	default:
+		return class == c
+	}
+	if !isLetter(class) {
+		return class == c
+	}
+	return in == (class >= 'a')
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// longest matches as many of an item as it can, and then the rest of the pattern.
+func (m *matcher) longest(s, p, end int) int {
+	n := 0
+	for s+n < len(m.subject) && m.single(m.subject[s+n], p, end) {
+		n++
+		m.work()
+	}
+	for ; n >= 0; n-- {
+		if e := m.match(s+n, end+1); e != noMatch {
+			return e
+		}
+	}
+	return noMatch
+}
+
+// shortest matches as few of an item as it can, and then the rest of the pattern.
+func (m *matcher) shortest(s, p, end int) int {
+	for {
+		if e := m.match(s, end+1); e != noMatch {
+			return e
+		}
+		if s >= len(m.subject) || !m.single(m.subject[s], p, end) {
+			return noMatch
+		}
+		s++
+	}
+}
+
+func (m *matcher) open(s, p, what int) int {
+	if m.level >= capturesMax {
+		m.call.Errorf("too many captures")
+	}
+	m.captures[m.level] = captureSpan{s, what}
+	m.level++
+	e := m.match(s, p)
+	if e == noMatch {
+		m.level--
+	}
+	return e
+}
+
+func (m *matcher) closeCapture(s, p int) int {
+	i := m.level - 1
+	for i >= 0 && m.captures[i].size != openCapture {
+		i--
+	}
+	if i < 0 {
+		m.call.Errorf("invalid pattern capture")
+	}
+	m.captures[i].size = s - m.captures[i].start
+	e := m.match(s, p)
+	if e == noMatch {
+		m.captures[i].size = openCapture
+	}
+	return e
+}
+
+// balance matches %bxy, with x and y at p.
+func (m *matcher) balance(s, p int) int {
+	if p+1 >= len(m.pattern) {
+		m.call.Errorf("unbalanced pattern")
+	}
+	open, closing := m.pattern[p], m.pattern[p+1]
+	if m.subjectAt(s) != open {
+		return noMatch
+	}
+	depth := 1
+	for s++; s < len(m.subject); s++ {
+		m.work()
+		switch m.subject[s] {
+		case closing:
+			depth--
+			if depth == 0 {
+				return s + 1
+			}
+		case open:
+			depth++
+		}
+	}
+	return noMatch
+}
+
+// frontier matches %f[set], with the set at p: the place between a byte that is not in the
+// set and one that is. It returns where the set ends.
+func (m *matcher) frontier(s, p int) (at, end int) {
+	if m.at(p) != '[' {
+		m.call.Errorf("missing '[' after '%%f' in pattern")
+	}
+	end = m.itemEnd(p)
+	before := byte(0)
+	if s > 0 {
+		before = m.subject[s-1]
+	}
+	if m.inSet(before, p, end-1) || !m.inSet(m.subjectAt(s), p, end-1) {
+		return noMatch, end
+	}
+	return s, end
+}
+
+// again matches what a capture has matched.
+func (m *matcher) again(s int, digit byte) int {
+	i := int(digit) - '1'
+	if i < 0 || i >= m.level || m.captures[i].size == openCapture {
+		m.call.Errorf("invalid capture index")
+	}
+	c := m.captures[i]
+	if c.size == positionCapture {
+		return noMatch
+	}
+	text := m.subject[c.start : c.start+c.size]
+	if len(m.subject)-s >= len(text) && m.subject[s:s+len(text)] == text {
+		return s + len(text)
+	}
+	return noMatch
+}
+
+// capture returns capture number i of the match of subject[s:e]; without captures, the first
+// is the match.
+func (m *matcher) capture(i, s, e int) Value {
+	if i >= m.level {
+		if i > 0 {
+			m.call.Errorf("invalid capture index")
+		}
+		return m.call.substring(m.subject[s:e])
+	}
+	switch c := m.captures[i]; c.size {
+	case openCapture:
+		m.call.Errorf("unfinished capture")
+		return Nil
+	case positionCapture:
+		return Number(float64(c.start + 1))
+	default:
+		return m.call.substring(m.subject[c.start : c.start+c.size])
+	}
+}
+
+// appendCaptures adds all captures of the match, or the match if there are none.
+func (m *matcher) appendCaptures(vs []Value, s, e int) []Value {
+	for i := range max(m.level, 1) {
+		vs = append(vs, m.capture(i, s, e))
+	}
+	return vs
+}

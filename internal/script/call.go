@@ -1,0 +1,141 @@
+package script
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/lua"
+	"github.com/elastickv/elastickv/internal/resp"
+)
+
+// countedField marks an error that has been counted when the call failed.
+const countedField = "ignore_error_stats_update"
+
+// call is redis.call and redis.pcall: the first raises errors, the second returns them.
+func (w *world) call(raise bool) lua.GoFunction {
+	return func(c *lua.Call) {
+		r := w.running(c, "redis.call/pcall")
+		v, failed := r.call(c)
+		if failed && raise {
+			c.Raise(v)
+		}
+		c.Return(v)
+	}
+}
+
+// running returns the script that runs, or raises that there is none.
+func (w *world) running(c *lua.Call, name string) *run {
+	if w.run == nil {
+		raiseError(c, fmt.Sprintf(textNoRun, name))
+	}
+	return w.run
+}
+
+func (r *run) call(c *lua.Call) (v lua.Value, failed bool) {
+	args, why := callArgs(c)
+	if why != "" {
+		return errorTable(c, why), true
+	}
+	cmd := r.ctx.Env.Table.Find(args)
+	if why := r.refusal(cmd, args); why != nil {
+		r.host.RefuseForScript(cmd, why.(command.Error))
+		return countedError(c, why.Error()), true
+	}
+	if cmd.Has(command.Write) {
+		r.wrote.Store(true)
+	}
+	r.inner = command.Ctx{
+		Args: args, Cmd: cmd, Out: &r.out, Keys: r.ctx.Keys.DB(r.script.DB), Env: r.ctx.Env,
+		Caller: r.ctx.Caller, Script: &r.script,
+	}
+	r.out.Reset()
+	r.host.RunForScript(&r.inner)
+	c.Step(100)
+	reply := r.out.Bytes()
+	v = (&replyReader{c: c, rest: reply}).value()
+	return v, reply[0] == '-'
+}
+
+// refusal is why a call cannot be carried out.
+func (r *run) refusal(cmd *command.Command, args [][]byte) error {
+	switch {
+	case cmd == nil:
+		return fault(textUnknown)
+	case !cmd.Accepts(len(args)):
+		return fault(textArity)
+	case cmd.Has(command.NoScript):
+		return fault(textNotInScripts)
+	}
+	if err := r.host.MayRun(cmd, args); err != nil {
+		r.host.DeniedToScript(cmd, args)
+		return fault("The user executing the script %s", err.Error())
+	}
+	if r.readOnly && cmd.Has(command.Write|command.MayReplicate) {
+		return fault(textReadOnly)
+	}
+	return nil
+}
+
+// callArgs returns the arguments of a command, or what is wrong with them. They are copies, and
+// stay until the transaction has ended.
+func callArgs(c *lua.Call) (args [][]byte, wrong string) {
+	if c.NArgs() == 0 {
+		return nil, textNoArguments
+	}
+	size := 0
+	for _, v := range c.Args() {
+		switch v.Kind() {
+		case lua.KindString:
+			s, _ := v.AsString()
+			size += len(s)
+		case lua.KindNumber:
+			size += 24
+		default:
+			return nil, textBadArgument
+		}
+	}
+	args = make([][]byte, c.NArgs())
+	buf := make([]byte, 0, size)
+	for i, v := range c.Args() {
+		from := len(buf)
+		if s, ok := v.AsString(); ok {
+			buf = append(buf, s...)
+		} else {
+			f, _ := v.AsNumber()
+			buf = appendNumber(buf, f)
+		}
+		args[i] = buf[from:len(buf):len(buf)]
+	}
+	return args, ""
+}
+
+// appendNumber spells f as "%.17g" of C does.
+func appendNumber(dst []byte, f float64) []byte {
+	if math.IsNaN(f) && math.Signbit(f) {
+		dst = append(dst, '-')
+	}
+	return resp.AppendDouble(dst, f)
+}
+
+// errorTable returns an error as redis.pcall returns it. The text has no code, so it gets the
+// general one.
+func errorTable(c *lua.Call, text string) lua.Value {
+	t := c.State().NewTable(0, 1)
+	text = general(text)
+	c.State().Charge(len(text))
+	t.SetField("err", lua.String(text))
+	return lua.TableValue(t)
+}
+
+// countedError is errorTable for a text that begins with a code, and has been counted.
+func countedError(c *lua.Call, text string) lua.Value {
+	t := c.State().NewTable(0, 2)
+	c.State().Charge(len(text))
+	t.SetField("err", lua.String(text))
+	t.SetField(countedField, lua.True)
+	return lua.TableValue(t)
+}
+
+// raiseError raises a text as the functions of the table redis do.
+func raiseError(c *lua.Call, text string) { c.Raise(errorTable(c, text)) }

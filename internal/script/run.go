@@ -1,0 +1,230 @@
+package script
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/lua"
+	"github.com/elastickv/elastickv/internal/resp"
+)
+
+// run is a script that is being carried out. Its fields belong to the goroutine that does,
+// but for those that are marked as shared.
+type run struct {
+	engine   *Engine
+	host     Host
+	ctx      *command.Ctx
+	world    *world
+	name     string // a digest, or the name of a function
+	function bool
+	readOnly bool
+	// sequenced says that the script runs inside the sequencer, so that others wait for it.
+	sequenced bool
+	began     time.Time
+	announced bool // others have been told that they wait for too long
+
+	script command.Script // what its calls change
+	out    resp.Writer    // the reply to the call in progress, in the script's protocol
+	inner  command.Ctx    // the call in progress
+
+	keys, argv *lua.Table
+
+	wrote  atomic.Bool // shared: a command that writes has been called
+	killed atomic.Bool // shared
+	slow   atomic.Bool // shared: it takes longer than Settings.BusyAfter
+}
+
+// start is what carryOut has to know of a script.
+type start struct {
+	name     string
+	function bool
+	flags    flags
+	readOnly bool // called by a command that only reads
+	keys     [][]byte
+	argv     [][]byte
+	// find returns what is to be called in a world that is free.
+	find func(w *world) (*lua.Function, error)
+}
+
+// carryOut runs a script and writes the reply to c. An error means that the script has no
+// effect.
+func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
+	if s.flags&(unflagged|noWrites) == 0 && s.readOnly {
+		return errWriteFlag
+	}
+	leave, err := e.enter(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	w := p.take()
+	fn, err := s.find(w)
+	if err != nil {
+		p.put(w)
+		return err
+	}
+	r := &run{
+		engine: e, host: hostOf(c), ctx: c, world: w, name: s.name, function: s.function, began: e.opts.Now(),
+		readOnly:  s.readOnly || s.flags&noWrites != 0 || c.Keys.ReadOnly(),
+		sequenced: !c.Keys.ReadOnly(),
+		script:    command.Script{DB: c.Keys.Number()},
+	}
+	reusable, err := r.execute(fn, s.keys, s.argv)
+	if reusable {
+		p.put(w)
+	}
+	return err
+}
+
+// execute calls fn and writes the reply. It reports whether the world is as a script should
+// leave it.
+func (r *run) execute(fn *lua.Function, keys, argv [][]byte) (reusable bool, err error) {
+	r.engine.begin(r)
+	defer r.engine.end(r)
+	w := r.world
+	w.run = r
+	defer func() { w.run = nil }()
+	var results []lua.Value
+	if err = r.arguments(keys, argv); err == nil {
+		if r.function {
+			results, err = w.lua.Call(fn, lua.TableValue(r.keys), lua.TableValue(r.argv))
+		} else {
+			results, err = w.lua.Call(fn)
+		}
+	}
+	if err != nil {
+		return r.failed(err)
+	}
+	var v lua.Value
+	if len(results) > 0 {
+		v = results[0]
+	}
+	return true, r.reply(v)
+}
+
+// arguments makes the tables of keys and arguments, which for scripts are globals.
+func (r *run) arguments(keys, argv [][]byte) error {
+	w := r.world
+	_, err := w.lua.Call(w.lua.NewFunction(func(c *lua.Call) {
+		r.keys, r.argv = tableOf(c, keys), tableOf(c, argv)
+		if g := w.lua.Globals(); !r.function {
+			g.SetField("KEYS", lua.TableValue(r.keys))
+			g.SetField("ARGV", lua.TableValue(r.argv))
+		}
+	}))
+	return err
+}
+
+func tableOf(c *lua.Call, items [][]byte) *lua.Table {
+	t := c.State().NewTable(len(items), 0)
+	for i, item := range items {
+		c.State().Charge(len(item))
+		t.SetInt(i+1, lua.String(string(item)))
+	}
+	return t
+}
+
+// failed writes the reply to a script that ended in an error. One that was stopped has no
+// effect, any other the effects that it has had so far.
+func (r *run) failed(err error) (reusable bool, _ error) {
+	var raised *lua.Error
+	switch {
+	case errors.As(err, &raised):
+		text, counted := r.raisedText(raised)
+		r.ctx.Counted = counted
+		r.ctx.Out.Error(text)
+		return true, nil
+	case errors.Is(err, errKilled):
+		r.ctx.Out.Error(string(errKilledText))
+		return r.function, nil
+	case errors.Is(err, errStopped):
+		return false, errShutdown
+	default:
+		r.ctx.Out.Error(string(fault("Error running script %s, %.100s", r.name, err.Error())))
+		return false, nil
+	}
+}
+
+// raisedText returns what a client reads of an error, and whether it has been counted.
+func (r *run) raisedText(raised *lua.Error) (text string, counted bool) {
+	text = general(describe(raised.Value))
+	if t := raised.Value.AsTable(); t != nil {
+		text = general("unknown error")
+		if s, ok := lua.ToString(t.GetField("err")); ok {
+			text = upToNUL(s)
+		}
+		counted = t.GetField(countedField).Truthy()
+	}
+	if raised.Chunk != "" {
+		text += fmt.Sprintf(" script: %s, on %s:%d.", r.name, raised.Chunk, raised.Line)
+	}
+	return text, counted
+}
+
+// describe returns what tostring makes of v, about: without metamethods and addresses.
+func describe(v lua.Value) string {
+	if s, ok := lua.ToString(v); ok {
+		return upToNUL(s)
+	}
+	if v.Kind() == lua.KindBool {
+		return fmt.Sprint(v.Truthy())
+	}
+	return v.Kind().String()
+}
+
+// errorText returns what is wrong with a source.
+func errorText(err error) string {
+	var raised *lua.Error
+	if errors.As(err, &raised) {
+		return describe(raised.Value)
+	}
+	return err.Error()
+}
+
+// interrupted is called every now and then while the script runs.
+func (r *run) interrupted() error {
+	e := r.engine
+	if r.killed.Load() {
+		return errKilled
+	}
+	if e.opts.Context.Err() != nil {
+		return errStopped
+	}
+	after := e.opts.Settings().BusyAfter
+	if took := e.opts.Now().Sub(r.began); after > 0 && took >= after {
+		r.late(took)
+		if e.opts.Stopping() {
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// late tells others, once, that the script takes too long.
+func (r *run) late(took time.Duration) {
+	if r.slow.Swap(true) {
+		return
+	}
+	kill := "SCRIPT KILL"
+	if r.function {
+		kill = "FUNCTION KILL"
+	}
+	r.engine.opts.Log(LogWarning, fmt.Sprintf(
+		"Slow script detected: still in execution after %d milliseconds. You can try killing the script using the %s command. Script name is: %s.",
+		took.Milliseconds(), kill, r.name))
+	if r.sequenced {
+		r.announced = true
+		r.engine.opts.Busy(r.busyReason())
+	}
+}
+
+// busyReason is what others are told while they wait for the script.
+func (r *run) busyReason() command.Error {
+	if r.function {
+		return ErrBusyFunction
+	}
+	return ErrBusyScript
+}

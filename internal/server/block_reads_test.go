@@ -1,0 +1,177 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/elastickv/elastickv/hlc"
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/resp"
+	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/internal/testkit"
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
+)
+
+// longerRow waits until one of its lists is longer than a number; "$" is the length of the
+// first at the time of the call. Like XREAD it only reads, and so runs on a snapshot; if
+// told TELL it wants to know, like XREADGROUP, that a list has gone; if told ANY it looks
+// whatever a key becomes.
+//
+//	LONGER key… length PLAIN|TELL|ANY
+var longerRow = &command.Command{
+	Name: "longer", Arity: -4, Flags: command.ReadOnly | command.Blocking, Group: command.GroupList, Run: longer,
+	Since: "7.0.0", Summary: "For tests.",
+}
+
+func longer(c *command.Ctx) error {
+	keys, at, how := c.Args[1:len(c.Args)-2], len(c.Args)-2, string(c.Args[len(c.Args)-1])
+	for _, key := range keys {
+		l, err := c.Keys.List(key)
+		if how == "ANY" && errors.Is(err, keyspace.ErrWrongType) {
+			c.Out.BulkString("not a list")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if string(c.Args[at]) == "$" {
+			c.Args[at] = strconv.AppendInt(nil, l.Len(), 10)
+		}
+		n, err := strconv.ParseInt(string(c.Args[at]), 10, 64)
+		if err != nil {
+			return command.ErrNotInteger
+		}
+		if l.Len() > n {
+			c.Out.Int(l.Len())
+			return nil
+		}
+	}
+	b := &command.Block{Keys: keys, Kind: keyspace.KindList, Timeout: 20 * time.Second, Expired: (*resp.Writer).NullArray}
+	switch how {
+	case "TELL":
+		b.Gone = func(out *resp.Writer) { out.Error("UNBLOCKED the key has gone") }
+	case "ANY":
+		b.Kind = keyspace.KindNone
+	}
+	return c.Block(b)
+}
+
+// startWith serves with more commands.
+func startWith(t *testing.T, more ...*command.Command) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := txn.NewLocal(store.NewMVCCStore().(store.Engine), hlc.New(time.Now), txn.Options{})
+	s := server.New(server.Options{
+		DB: db, Config: server.NewConfig(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.Uint64,
+	})
+	server.AddCommands(s, more...)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		_ = db.Close()
+	})
+	return ln.Addr().String()
+}
+
+// A command that only reads waits like one that writes.
+func TestReadsThatWait(t *testing.T) {
+	addr := startWith(t, longerRow)
+	other := testkit.Dial(t, addr, 2)
+	for _, tc := range []struct {
+		name, call string
+		writes     []string
+		want       string
+	}{
+		{"there already", "LONGER k 0 PLAIN", nil, "(integer) 1"},
+		{"from now on", "LONGER k $ PLAIN", []string{"RPUSH k x"}, "(integer) 2"},
+		{"not yet", "LONGER k 2 PLAIN", []string{"RPUSH k x", "RPUSH k x"}, "(integer) 3"},
+		{"other keys", "LONGER k l m $ PLAIN", []string{"RPUSH m a", "RPUSH l a b"}, "(integer) 2"},
+		{"gone for a time", "LONGER k $ PLAIN", []string{"DEL k", "SET k v", "DEL k", "RPUSH k x x x"}, "(integer) 3"},
+		{"flushed for a time", "LONGER k $ PLAIN", []string{"FLUSHALL", "RPUSH k x x x"}, "(integer) 3"},
+		{"deleted", "LONGER k l $ TELL", []string{"SET other x", "DEL k"}, "(error) UNBLOCKED the key has gone"},
+		{"emptied", "LONGER k $ TELL", []string{"LPOP k"}, "(error) UNBLOCKED the key has gone"},
+		{"overwritten", "LONGER k $ TELL", []string{"SET k v"}, "(error) UNBLOCKED the key has gone"},
+		{"flushed", "LONGER k $ TELL", []string{"FLUSHDB"}, "(error) UNBLOCKED the key has gone"},
+		{"renamed", "LONGER k $ TELL", []string{"RENAME k l"}, "(error) UNBLOCKED the key has gone"},
+		{"of any type", "LONGER k $ ANY", []string{"DEL k", "SET k v"}, "\"not a list\""},
+	} {
+		other.MustDo(t, "FLUSHALL")
+		other.MustDo(t, "RPUSH", "k", "x")
+		w := testkit.Dial(t, addr, 2)
+		args, err := testkit.Split(tc.call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Send(args...); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if len(tc.writes) > 0 {
+			eventually(t, "it waits", func() bool { return isBlocked(t, other, 1) })
+		}
+		for i, line := range tc.writes {
+			args, _ := testkit.Split(line)
+			other.MustDo(t, args...)
+			if !isBlocked(t, other, 1) && i < len(tc.writes)-1 {
+				t.Errorf("%s: %q ended the wait", tc.name, line)
+			}
+		}
+		got, err := w.Receive()
+		if err != nil || got.String() != tc.want {
+			t.Errorf("%s: got %s (%v), want %s", tc.name, got, err, tc.want)
+		}
+		w.Close()
+	}
+	if !isBlocked(t, other, 0) {
+		t.Error("somebody still waits")
+	}
+}
+
+// What is written between a call's look at its snapshot and the beginning of its wait is not missed.
+func TestReadsThatWaitMissNothing(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		w, other := b.dial(), b.dial()
+		b.engine.close()
+		other.send("RPUSH k v\r\n")
+		synctest.Wait()
+		w.send("LONGER k 0 PLAIN\r\n") // its snapshot does not have what is not durable
+		b.silent(w, "before the sync")
+		b.engine.open(nil)
+		other.expect(":1\r\n")
+		w.expect(":1\r\n")
+		other.ask("WATCH k", "+OK\r\n")
+		w.send("LONGER k $ PLAIN\r\nLONGER k $ PLAIN\r\n")
+		synctest.Wait()
+		other.ask("RPUSH k v v", ":3\r\n")
+		w.expect(":3\r\n")
+		b.silent(w, "although the second call wants to see more than there is now")
+		other.ask("RPUSH k v", ":4\r\n")
+		w.expect(":4\r\n")
+	})
+}
+
+// isBlocked reports whether so many clients wait.
+func isBlocked(t *testing.T, c *testkit.Client, n int) bool {
+	t.Helper()
+	return strings.Contains(c.MustDo(t, "INFO", "clients").Str, "\r\nblocked_clients:"+strconv.Itoa(n)+"\r\n")
+}

@@ -1,0 +1,15 @@
+package server
+
+import "github.com/elastickv/elastickv/internal/command"
+
+// AddCommands gives a server that does not serve yet more commands.
+func AddCommands(s *Server, more ...*command.Command) {
+	s.table = command.NewTable(command.Rows(), append(rows(), more...))
+	for _, c := range more {
+		s.routes[c] = newRoute(c)
+		s.named[c.Name] = s.routes[c]
+	}
+}
+
+// CloseCaller closes the connection that a call comes from, as CLIENT KILL does.
+func CloseCaller(c *command.Ctx) { callerOf(c).close() }
