@@ -21,8 +21,10 @@ var hyperloglogCommands = []*Command{
 }
 
 // sketch returns the HyperLogLog at a key, and whether there is one. It is not to be modified.
-func (c *Ctx) sketch(key []byte) (hll.Sketch, bool, error) {
-	b, there, err := c.Keys.String(key)
+func (c *Ctx) sketch(key []byte) (hll.Sketch, bool, error) { return sketchIn(c.Keys, key) }
+
+func sketchIn(keys *keyspace.Space, key []byte) (hll.Sketch, bool, error) {
+	b, there, err := keys.String(key)
 	if err != nil || !there {
 		return hll.Sketch{}, false, err
 	}
@@ -63,8 +65,7 @@ func pfadd(c *Ctx) error {
 		return nil
 	}
 	s.Forget()
-	c.Keys.Notify(keyspace.ClassString, "pfadd", key)
-	return c.Keys.ModifyString(key, s.Bytes())
+	return c.noted(keyspace.ClassString, "pfadd", c.Keys.ModifyString(key, s.Bytes()))
 }
 
 func pfcount(c *Ctx) error {
@@ -112,7 +113,7 @@ func (c *Ctx) countSketch(key []byte) error {
 func (c *Ctx) maxima(keys [][]byte, each func(hll.Sketch)) (*hll.Maxima, error) {
 	var m hll.Maxima
 	for _, key := range keys {
-		s, there, err := c.sketch(key)
+		s, there, err := sketchIn(c.Keys.Reading(), key)
 		if err != nil {
 			return nil, err
 		}
@@ -153,8 +154,7 @@ func pfmerge(c *Ctx) error {
 	}
 	s.Forget()
 	c.Out.OK()
-	c.Keys.Notify(keyspace.ClassString, "pfadd", key)
-	return c.Keys.ModifyString(key, s.Bytes())
+	return c.noted(keyspace.ClassString, "pfadd", c.Keys.ModifyString(key, s.Bytes()))
 }
 
 func pfdebug(c *Ctx) error {
