@@ -22,19 +22,28 @@ type pool struct {
 
 // take returns a world that nobody else uses.
 func (p *pool) take() *world {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for n := len(p.idle); n > 0; n = len(p.idle) {
-		w := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.used.Add(-w.held)
-		if w.limit == p.limit() {
-			return w
-		}
+	if w := p.takeIdle(p.limit()); w != nil {
+		return w
 	}
 	w := p.make()
 	w.held = w.lua.Memory()
 	return w
+}
+
+// takeIdle returns a world that is there already, or nil. Those with another limit go.
+func (p *pool) takeIdle(limit int64) *world {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n := len(p.idle); n > 0; n = len(p.idle) {
+		w := p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		p.used.Add(-w.held)
+		if w.limit == limit {
+			return w
+		}
+	}
+	return nil
 }
 
 // collectEvery is how many bytes a world may have taken since it was looked at last until it is
