@@ -50,7 +50,8 @@ type streamCut struct {
 	rest     StreamID   // the first node that stays; zero if none goes
 	restLive int64      // entries that stay in the first node that stays
 	first    StreamID   // the first entry that stays, or a place before it and behind those that go
-	part     []StreamID // entries that go from a node that stays, if nothing else goes and they are not many
+	found    bool       // it is the entry
+	part     []StreamID // entries that go from a node that stays, if they are not many
 }
 
 // cutNodes finds the nodes that go as a whole.
@@ -95,10 +96,11 @@ func (st *Stream) cutNode(c *streamCut) error {
 	}
 	err := st.walkIDs(StreamRange{From: c.first, To: MaxStreamID}, func(id StreamID, _ txn.Row) bool {
 		c.first = id
-		if c.t.ByID && id.Compare(c.t.MinID) >= 0 || !c.t.ByID && n == most {
+		c.found = c.t.ByID && id.Compare(c.t.MinID) >= 0 || !c.t.ByID && n == most
+		if c.found {
 			return false
 		}
-		if n++; c.nodes == 0 && n <= dropSingly {
+		if n++; n <= dropSingly {
 			c.part = append(c.part, id)
 		}
 		return true
@@ -118,10 +120,13 @@ func (st *Stream) cut(c streamCut) error {
 	st.tally.removed += c.gone
 	st.tally.nodes -= c.nodes
 	st.setFirstLive(c.restLive)
-	var err error
-	if st.tally.first, _, err = st.seek(c.first); err != nil {
-		return err
+	if !c.found {
+		var err error
+		if c.first, _, err = st.seek(c.first); err != nil {
+			return err
+		}
 	}
+	st.tally.first = c.first
 	if err := st.writeTally(); err != nil {
 		return err
 	}

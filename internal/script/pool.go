@@ -35,9 +35,15 @@ func (p *pool) take() *world {
 	return p.make()
 }
 
+// collectEvery is how many bytes a world may have taken since it was looked at last until it is
+// counted what of that is still in use.
+const collectEvery = 64 << 10
+
 // put takes back a world that is as a script should leave it.
 func (p *pool) put(w *world) {
-	w.held = w.lua.Memory()
+	if w.lua.Memory() > w.held+collectEvery {
+		w.held = w.lua.Collect()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) < idleMost && w.limit == p.limit() {
