@@ -32,6 +32,7 @@ func modulo(x, y float64) float64 { return x - float64(math.Floor(x/y)*y) }
 // arith applies an arithmetic instruction to operands that are not both numbers: strings
 // that spell one are converted, and then metamethods are asked.
 func (th *thread) arith(in instr, left, right Value) Value {
+	th.state.work(left, right)
 	x, leftOK := ToNumber(left)
 	y, rightOK := ToNumber(right)
 	if leftOK && rightOK {
@@ -45,6 +46,16 @@ func (th *thread) arith(in instr, left, right Value) Value {
 	}
 	th.operandError(left, registerOf(uint16(in.b)), "perform arithmetic on")
 	return Nil
+}
+
+// work accounts for reading two operands, which may be long strings.
+func (s *State) work(left, right Value) {
+	if left.isString() {
+		s.budget -= left.strLen() / bytesPerStep
+	}
+	if right.isString() {
+		s.budget -= right.strLen() / bytesPerStep
+	}
 }
 
 // registerOf returns the register that an operand names, if it names one.
@@ -73,6 +84,7 @@ func (th *thread) lessThan(left, right Value) bool {
 	case left.isNumber() && right.isNumber():
 		return left.number() < right.number()
 	case left.isString() && right.isString():
+		th.state.work(left, right)
 		return left.str() < right.str()
 	case left.Kind() == right.Kind():
 		if result, ok := th.compareMeta(left, right, nameLt); ok {
@@ -89,6 +101,7 @@ func (th *thread) lessEqual(left, right Value) bool {
 	case left.isNumber() && right.isNumber():
 		return left.number() <= right.number()
 	case left.isString() && right.isString():
+		th.state.work(left, right)
 		return left.str() <= right.str()
 	case left.Kind() == right.Kind():
 		if result, ok := th.compareMeta(left, right, nameLe); ok {

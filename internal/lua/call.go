@@ -128,7 +128,9 @@ func (c *Call) CheckNumber(n int) float64 {
 			return v.number()
 		}
 	}
-	f, ok := ToNumber(c.Arg(n))
+	v := c.Arg(n)
+	c.state.work(v, v)
+	f, ok := ToNumber(v)
 	if !ok {
 		c.TypeError(n, "number")
 	}

@@ -3,7 +3,6 @@ package lua_test
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,9 +27,8 @@ func bounded() *lua.State {
 // FuzzPrograms compiles anything and runs what compiles: it may fail, but only with an
 // error.
 func FuzzPrograms(f *testing.F) {
-	paths, _ := filepath.Glob("testdata/programs/*.txt")
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
+	for _, name := range []string{"expressions", "syntax"} {
+		text, err := os.ReadFile("testdata/programs/" + name + ".txt")
 		if err != nil {
 			f.Fatal(err)
 		}

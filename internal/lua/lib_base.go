@@ -280,10 +280,10 @@ func baseCollectGarbage(c *Call) {
 	case "count":
 		c.Return(Number(float64(c.state.memory.used) / 1024))
 	case "collect":
-		c.state.memory.used = c.state.census()
+		c.collect()
 		c.Return(Number(0))
 	case "step":
-		c.state.memory.used = c.state.census()
+		c.collect()
 		c.Return(True)
 	case "stop", "restart":
 		c.Return(Number(0))
@@ -292,6 +292,12 @@ func baseCollectGarbage(c *Call) {
 	default:
 		c.ArgError(1, fmt.Sprintf("invalid option '%s'", cutAtZero(option)))
 	}
+}
+
+func (c *Call) collect() {
+	m := &c.state.memory
+	m.used = c.state.census()
+	c.Step(int(m.used / bytesPerStep))
 }
 
 // toText is tostring.
@@ -323,7 +329,9 @@ var textTrue, textFalse = String("true"), String("false")
 func baseToNumber(c *Call) {
 	base := c.optInt32(2, 10)
 	if base == 10 {
-		if f, ok := ToNumber(c.CheckAny(1)); ok {
+		v := c.CheckAny(1)
+		c.state.work(v, v)
+		if f, ok := ToNumber(v); ok {
 			c.Return(Number(f))
 			return
 		}
@@ -331,6 +339,7 @@ func baseToNumber(c *Call) {
 		return
 	}
 	s := c.CheckString(1)
+	c.Step(len(s) / bytesPerStep)
 	if base < 2 || base > 36 {
 		c.ArgError(2, "base out of range")
 	}

@@ -8,7 +8,7 @@ func findOrMatch(c *Call, find bool) {
 	s, p := c.CheckString(1), c.CheckString(2)
 	from := min(max(stringPosition(c.OptInt(3, 1), len(s))-1, 0), len(s))
 	if find && (c.Arg(4).Truthy() || !strings.ContainsAny(cutAtZero(p), patternSpecials)) {
-		c.Step((len(s) - from) / 64)
+		c.Step((len(s) - from) / bytesPerStep)
 		at := strings.Index(s[from:], p)
 		if at < 0 {
 			c.Return(Nil)

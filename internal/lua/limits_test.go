@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/lua"
 )
@@ -139,6 +140,14 @@ var endless = map[string]string{
 	"concat":        `local t = {} for i = 1, 1e5 do t[i] = i end while true do table.concat(t) end`,
 	"remove":        `local t = {} for i = 1, 1e5 do t[i] = i end while true do table.insert(t, 1, 1) table.remove(t, 1) end`,
 	"load":          `return load(function() return ' ' end)`,
+	"compile":       `local s = string.rep('x = 1 ', 1e5) while true do loadstring(s) end`,
+	"long keys":     `local t, s = {}, string.rep('x', 1e7) while true do t[s] = 1 end`,
+	"long equal":    `local a, b = string.rep('x', 1e7), string.rep('x', 1e7) while true do local c = a == b end`,
+	"long less":     `local a, b = string.rep('x', 1e7), string.rep('x', 1e7) while true do local c = a < b end`,
+	"long numbers":  `local a = string.rep(' ', 1e7) while true do tonumber(a) pcall(math.floor, a) end`,
+	"long parts":    `local a = string.rep(' ', 1e7) while true do local b = a:sub(2) end`,
+	"first key":     `local t = {} for i = 1, 1e5 do t['k' .. i] = i end for k in pairs(t) do t[k] = nil end while true do next(t) end`,
+	"garbage":       `local t = {} for i = 1, 1e5 do t[i] = {} end while true do collectgarbage() end`,
 }
 
 // TestInterrupt ends programs that would not end themselves.
@@ -147,9 +156,10 @@ func TestInterrupt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stop := errors.New("stop")
-			calls := 0
+			calls, last, longest := 0, time.Now(), time.Duration(0)
 			_, err := run(t, lua.Options{Interrupt: func() error {
 				calls++
+				longest, last = max(longest, time.Since(last)), time.Now()
 				if calls > 20 {
 					return stop
 				}
@@ -160,6 +170,9 @@ func TestInterrupt(t *testing.T) {
 			}
 			if calls != 21 {
 				t.Errorf("asked %d times, want 21: the error has been caught", calls)
+			}
+			if longest > 10*time.Second {
+				t.Errorf("asked only after %v", longest)
 			}
 		})
 	}

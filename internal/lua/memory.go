@@ -24,6 +24,7 @@ const longString = 32
 func (s *State) charge(n int) {
 	m := &s.memory
 	m.used += int64(n)
+	s.budget -= n / bytesPerStep
 	if m.used > m.trigger && m.limit > 0 {
 		s.memoryDue(int64(n))
 	}

@@ -99,6 +99,7 @@ func (th *thread) calledAs() (name string, method bool) {
 // running function, or in none.
 func (th *thread) operandError(v Value, register int, operation string) {
 	if f := th.frame(); register != notRegister && f.fn != nil && f.fn.native == nil {
+		th.state.budget -= f.pc / 16
 		if what, name := f.fn.proto.nameOf(register, f.pc-1); what != "" {
 			th.raise("attempt to %s %s '%s' (a %s value)", operation, what, name, v.Kind())
 		}

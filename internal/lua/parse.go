@@ -12,6 +12,7 @@ type parser struct {
 // compile makes a function of a chunk.
 func (s *State) compile(name, src string) *Function {
 	s.charge(8 * len(src))
+	s.step(len(src) / 8)
 	p := &parser{lexer: &lexer{chunk: name, src: src, line: 1, lastLine: 1}, state: s}
 	p.fn = newBuilder(p.lexer, nil, 0)
 	p.fn.p.variadic = true

@@ -6,6 +6,10 @@ var errInHandler = errorString("error in error handling")
 // stepsPerInterrupt is how many steps pass between two calls of Options.Interrupt.
 const stepsPerInterrupt = 10000
 
+// bytesPerStep is how many bytes a library function or an operator may read or write for
+// one step.
+const bytesPerStep = 256
+
 // step accounts for n steps of work.
 func (s *State) step(n int) {
 	s.budget -= n

@@ -88,11 +88,3 @@ func (s *State) Call(fn *Function, args ...Value) (results []Value, err error) {
 	err = s.protect(func() { results = slices.Clone(s.running.call(FunctionValue(fn), args)) })
 	return results, err
 }
-
-// CallHandler is Call with an error handler, as xpcall has it: the handler is called with
-// the error's value before the stack is unwound, and the error's value becomes what it
-// returns. An abort by a limit does not go to the handler.
-func (s *State) CallHandler(fn, handler *Function, args ...Value) (results []Value, err error) {
-	err = s.protectHandler(handler, func() { results = slices.Clone(s.running.call(FunctionValue(fn), args)) })
-	return results, err
-}

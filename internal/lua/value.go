@@ -1,9 +1,6 @@
 package lua
 
-import (
-	"strings"
-	"unsafe"
-)
+import "unsafe"
 
 // Kind is the basic type of a Value.
 type Kind uint8
@@ -237,11 +234,3 @@ var oneByte = func() (vs [256]Value) {
 	}
 	return vs
 }()
-
-// substring returns a copy of s[i:j], so that a small part does not keep a large string alive.
-func substring(s string, i, j int) Value {
-	if j-i == 1 {
-		return oneByte[s[i]]
-	}
-	return String(strings.Clone(s[i:j]))
-}

@@ -182,6 +182,9 @@ enter:
 		case opEq:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			holds := RawEqual(*x, *y)
+			if holds && x.ref != y.ref {
+				s.work(*x, *y)
+			}
 			if !holds && x.isTable() && y.isTable() {
 				f.pc = pc
 				holds = th.equalByMeta(x.table(), y.table())
