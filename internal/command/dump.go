@@ -11,7 +11,7 @@ var dumpCommands = []*Command{
 	{Name: "restore", Arity: -4, Flags: Write | DenyOOM, Group: GroupGeneric, Cats: CatDangerous, Keys: oneKey(KeyOW | KeyUpdate), Run: restore,
 		Since: "2.6.0", Complexity: "O(N) where N is the number of elements of the value and their bytes", Summary: "Creates a key from a payload of DUMP."},
 	{Name: "restore-asking", Arity: -4, Flags: Write | DenyOOM | Asking, Group: GroupServer, Cats: CatKeyspace | CatDangerous, Keys: oneKey(KeyOW | KeyUpdate), Run: restore,
-		Since: "3.0.0", Complexity: "O(N) where N is the number of elements of the value and their bytes", Summary: "RESTORE, as nodes of a cluster call it while they move a slot."},
+		Since: "3.0.0", Internal: true, Complexity: "O(N) where N is the number of elements of the value and their bytes", Summary: "RESTORE, as nodes of a cluster call it while they move a slot."},
 }
 
 func dump(c *Ctx) error {

@@ -20,11 +20,10 @@ type geoQuery struct {
 	target  []byte
 	event   string // of a target
 
-	z      *keyspace.ZSet
-	area   geohash.Area
-	unit   float64 // meters
-	center bool    // is known
-	shape  bool    // is known
+	z     *keyspace.ZSet
+	area  geohash.Area
+	unit  float64 // meters
+	shape bool    // is known
 
 	fromMember, fromPlace           bool
 	withDist, withHash, withCoord   bool
@@ -73,7 +72,7 @@ func georadiusbymemberRO(c *Ctx) error {
 
 // run carries out the query. fixed reads the arguments between key and options.
 func (q *geoQuery) run(c *Ctx, fixed func(*geoQuery, *Ctx) error) (err error) {
-	if q.z, err = c.Keys.ZSet(c.Args[q.key]); err != nil {
+	if q.z, err = c.Keys.Reading().ZSet(c.Args[q.key]); err != nil {
 		return err
 	}
 	if err := fixed(q, c); err != nil {
@@ -296,10 +295,7 @@ func (q *geoQuery) arrange(places []found) []found {
 func (q *geoQuery) store(c *Ctx, places []found) error {
 	c.Out.Int(int64(len(places)))
 	if len(places) == 0 {
-		removed, err := c.Keys.Remove(q.target)
-		if removed {
-			c.Keys.Notify(keyspace.ClassGeneric, "del", q.target)
-		}
+		_, err := c.remove(q.target)
 		return err
 	}
 	members := make([]keyspace.ScoredMember, len(places))
@@ -309,8 +305,7 @@ func (q *geoQuery) store(c *Ctx, places []found) error {
 			members[i].Score = p.distance / q.unit
 		}
 	}
-	c.Keys.Notify(keyspace.ClassZSet, q.event, q.target)
-	return c.Keys.StoreZSet(q.target, members)
+	return c.notedAt(keyspace.Event{Class: keyspace.ClassZSet, Name: q.event, Key: q.target}, c.Keys.StoreZSet(q.target, members))
 }
 
 func (q *geoQuery) reply(c *Ctx, places []found) {

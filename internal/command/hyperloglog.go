@@ -15,14 +15,16 @@ var hyperloglogCommands = []*Command{
 	{Name: "pfmerge", Arity: -2, Flags: Write | DenyOOM, Group: GroupHyperLogLog, Keys: []KeySpec{keyAt(1, KeyRW|KeyAccess|KeyInsert), {Flags: KeyRO | KeyAccess, Index: 2, Last: -1, Step: 1}}, Run: pfmerge,
 		Since: "2.8.9", Complexity: "O(N) with a large constant, where N is the number of keys", Summary: "Makes a HyperLogLog see what others have seen."},
 	{Name: "pfdebug", Arity: 3, Flags: Write | DenyOOM | Admin, Group: GroupHyperLogLog, Keys: []KeySpec{keyAt(2, KeyRW|KeyAccess)}, Run: pfdebug,
-		Since: "2.8.9", Complexity: "O(1) with a large constant", Summary: "Shows what a HyperLogLog is made of."},
+		Since: "2.8.9", Internal: true, Complexity: "O(1) with a large constant", Summary: "Shows what a HyperLogLog is made of."},
 	{Name: "pfselftest", Arity: 1, Flags: Admin, Group: GroupHyperLogLog, Run: pfselftest,
-		Since: "2.8.9", Complexity: "O(1) with a very large constant", Summary: "Tests that HyperLogLogs keep and count what they see."},
+		Since: "2.8.9", Internal: true, Complexity: "O(1) with a very large constant", Summary: "Tests that HyperLogLogs keep and count what they see."},
 }
 
 // sketch returns the HyperLogLog at a key, and whether there is one. It is not to be modified.
-func (c *Ctx) sketch(key []byte) (hll.Sketch, bool, error) {
-	b, there, err := c.Keys.String(key)
+func (c *Ctx) sketch(key []byte) (hll.Sketch, bool, error) { return sketchIn(c.Keys, key) }
+
+func sketchIn(keys *keyspace.Space, key []byte) (hll.Sketch, bool, error) {
+	b, there, err := keys.String(key)
 	if err != nil || !there {
 		return hll.Sketch{}, false, err
 	}
@@ -63,8 +65,7 @@ func pfadd(c *Ctx) error {
 		return nil
 	}
 	s.Forget()
-	c.Keys.Notify(keyspace.ClassString, "pfadd", key)
-	return c.Keys.ModifyString(key, s.Bytes())
+	return c.noted(keyspace.ClassString, "pfadd", c.Keys.ModifyString(key, s.Bytes()))
 }
 
 func pfcount(c *Ctx) error {
@@ -112,7 +113,7 @@ func (c *Ctx) countSketch(key []byte) error {
 func (c *Ctx) maxima(keys [][]byte, each func(hll.Sketch)) (*hll.Maxima, error) {
 	var m hll.Maxima
 	for _, key := range keys {
-		s, there, err := c.sketch(key)
+		s, there, err := sketchIn(c.Keys.Reading(), key)
 		if err != nil {
 			return nil, err
 		}
@@ -153,8 +154,7 @@ func pfmerge(c *Ctx) error {
 	}
 	s.Forget()
 	c.Out.OK()
-	c.Keys.Notify(keyspace.ClassString, "pfadd", key)
-	return c.Keys.ModifyString(key, s.Bytes())
+	return c.noted(keyspace.ClassString, "pfadd", c.Keys.ModifyString(key, s.Bytes()))
 }
 
 func pfdebug(c *Ctx) error {

@@ -169,19 +169,36 @@ func replyDocs(c *Ctx, cmds []*Command) {
 	c.Out.Map(len(cmds))
 	for _, cmd := range cmds {
 		c.Out.BulkString(cmd.FullName())
-		fields := [][2]string{{"summary", cmd.Summary}, {"since", cmd.Since}, {"group", string(cmd.Group)}}
-		if cmd.Complexity != "" {
-			fields = append(fields, [2]string{"complexity", cmd.Complexity})
-		}
-		c.Out.Map(len(fields) + boolInt(cmd.Sub != nil))
-		for _, f := range fields {
-			c.Out.BulkString(f[0])
-			c.Out.BulkString(f[1])
-		}
-		if cmd.Sub != nil {
-			c.Out.BulkString("subcommands")
-			replyDocs(c, cmd.Sub)
-		}
+		cmd.replyDoc(c)
+	}
+}
+
+// replyDoc writes what COMMAND DOCS has of one command.
+func (cmd *Command) replyDoc(c *Ctx) {
+	fields := [][2]string{{"summary", cmd.Summary}, {"since", cmd.Since}, {"group", string(cmd.Group)}}
+	if cmd.Complexity != "" {
+		fields = append(fields, [2]string{"complexity", cmd.Complexity})
+	}
+	var flags []string
+	if cmd.Deprecated != "" {
+		flags = append(flags, "deprecated")
+		fields = append(fields, [2]string{"deprecated_since", cmd.Deprecated}, [2]string{"replaced_by", cmd.Instead})
+	}
+	if cmd.Internal {
+		flags = append(flags, "syscmd")
+	}
+	c.Out.Map(len(fields) + boolInt(flags != nil) + boolInt(cmd.Sub != nil))
+	for _, f := range fields {
+		c.Out.BulkString(f[0])
+		c.Out.BulkString(f[1])
+	}
+	if flags != nil {
+		c.Out.BulkString("doc_flags")
+		c.replyStatusSet(flags)
+	}
+	if cmd.Sub != nil {
+		c.Out.BulkString("subcommands")
+		replyDocs(c, cmd.Sub)
 	}
 }
 

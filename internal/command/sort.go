@@ -71,7 +71,7 @@ func (s *sorting) run(c *Ctx) error {
 		}
 		i += n
 	}
-	kind, err := c.Keys.Kind(c.Args[1])
+	kind, err := c.Keys.Reading().Kind(c.Args[1])
 	if err != nil {
 		return err
 	}
@@ -314,13 +314,13 @@ func (c *Ctx) derived(pattern, element []byte) ([]byte, bool, error) {
 	}
 	key := slices.Concat(pattern[:at], element, tail)
 	if field == nil {
-		value, ok, err := c.Keys.String(key)
+		value, ok, err := c.Keys.Reading().String(key)
 		if isWrongType(err) {
 			return nil, false, nil
 		}
 		return value, ok, err
 	}
-	h, err := c.Keys.Hash(key)
+	h, err := c.Keys.Reading().Hash(key)
 	if isWrongType(err) {
 		return nil, false, nil
 	}

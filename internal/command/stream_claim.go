@@ -8,7 +8,7 @@ import (
 
 // claimGroup opens the group that XCLAIM and XAUTOCLAIM name, which has to be there.
 func (c *Ctx) claimGroup() (*keyspace.Group, error) {
-	st, err := c.Keys.Stream(c.Args[1])
+	st, err := c.Keys.Reading().Stream(c.Args[1])
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@ package command
 import "github.com/elastickv/elastickv/internal/keyspace"
 
 func xack(c *Ctx) error {
-	st, err := c.Keys.Stream(c.Args[1])
+	st, err := c.Keys.Reading().Stream(c.Args[1])
 	if err != nil {
 		return err
 	}

@@ -149,16 +149,29 @@ func (r *streamRead) open(c *Ctx) error {
 			}
 			opened[string(key)] = f
 		}
+		if ok {
+			r.missAgain(c, i, f)
+		}
 		if err := r.position(&f, r.ids[i]); err != nil {
 			return err
 		}
 		r.from[i] = f
 	}
+	for i, f := range r.from { // Redis looks twice: when it reads the IDs, and when it reads the streams
+		r.missAgain(c, i, f)
+	}
 	return nil
 }
 
+// missAgain records that a stream which is not there has been asked for once more.
+func (r *streamRead) missAgain(c *Ctx, i int, f streamFrom) {
+	if !r.ofGroup && !f.st.Exists() {
+		c.Keys.Notify(keyspace.ClassMiss, "keymiss", r.keys[i])
+	}
+}
+
 func (r *streamRead) openOne(c *Ctx, key []byte) (f streamFrom, err error) {
-	if f.st, err = c.Keys.Stream(key); err != nil || !r.ofGroup {
+	if f.st, err = c.Keys.Reading().Stream(key); err != nil || !r.ofGroup {
 		return f, err
 	}
 	f.group, err = f.st.Group(r.group)

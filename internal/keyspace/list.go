@@ -266,7 +266,13 @@ func (s *Space) StoreList(key []byte, values [][]byte) (bool, error) {
 	if err != nil {
 		return was, err
 	}
-	return was, l.Push(Right, values...)
+	classes := s.shared.classes
+	if was { // what is overwritten is no new key
+		s.shared.classes &^= ClassNew
+	}
+	err = l.Push(Right, values...)
+	s.shared.classes = classes
+	return was, err
 }
 
 // MoveElement takes the outermost element at one side of the list at src, adds

@@ -62,6 +62,9 @@ func (a *auditor) nodes(st *Stream, ids []StreamID) error {
 	if int64(len(starts)) != st.tally.nodes {
 		return fmt.Errorf("%d nodes, counted %d", st.tally.nodes, len(starts))
 	}
+	if n := len(starts); n > 0 && starts[0] != st.tally.firstNode || n == 0 && !st.tally.firstNode.IsZero() {
+		return fmt.Errorf("nodes %v, the first is said to be %v", starts, st.tally.firstNode)
+	}
 	if st.tally.nodes <= 1 && st.tally.firstLive != 0 {
 		return fmt.Errorf("%d nodes and %d entries in the first", st.tally.nodes, st.tally.firstLive)
 	}

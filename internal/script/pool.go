@@ -32,7 +32,9 @@ func (p *pool) take() *world {
 			return w
 		}
 	}
-	return p.make()
+	w := p.make()
+	w.held = w.lua.Memory()
+	return w
 }
 
 // collectEvery is how many bytes a world may have taken since it was looked at last until it is

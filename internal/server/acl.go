@@ -95,8 +95,11 @@ func (c *session) setUser(u *acl.User) {
 }
 
 // check returns nil if the session's user may make a call.
-func (c *session) check(cmd *command.Command, args [][]byte) error {
-	d := c.user.Check(cmd, args)
+func (c *session) check(cmd *command.Command, args [][]byte) error { return permit(c.user, cmd, args) }
+
+// permit returns nil if a user may make a call.
+func permit(u *acl.User, cmd *command.Command, args [][]byte) error {
+	d := u.Check(cmd, args)
 	switch d.Reason {
 	case acl.Allowed:
 		return nil
@@ -131,7 +134,7 @@ func (c *session) logDenied(d acl.Decision, context string, k call) {
 		object = string(k.args[d.Arg])
 	}
 	c.srv.stats.deniedCalls[d.Reason].Add(1)
-	c.logDeniedObject(acl.Entry{Reason: d.Reason, Context: context, Object: object, User: c.user.Name()})
+	c.logDeniedObject(acl.Entry{Reason: d.Reason, Context: context, Object: object, User: c.facts.user.Load().Name()})
 }
 
 func (c *session) logDeniedObject(e acl.Entry) {

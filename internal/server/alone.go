@@ -16,7 +16,7 @@ const clusterAdmin = command.Admin | command.Stale | command.NoAsyncLoading
 var aloneRows = []*command.Command{
 	{Name: "replicaof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "5.0.0",
 		Summary: "Accepts NO ONE: a server follows no other.", Complexity: "O(1)"},
-	{Name: "slaveof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "1.0.0",
+	{Name: "slaveof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "1.0.0", Deprecated: "5.0.0", Instead: "`REPLICAOF`",
 		Summary: "The old name of REPLICAOF.", Complexity: "O(1)"},
 	{Name: "failover", Arity: -1, Flags: command.Admin | command.NoScript | command.Stale, Group: command.GroupServer, Run: failover, Since: "6.2.0",
 		Summary: "Fails: no replica could take over.", Complexity: "O(1)"},
@@ -24,7 +24,7 @@ var aloneRows = []*command.Command{
 		Summary: "Fails: there is no stream for replicas.", Complexity: "O(1)"},
 	{Name: "sync", Arity: 1, Flags: command.Admin | command.NoScript | command.NoMulti | command.NoAsyncLoading, Group: command.GroupServer, Run: syncStream, Since: "1.0.0",
 		Summary: "Fails: there is no stream for replicas.", Complexity: "O(1)"},
-	{Name: "replconf", Arity: -1, Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.AllowBusy, Group: command.GroupServer, Run: replconf, Since: "3.0.0",
+	{Name: "replconf", Arity: -1, Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.AllowBusy, Group: command.GroupServer, Run: replconf, Since: "3.0.0", Internal: true,
 		Summary: "Takes what a replica says of itself, to no effect.", Complexity: "O(1)"},
 	{Name: "readonly", Arity: 1, Flags: command.Fast | command.Loading | command.Stale, Group: command.GroupCluster, Cats: command.CatConnection, Run: noCluster, Since: "3.0.0",
 		Summary: "Fails: this is no cluster.", Complexity: "O(1)"},
@@ -57,8 +57,22 @@ func clusterSubs() []*command.Command {
 		{Name: "slots", Arity: 2, Flags: command.Stale, Tips: unsure},
 	}
 	for _, s := range subs {
-		s.Group, s.Run, s.Since = command.GroupCluster, noCluster, "3.0.0"
+		s.Group, s.Run = command.GroupCluster, noCluster
 		s.Summary, s.Complexity = "Fails: this is no cluster.", "O(1)"
+		switch s.Name {
+		case "addslotsrange", "delslotsrange", "links", "shards":
+			s.Since = "7.0.0"
+		case "help", "replicas":
+			s.Since = "5.0.0"
+		default:
+			s.Since = "3.0.0"
+		}
+		switch s.Name {
+		case "slaves":
+			s.Deprecated, s.Instead = "5.0.0", "`CLUSTER REPLICAS`"
+		case "slots":
+			s.Deprecated, s.Instead = "7.0.0", "`CLUSTER SHARDS`"
+		}
 	}
 	return subs
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
 )
 
 // push is a message of protocol 3.
@@ -110,6 +112,33 @@ func TestInvalidationComesBehindTheReply(t *testing.T) {
 		w.ask("SET k 2", "+OK\r\n")
 		cache.expect(invalidated("k")) // for the second read has seen the first change
 	})
+}
+
+// A read that takes long, of a key that changes meanwhile, counts although its reply has not been
+// made yet.
+func TestSlowReadIsInvalidated(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	slow := &command.Command{
+		Name: "slowget", Arity: 2, Flags: command.ReadOnly, Group: command.GroupString, Since: "7.0.0", Summary: "For tests.",
+		Keys: []command.KeySpec{{Flags: command.KeyRO, Index: 1, Step: 1}},
+		Run: func(c *command.Ctx) error {
+			v, _, err := c.Keys.String(c.Args[1])
+			c.Out.Bulk(v)
+			begun <- struct{}{}
+			<-release
+			return err
+		},
+	}
+	addr := startWith(t, slow)
+	cache, w := dial(t, addr), dial(t, addr)
+	cache.hello()
+	cache.ask("CLIENT TRACKING on", "+OK\r\n")
+	w.ask("SET k 1", "+OK\r\n")
+	cache.send("SLOWGET k\r\n")
+	<-begun
+	w.ask("SET k 2", "+OK\r\n")
+	release <- struct{}{}
+	cache.expect("$1\r\n1\r\n" + invalidated("k"))
 }
 
 // A call that waits and is served changes a key that its client has read: the reply comes first.
