@@ -208,3 +208,13 @@ func TestDeepRecursion(t *testing.T) {
 		})
 	}
 }
+
+// TestMemoryOutside builds tables for a program that will not have the memory to run.
+func TestMemoryOutside(t *testing.T) {
+	s := lua.New(lua.Options{MemoryLimit: 1000})
+	s.OpenLibs()
+	s.Globals().SetField("t", lua.TableValue(s.NewTable(1000, 1000)))
+	if _, err := s.Load("@test", []byte(`return {}`)); !errors.Is(err, lua.ErrMemory) {
+		t.Fatalf("got %v, want %v", err, lua.ErrMemory)
+	}
+}

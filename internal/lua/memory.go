@@ -19,8 +19,8 @@ type account struct {
 // them. Shorter ones are counted with each value.
 const longString = 32
 
-// charge accounts for n bytes that are about to be allocated. It does not return if they do
-// not fit.
+// charge accounts for n bytes that are about to be allocated. While a program runs, it does
+// not return if they do not fit.
 func (s *State) charge(n int) {
 	m := &s.memory
 	m.used += int64(n)
@@ -40,6 +40,9 @@ func (s *State) Charge(n int) { s.charge(n) }
 // proportion.
 func (s *State) memoryDue(n int64) {
 	m := &s.memory
+	if s.protections == 0 {
+		return // nobody could take the error: the program that comes will
+	}
 	if n <= m.limit {
 		m.used = s.census() + n
 	}

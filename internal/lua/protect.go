@@ -36,11 +36,12 @@ type mark struct {
 	goCalls int
 	calls   int
 	pinned  int64
+	depth   int
 }
 
 func (s *State) mark() mark {
 	th := s.running
-	return mark{th, len(th.frames), th.top, s.goCalls, s.callsInUse, s.memory.pinned}
+	return mark{th, len(th.frames), th.top, s.goCalls, s.callsInUse, s.memory.pinned, s.protections}
 }
 
 func (s *State) unwind(m mark) {
@@ -55,6 +56,7 @@ func (s *State) unwind(m mark) {
 	s.goCalls = m.goCalls
 	s.callsInUse = m.calls
 	s.memory.pinned = m.pinned
+	s.protections = m.depth
 }
 
 // protect runs f and returns the error that it raises.
@@ -74,7 +76,9 @@ func (s *State) protectHandler(handler *Function, f func()) (err error) {
 			panic(r)
 		}
 	}()
+	s.protections++
 	f()
+	s.protections--
 	return nil
 }
 

@@ -34,6 +34,8 @@ type State struct {
 
 	goCalls int // Go functions, metamethods and machines within each other, on all threads
 
+	protections int // protected calls within each other
+
 	calls      []*Call // the first callsInUse belong to Go functions in progress
 	callsInUse int
 

@@ -40,7 +40,7 @@ const (
 )
 
 // NewTable returns an empty table with room for that many values in the array part and
-// in the hash part. It panics with an *Error if they do not fit into the memory.
+// in the hash part. If they do not fit into the memory, the program that runs ends.
 func (s *State) NewTable(array, hash int) *Table {
 	s.charge(sizeofTable)
 	s.lastID++
@@ -130,8 +130,8 @@ func (t *Table) find(k Value) *node {
 	return n
 }
 
-// Set gives key k the value v; Nil removes it. It panics with an *Error if k is nil or NaN,
-// or if the table would not fit into the memory.
+// Set gives key k the value v; Nil removes it. It panics with an *Error if k is nil or NaN.
+// If the table does not fit into the memory any more, the program that runs ends.
 func (t *Table) Set(k, v Value) { *t.slot(k) = v }
 
 // SetInt gives key n the value v.

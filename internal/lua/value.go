@@ -80,8 +80,8 @@ func Number(f float64) Value {
 	return Value{ref: unsafe.Pointer(&numberTag), bits: *(*uint64)(unsafe.Pointer(&f))}
 }
 
-// String returns s, any bytes, as a Value. It panics with an *Error if s is too long
-// for a Lua string (1 GiB).
+// String returns s, any bytes, as a Value. It panics if s is longer than a Lua string can
+// be (1 GiB); while a program runs, that ends it as too little memory does.
 func String(s string) Value {
 	if len(s) > maxString {
 		panic(errMemory)
