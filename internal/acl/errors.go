@@ -1,20 +1,25 @@
 package acl
 
-import (
-	"errors"
-	"fmt"
+import "fmt"
+
+// fault is what is wrong with a rule, in Redis' words.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
+// Errors of rules.
+const (
+	errUnknown     = fault("Unknown command or category name in ACL")
+	errSyntax      = fault("Syntax error")
+	errAllKeys     = fault("Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns")
+	errAllChannels = fault("Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels")
+	errNoPassword  = fault("The password you are trying to remove from the user does not exist")
+	errHash        = fault("The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")
+	errFirstArg    = fault("Allowing first-arg of a subcommand is not supported")
 )
 
-// Errors of rules, in Redis' words.
-var (
-	errUnknown     = errors.New("Unknown command or category name in ACL")
-	errSyntax      = errors.New("Syntax error")
-	errAllKeys     = errors.New("Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns")
-	errAllChannels = errors.New("Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels")
-	errNoPassword  = errors.New("The password you are trying to remove from the user does not exist")
-	errHash        = errors.New("The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")
-	errFirstArg    = errors.New("Allowing first-arg of a subcommand is not supported")
-)
+// ErrName says that a name cannot be that of a user.
+const ErrName = fault("Usernames can't contain spaces or null characters")
 
 // RuleError says which rule of a user is wrong. It is for the one who has sent the rule,
 // which may hold a password, and not for logs.

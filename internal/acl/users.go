@@ -70,9 +70,6 @@ func (u *Users) All() []*User {
 	return out
 }
 
-// ErrName says that a name cannot be that of a user.
-var ErrName = errors.New("Usernames can't contain spaces or null characters")
-
 // Set carries out rules on a user, all or none of them, and makes the user if there is none of that name.
 func (u *Users) Set(name string, rules ...string) error {
 	if !printable(name) {
