@@ -62,14 +62,13 @@ func bitfield(c *Ctx) error {
 		return err
 	}
 	written, changed := runFields(c, ops, value)
-	changed = changed || written && grown
-	if changed {
-		c.Keys.Notify(keyspace.ClassString, "setbit", key)
+	switch {
+	case changed, written && grown:
+		return c.noted(keyspace.ClassString, "setbit", c.Keys.ModifyString(key, value))
+	case grown:
+		return c.Keys.ModifyString(key, value)
 	}
-	if !changed && !grown {
-		return nil
-	}
-	return c.Keys.ModifyString(key, value)
+	return nil
 }
 
 func bitfieldRO(c *Ctx) error {
@@ -87,7 +86,7 @@ func bitfieldRO(c *Ctx) error {
 
 // readFields carries out operations that only read.
 func readFields(c *Ctx, ops []fieldOp) error {
-	value, _, err := c.Keys.String(c.Args[1])
+	value, _, err := c.Keys.Reading().String(c.Args[1])
 	if err != nil {
 		return err
 	}

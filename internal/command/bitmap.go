@@ -50,8 +50,7 @@ func setbit(c *Ctx) error {
 		return nil
 	}
 	bitmap.Set(value, at, int(bit))
-	c.Keys.Notify(keyspace.ClassString, "setbit", c.Args[1])
-	return c.Keys.ModifyString(c.Args[1], value)
+	return c.noted(keyspace.ClassString, "setbit", c.Keys.ModifyString(c.Args[1], value))
 }
 
 // roomyString returns a copy of the value of a string key, with zeros behind it up to a
@@ -194,21 +193,20 @@ func bitop(c *Ctx) error {
 	}
 	sources := make([][]byte, len(c.Args)-3)
 	for i := range sources {
-		if sources[i], _, err = c.Keys.String(c.Args[3+i]); err != nil {
+		if sources[i], _, err = c.Keys.Reading().String(c.Args[3+i]); err != nil {
 			return err
 		}
 	}
 	result, target := bitmap.Combine(op, sources), c.Args[2]
 	c.Out.Int(int64(len(result)))
-	if len(result) > 0 {
-		c.Keys.Notify(keyspace.ClassString, "set", target)
-		return c.Keys.StoreString(target, result)
+	if len(result) == 0 {
+		return c.removed(target)
 	}
-	removed, err := c.Keys.Remove(target)
-	if removed {
-		c.Keys.Notify(keyspace.ClassGeneric, "del", target)
+	if err := c.Keys.StoreString(target, result); err != nil {
+		return err
 	}
-	return err
+	c.Keys.Notify(keyspace.ClassString, "set", target)
+	return nil
 }
 
 func (c *Ctx) bitOperation(i int) (bitmap.Op, error) {

@@ -72,7 +72,7 @@ func georadiusbymemberRO(c *Ctx) error {
 
 // run carries out the query. fixed reads the arguments between key and options.
 func (q *geoQuery) run(c *Ctx, fixed func(*geoQuery, *Ctx) error) (err error) {
-	if q.z, err = c.Keys.ZSet(c.Args[q.key]); err != nil {
+	if q.z, err = c.Keys.Reading().ZSet(c.Args[q.key]); err != nil {
 		return err
 	}
 	if err := fixed(q, c); err != nil {
@@ -295,11 +295,7 @@ func (q *geoQuery) arrange(places []found) []found {
 func (q *geoQuery) store(c *Ctx, places []found) error {
 	c.Out.Int(int64(len(places)))
 	if len(places) == 0 {
-		removed, err := c.Keys.Remove(q.target)
-		if removed {
-			c.Keys.Notify(keyspace.ClassGeneric, "del", q.target)
-		}
-		return err
+		return c.removed(q.target)
 	}
 	members := make([]keyspace.ScoredMember, len(places))
 	for i, p := range places {
@@ -308,8 +304,11 @@ func (q *geoQuery) store(c *Ctx, places []found) error {
 			members[i].Score = p.distance / q.unit
 		}
 	}
+	if err := c.Keys.StoreZSet(q.target, members); err != nil {
+		return err
+	}
 	c.Keys.Notify(keyspace.ClassZSet, q.event, q.target)
-	return c.Keys.StoreZSet(q.target, members)
+	return nil
 }
 
 func (q *geoQuery) reply(c *Ctx, places []found) {

@@ -20,9 +20,9 @@ var hyperloglogCommands = []*Command{
 		Since: "2.8.9", Internal: true, Complexity: "O(1) with a very large constant", Summary: "Tests that HyperLogLogs keep and count what they see."},
 }
 
-// sketch returns the HyperLogLog at a key, and whether there is one. It is not to be modified.
-func (c *Ctx) sketch(key []byte) (hll.Sketch, bool, error) {
-	b, there, err := c.Keys.String(key)
+// sketchAt returns the HyperLogLog at a key, and whether there is one. It is not to be modified.
+func sketchAt(keys *keyspace.Space, key []byte) (hll.Sketch, bool, error) {
+	b, there, err := keys.String(key)
 	if err != nil || !there {
 		return hll.Sketch{}, false, err
 	}
@@ -33,10 +33,10 @@ func (c *Ctx) sketch(key []byte) (hll.Sketch, bool, error) {
 	return s, true, nil
 }
 
-// newSketch is sketch for a HyperLogLog that is going to be modified, and is an empty
+// newSketch is sketchAt for a HyperLogLog that is going to be modified, and is an empty
 // one if there is none.
 func (c *Ctx) newSketch(key []byte) (hll.Sketch, bool, error) {
-	s, there, err := c.sketch(key)
+	s, there, err := sketchAt(c.Keys, key)
 	if err != nil || !there {
 		return hll.New(), false, err
 	}
@@ -63,8 +63,7 @@ func pfadd(c *Ctx) error {
 		return nil
 	}
 	s.Forget()
-	c.Keys.Notify(keyspace.ClassString, "pfadd", key)
-	return c.Keys.ModifyString(key, s.Bytes())
+	return c.noted(keyspace.ClassString, "pfadd", c.Keys.ModifyString(key, s.Bytes()))
 }
 
 func pfcount(c *Ctx) error {
@@ -85,7 +84,7 @@ func remembersCount(args [][]byte) bool { return len(args) == 2 }
 // countSketch replies with the estimate of one HyperLogLog, which remembers it unless
 // nothing can be written.
 func (c *Ctx) countSketch(key []byte) error {
-	s, there, err := c.sketch(key)
+	s, there, err := sketchAt(c.Keys.Reading(), key)
 	if err != nil || !there {
 		c.Out.Int(0)
 		return err
@@ -112,7 +111,7 @@ func (c *Ctx) countSketch(key []byte) error {
 func (c *Ctx) maxima(keys [][]byte, each func(hll.Sketch)) (*hll.Maxima, error) {
 	var m hll.Maxima
 	for _, key := range keys {
-		s, there, err := c.sketch(key)
+		s, there, err := sketchAt(c.Keys.Reading(), key)
 		if err != nil {
 			return nil, err
 		}
@@ -153,8 +152,7 @@ func pfmerge(c *Ctx) error {
 	}
 	s.Forget()
 	c.Out.OK()
-	c.Keys.Notify(keyspace.ClassString, "pfadd", key)
-	return c.Keys.ModifyString(key, s.Bytes())
+	return c.noted(keyspace.ClassString, "pfadd", c.Keys.ModifyString(key, s.Bytes()))
 }
 
 func pfdebug(c *Ctx) error {

@@ -71,7 +71,7 @@ func (s *sorting) run(c *Ctx) error {
 		}
 		i += n
 	}
-	kind, err := c.Keys.Kind(c.Args[1])
+	kind, err := c.Keys.Reading().Kind(c.Args[1])
 	if err != nil {
 		return err
 	}
@@ -314,13 +314,13 @@ func (c *Ctx) derived(pattern, element []byte) ([]byte, bool, error) {
 	}
 	key := slices.Concat(pattern[:at], element, tail)
 	if field == nil {
-		value, ok, err := c.Keys.String(key)
+		value, ok, err := c.Keys.Reading().String(key)
 		if isWrongType(err) {
 			return nil, false, nil
 		}
 		return value, ok, err
 	}
-	h, err := c.Keys.Hash(key)
+	h, err := c.Keys.Reading().Hash(key)
 	if isWrongType(err) {
 		return nil, false, nil
 	}
@@ -359,14 +359,12 @@ func (s *sorting) store(c *Ctx, elements []sortElement) error {
 		return err
 	}
 	c.Out.Int(int64(len(values)))
-	removed, err := c.Keys.StoreList(s.target, values)
-	switch {
-	case err != nil:
-		return err
-	case len(values) > 0:
-		c.Keys.Notify(keyspace.ClassList, "sortstore", s.target)
-	case removed:
-		c.Keys.Notify(keyspace.ClassGeneric, "del", s.target)
+	if len(values) == 0 {
+		return c.removed(s.target)
 	}
+	if err := c.Keys.StoreList(s.target, values); err != nil {
+		return err
+	}
+	c.Keys.Notify(keyspace.ClassList, "sortstore", s.target)
 	return nil
 }
