@@ -24,6 +24,15 @@ func (c *Ctx) notedAt(e keyspace.Event, err error) error {
 // gone records that a key is there no more.
 func (c *Ctx) gone(key []byte) { c.Keys.Notify(keyspace.ClassGeneric, "del", key) }
 
+// removed removes the target of a command that has nothing to store.
+func (c *Ctx) removed(key []byte) error {
+	there, err := c.Keys.Remove(key)
+	if there && err == nil {
+		c.gone(key)
+	}
+	return err
+}
+
 // notifyTaken records that something has been taken out of the collection at the first key, and
 // that the key has gone with the last of it.
 func (c *Ctx) notifyTaken(class keyspace.Class, event string, left interface{ Exists() bool }) {

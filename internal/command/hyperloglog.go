@@ -35,10 +35,10 @@ func sketchIn(keys *keyspace.Space, key []byte) (hll.Sketch, bool, error) {
 	return s, true, nil
 }
 
-// newSketch is sketch for a HyperLogLog that is going to be modified, and is an empty
+// newSketch is sketchAt for a HyperLogLog that is going to be modified, and is an empty
 // one if there is none.
 func (c *Ctx) newSketch(key []byte) (hll.Sketch, bool, error) {
-	s, there, err := c.sketch(key)
+	s, there, err := sketchAt(c.Keys, key)
 	if err != nil || !there {
 		return hll.New(), false, err
 	}
@@ -86,7 +86,7 @@ func remembersCount(args [][]byte) bool { return len(args) == 2 }
 // countSketch replies with the estimate of one HyperLogLog, which remembers it unless
 // nothing can be written.
 func (c *Ctx) countSketch(key []byte) error {
-	s, there, err := c.sketch(key)
+	s, there, err := sketchAt(c.Keys.Reading(), key)
 	if err != nil || !there {
 		c.Out.Int(0)
 		return err

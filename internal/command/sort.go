@@ -359,14 +359,12 @@ func (s *sorting) store(c *Ctx, elements []sortElement) error {
 		return err
 	}
 	c.Out.Int(int64(len(values)))
-	removed, err := c.Keys.StoreList(s.target, values)
-	switch {
-	case err != nil:
-		return err
-	case len(values) > 0:
-		c.Keys.Notify(keyspace.ClassList, "sortstore", s.target)
-	case removed:
-		c.Keys.Notify(keyspace.ClassGeneric, "del", s.target)
+	if len(values) == 0 {
+		return c.removed(s.target)
 	}
+	if err := c.Keys.StoreList(s.target, values); err != nil {
+		return err
+	}
+	c.Keys.Notify(keyspace.ClassList, "sortstore", s.target)
 	return nil
 }

@@ -255,16 +255,12 @@ func (l *List) Trim(r ListRange) error {
 	return l.drop(Left, r.From)
 }
 
-// StoreList makes key a list of the given values, whatever it was before and without an expiry.
-// Without values the key is removed. It reports whether the key was there before.
-func (s *Space) StoreList(key []byte, values [][]byte) (bool, error) {
-	was, err := s.Remove(key)
-	if err != nil || len(values) == 0 {
-		return was, err
-	}
-	l, err := s.List(key)
+// StoreList makes key a list of the given values, at least one, whatever it was before and without
+// an expiry.
+func (s *Space) StoreList(key []byte, values [][]byte) error {
+	old, err := s.clear(key)
 	if err != nil {
-		return was, err
+		return err
 	}
 	classes := s.shared.classes
 	if was { // what is overwritten is no new key
