@@ -62,15 +62,11 @@ func bitfield(c *Ctx) error {
 		return err
 	}
 	written, changed := runFields(c, ops, value)
-	changed = changed || written && grown
-	if !changed && !grown {
-		return nil
-	}
-	if err := c.Keys.ModifyString(key, value); err != nil {
-		return err
-	}
-	if changed {
-		c.notify(keyspace.ClassString, "setbit")
+	switch {
+	case changed, written && grown:
+		return c.noted(keyspace.ClassString, "setbit", c.Keys.ModifyString(key, value))
+	case grown:
+		return c.Keys.ModifyString(key, value)
 	}
 	return nil
 }

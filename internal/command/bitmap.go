@@ -199,11 +199,14 @@ func bitop(c *Ctx) error {
 	}
 	result, target := bitmap.Combine(op, sources), c.Args[2]
 	c.Out.Int(int64(len(result)))
-	if len(result) > 0 {
-		return c.notedAt(keyspace.Event{Class: keyspace.ClassString, Name: "set", Key: target}, c.Keys.StoreString(target, result))
+	if len(result) == 0 {
+		return c.removed(target)
 	}
-	_, err = c.remove(target)
-	return err
+	if err := c.Keys.StoreString(target, result); err != nil {
+		return err
+	}
+	c.Keys.Notify(keyspace.ClassString, "set", target)
+	return nil
 }
 
 func (c *Ctx) bitOperation(i int) (bitmap.Op, error) {

@@ -295,8 +295,7 @@ func (q *geoQuery) arrange(places []found) []found {
 func (q *geoQuery) store(c *Ctx, places []found) error {
 	c.Out.Int(int64(len(places)))
 	if len(places) == 0 {
-		_, err := c.remove(q.target)
-		return err
+		return c.removed(q.target)
 	}
 	members := make([]keyspace.ScoredMember, len(places))
 	for i, p := range places {
@@ -305,7 +304,11 @@ func (q *geoQuery) store(c *Ctx, places []found) error {
 			members[i].Score = p.distance / q.unit
 		}
 	}
-	return c.notedAt(keyspace.Event{Class: keyspace.ClassZSet, Name: q.event, Key: q.target}, c.Keys.StoreZSet(q.target, members))
+	if err := c.Keys.StoreZSet(q.target, members); err != nil {
+		return err
+	}
+	c.Keys.Notify(keyspace.ClassZSet, q.event, q.target)
+	return nil
 }
 
 func (q *geoQuery) reply(c *Ctx, places []found) {

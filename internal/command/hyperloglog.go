@@ -20,10 +20,8 @@ var hyperloglogCommands = []*Command{
 		Since: "2.8.9", Internal: true, Complexity: "O(1) with a very large constant", Summary: "Tests that HyperLogLogs keep and count what they see."},
 }
 
-// sketch returns the HyperLogLog at a key, and whether there is one. It is not to be modified.
-func (c *Ctx) sketch(key []byte) (hll.Sketch, bool, error) { return sketchIn(c.Keys, key) }
-
-func sketchIn(keys *keyspace.Space, key []byte) (hll.Sketch, bool, error) {
+// sketchAt returns the HyperLogLog at a key, and whether there is one. It is not to be modified.
+func sketchAt(keys *keyspace.Space, key []byte) (hll.Sketch, bool, error) {
 	b, there, err := keys.String(key)
 	if err != nil || !there {
 		return hll.Sketch{}, false, err
@@ -113,7 +111,7 @@ func (c *Ctx) countSketch(key []byte) error {
 func (c *Ctx) maxima(keys [][]byte, each func(hll.Sketch)) (*hll.Maxima, error) {
 	var m hll.Maxima
 	for _, key := range keys {
-		s, there, err := sketchIn(c.Keys.Reading(), key)
+		s, there, err := sketchAt(c.Keys.Reading(), key)
 		if err != nil {
 			return nil, err
 		}

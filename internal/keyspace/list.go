@@ -262,13 +262,12 @@ func (s *Space) StoreList(key []byte, values [][]byte) error {
 	if err != nil {
 		return err
 	}
-	classes := s.shared.classes
-	if was { // what is overwritten is no new key
-		s.shared.classes &^= ClassNew
+	e := entry{kind: KindList}
+	if err := s.write(key, old, e); err != nil {
+		return err
 	}
-	err = l.Push(Right, values...)
-	s.shared.classes = classes
-	return was, err
+	l := &List{collection: collection{s: s, key: key, entry: e}, name: listName(key)}
+	return l.Push(Right, values...)
 }
 
 // MoveElement takes the outermost element at one side of the list at src, adds
