@@ -213,7 +213,7 @@ func TestEncoded(t *testing.T) {
 			if got := string(tc.m.Encoded(i + 2)); got != want {
 				t.Errorf("protocol %d: %q, want %q", i+2, got, want)
 			}
-			if &tc.m.Encoded(i + 2)[0] != &tc.m.Encoded(i + 2)[0] {
+			if first, again := tc.m.Encoded(i+2), tc.m.Encoded(i+2); &first[0] != &again[0] {
 				t.Error("encoded twice")
 			}
 		}
