@@ -12,7 +12,7 @@ BENCHTIME ?= 1s
 RACE ?= $(shell $(GO) list ./... | grep -v -e /internal/arch$$ -e /bench$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz bench-micro bench-store bench-redis nightly
+.PHONY: help build test kms race lint fuzz bench-micro bench-store bench-redis nightly
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,11 @@ build: ## bin/elastickv
 test: ## every test
 	$(GO) test -timeout 15m ./...
 	$(GO) test -C bench/store -timeout 5m ./...
+
+kms: ## bin/elastickv-kms, for key management services, and its tests; a module of its own
+	$(GO) test -C kms -timeout 10m ./...
+	$(GO) vet -C kms ./...
+	$(GO) build -C kms -o ../bin/elastickv-kms .
 
 race: ## the tests under the race detector, the server they start included
 	$(GO) test -race -short -timeout 20m $(RACE)
@@ -60,4 +65,5 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -race -timeout 60m $(RACE)
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
+	$(MAKE) kms
 	$(MAKE) fuzz FUZZTIME=60s

@@ -28,6 +28,8 @@ func TestGoRedis(t *testing.T) {
 				{"connection", goRedisConnection},
 				{"strings", goRedisStrings},
 				{"collections", goRedisCollections},
+				{"fields that expire", goRedisFields},
+				{"payloads", goRedisPayloads},
 				{"pipelines", goRedisPipelines},
 				{"scans", goRedisScans},
 				{"watch", goRedisWatch},
@@ -256,4 +258,39 @@ func goRedisWatch(t *testing.T, c *redis.Client) {
 	if len(log) != clients*each {
 		t.Errorf("the log has %d entries, want %d", len(log), clients*each)
 	}
+}
+
+func goRedisFields(t *testing.T, c *redis.Client) {
+	ctx := t.Context()
+	ok(t, c.HSet(ctx, "h", "a", 1, "b", 2, "c", 3).Err())
+	set, err := c.HExpire(ctx, "h", time.Minute, "a", "nosuch").Result()
+	same(t, "HEXPIRE", set, err, []int64{1, -2})
+	set, err = c.HExpireWithArgs(ctx, "h", time.Hour, redis.HExpireArgs{NX: true}, "a", "b").Result()
+	same(t, "HEXPIRE NX", set, err, []int64{0, 1})
+	left, err := c.HTTL(ctx, "h", "a", "b", "c").Result()
+	same(t, "HTTL", left, err, []int64{60, 3600, -1})
+	set, err = c.HPersist(ctx, "h", "a", "c").Result()
+	same(t, "HPERSIST", set, err, []int64{1, -1})
+	values, err := c.HGetEXWithArgs(ctx, "h", &redis.HGetEXOptions{ExpirationType: redis.HGetEXExpirationPX, ExpirationVal: 60000}, "a", "b").Result()
+	same(t, "HGETEX", values, err, []string{"1", "2"})
+	n, err := c.HSetEXWithArgs(ctx, "h", &redis.HSetEXOptions{Condition: redis.HSetEXFXX, ExpirationType: redis.HSetEXExpirationEX, ExpirationVal: 100}, "a", "5").Result()
+	same(t, "HSETEX", n, err, int64(1))
+	values, err = c.HGetDel(ctx, "h", "a").Result()
+	same(t, "HGETDEL", values, err, []string{"5"})
+	names, _, err := c.HScanNoValues(ctx, "h", 0, "", 0).Result()
+	same(t, "HSCAN NOVALUES", names, err, []string{"b", "c"})
+}
+
+func goRedisPayloads(t *testing.T, c *redis.Client) {
+	ctx := t.Context()
+	ok(t, c.RPush(ctx, "l", "a", "b").Err())
+	payload, err := c.Dump(ctx, "l").Result()
+	ok(t, err)
+	ok(t, c.Restore(ctx, "copy", time.Minute, payload).Err())
+	got, err := c.LRange(ctx, "copy", 0, -1).Result()
+	same(t, "RESTORE", got, err, []string{"a", "b"})
+	if err := c.Restore(ctx, "copy", 0, payload).Err(); err == nil || !strings.HasPrefix(err.Error(), "BUSYKEY") {
+		t.Errorf("RESTORE of a key that is there: %v", err)
+	}
+	ok(t, c.RestoreReplace(ctx, "copy", 0, payload).Err())
 }

@@ -245,3 +245,36 @@ func TestKillWhileKeysChange(t *testing.T) {
 	}
 	waitKeys(t, dir, allSealed)
 }
+
+// A key that comes by the environment shows nowhere else: not in the folder, the log, or what
+// clients and operators are told.
+func TestKeyInVariable(t *testing.T) {
+	dir := t.TempDir()
+	source, text := newKEK(t)
+	t.Setenv("ELASTICKV_TEST_KEK", text)
+	for round := range 2 {
+		s := testkit.Elastickv(t, dir, "--encryption", "env:ELASTICKV_TEST_KEK", "--log-level", "debug")
+		c := testkit.Dial(t, s.Addr, 2)
+		if round == 0 {
+			c.MustDo(t, "SET", "k", "v")
+		}
+		if got := c.MustDo(t, "GET", "k").Str; got != "v" {
+			t.Errorf("round %d: %q", round, got)
+		}
+		st := waitKeys(t, dir, allSealed)
+		told := fmt.Sprint(st, c.MustDo(t, "CONFIG", "GET", "*"), c.MustDo(t, "INFO", "everything"), s.Log())
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		for what, shown := range map[string]string{"told": told, "log": s.Log()} {
+			if strings.Contains(shown, text[:20]) {
+				t.Errorf("%s: the key is shown", what)
+			}
+		}
+	}
+	wantHidden(t, dir, []string{text[:20]})
+	// The same key in a file is the same key.
+	if got := testkit.Dial(t, testkit.Elastickv(t, dir, "--encryption", source).Addr, 2).MustDo(t, "GET", "k").Str; got != "v" {
+		t.Errorf("from the file: %q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -81,4 +82,39 @@ func canonical(v resp.Value) string {
 	}
 	slices.Sort(parts)
 	return "[" + strings.Join(parts, " ") + "]"
+}
+
+// TestCommandDocs compares the facts of COMMAND DOCS with those of a real redis-server. The words
+// are our own.
+func TestCommandDocs(t *testing.T) {
+	redis := docs(testkit.Dial(t, testkit.Redis(t).Addr, 3).MustDo(t, "COMMAND", "DOCS"))
+	ours := docs(testkit.Dial(t, testkit.Elastickv(t, t.TempDir()).Addr, 3).MustDo(t, "COMMAND", "DOCS"))
+	if len(ours) < 200 {
+		t.Fatalf("COMMAND DOCS has %d commands", len(ours))
+	}
+	for name, got := range ours {
+		want, known := redis[name]
+		if known && got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", name, got, want)
+		}
+	}
+}
+
+// docs returns the facts of every command and subcommand in a reply to COMMAND DOCS.
+func docs(v resp.Value) map[string]string {
+	out := make(map[string]string)
+	for i := 0; i < len(v.Elems); i += 2 {
+		var facts []string
+		for fields := v.Elems[i+1].Elems; len(fields) > 0; fields = fields[2:] {
+			switch name := fields[0].Str; name {
+			case "since", "group", "doc_flags", "deprecated_since":
+				facts = append(facts, name+"="+canonical(fields[1]))
+			case "subcommands":
+				maps.Copy(out, docs(fields[1]))
+			}
+		}
+		slices.Sort(facts)
+		out[v.Elems[i].Str] = strings.Join(facts, " ")
+	}
+	return out
 }

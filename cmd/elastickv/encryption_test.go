@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/elastickv/elastickv/encryption"
 	"github.com/elastickv/elastickv/encryption/keys"
@@ -191,6 +194,49 @@ func TestKeysFlags(t *testing.T) {
 		t.Errorf("%v, %q", readErr, out)
 	}
 	if _, _, err := keys.FromFile(file).Create(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A key that was used often is followed by another one while the server runs, and what was
+// sealed under either is read.
+func TestKeyIsRenewed(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	cfg := server.NewConfig()
+	if err := cfg.Set("dir", dir); err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, filepath.Join(t.TempDir(), "kek"), kekText, 0o600)
+	ring, err := keys.Load(ctx, keys.Options{Dir: dir, KEK: keys.FromFile(file), Rand: rand.Reader, Now: time.Now, RenewAfter: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	e, err := openStore(cfg, ring, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, err := startKeeper(ctx, ring, e, cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := uint64(0)
+	for id, _ := ring.ActiveKeyID(); id < 4; id, _ = ring.ActiveKeyID() {
+		if ts++; ts > 100_000 {
+			t.Fatalf("after %d writes key %d is still active", ts, id)
+		}
+		if err := e.PutAt(ctx, []byte("k"), fmt.Append(nil, ts), ts, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at := uint64(1); at <= ts; at++ {
+		if got, err := e.GetAt(ctx, []byte("k"), at); err != nil || string(got) != fmt.Sprint(at) {
+			t.Fatalf("at %d: %q, %v", at, got, err)
+		}
+	}
+	stop()
+	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
 }

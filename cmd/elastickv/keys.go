@@ -171,7 +171,7 @@ func keysRewrap(ctx context.Context, f keysFlags, io stdio) error {
 	}
 	done, err := admin.NewClient(f.dir).Rewrap(ctx, to)
 	if err == nil {
-		fmt.Fprintf(io.out, "the keys are wrapped anew; from the next start on give --encryption %s\n", done.Provider)
+		fmt.Fprintf(io.out, "the keys are wrapped anew; from the next start on give --encryption %q\n", done.Provider)
 	}
 	return err
 }

@@ -80,6 +80,10 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		return err
 	}
 	defer closeAll(meters)
+	users, err := server.LoadUsers(cfg)
+	if err != nil {
+		return err
+	}
 	ring, err := loadKeys(ctx, cfg, kek)
 	if err != nil {
 		return err
@@ -95,7 +99,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	db := txn.NewLocal(engine, clock, txn.Options{})
 	src := metrics.Source{Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
 	srv := server.New(server.Options{
-		DB: db, Config: cfg, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
+		DB: db, Config: cfg, Users: users, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
 		Compact:    db.DropHistory,
 		EngineInfo: func() []server.Figure { return metrics.Info(src) },

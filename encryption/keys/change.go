@@ -77,7 +77,7 @@ func (r *Ring) Rewrap(ctx context.Context, p Provider) error {
 		r.change.kek = before
 		return fmt.Errorf("%w; keep both key encryption keys until a rewrap has succeeded", err)
 	}
-	r.change.provider = p
+	r.setProvider(p)
 	return nil
 }
 
@@ -92,7 +92,7 @@ func (r *Ring) Retire(id, inUse uint32) error {
 	switch {
 	case next.row(id) == nil:
 		return fmt.Errorf("%w: %d", ErrUnknownKey, id)
-	case id == next.Active:
+	case id == next.Active, id == r.active.Load():
 		return &InUseError{id, "it seals what is written; rotate first"}
 	case id >= next.Due:
 		return &InUseError{id, "rows are sealed under it; rotate, and wait until they are sealed again"}

@@ -26,7 +26,7 @@ type Options struct {
 	// RenewAfter is how many uses of a key make another one active; the default is 1<<30,
 	// a quarter of UsesMost.
 	RenewAfter uint64
-	// KeysMost is how many keys there may be before all rows are to be sealed again under
+	// KeysMost is how many keys rows may be under before all are to be sealed again under
 	// the newest; the default is 256.
 	KeysMost int
 }
@@ -60,11 +60,12 @@ type Ring struct {
 	active     atomic.Uint32 // 0: none
 	registered atomic.Bool
 	file       atomic.Pointer[sidecar] // what keys.json says; never changed once it is here
+	source     atomic.Pointer[string]  // names where the KEK is from
 
 	change struct {
 		sync.Mutex                                // held by whoever changes keys, also while it writes
 		kek        Secret                         // that keys are wrapped under
-		provider   Provider                       // of kek
+		provider   Provider                       // of kek; source names it
 		keys       map[uint32]Secret              // every DEK that file has
 		loaded     []byte                         // what keys.json had in it
 		rows       encryption.WriterRegistryStore // nil before Begin
@@ -77,7 +78,8 @@ type Ring struct {
 func Load(ctx context.Context, o Options) (*Ring, error) {
 	opts := o.withDefaults()
 	r := &Ring{o: opts, cipher: encryption.NewCipher(), nonces: newNonces(opts.RenewAfter)}
-	r.change.keys, r.change.provider = map[uint32]Secret{}, o.KEK
+	r.change.keys = map[uint32]Secret{}
+	r.setProvider(o.KEK)
 	text, ok, err := opts.read()
 	if err != nil {
 		return nil, err
@@ -116,6 +118,13 @@ func Load(ctx context.Context, o Options) (*Ring, error) {
 		r.active.Store(file.Active)
 	}
 	return r, nil
+}
+
+// setProvider is for whoever holds the lock, or has the ring alone.
+func (r *Ring) setProvider(p Provider) {
+	name := p.String()
+	r.change.provider = p
+	r.source.Store(&name)
 }
 
 // createKEK gets the first KEK of a folder.
@@ -218,9 +227,16 @@ func (r *Ring) Begin(rows encryption.WriterRegistryStore) error {
 	return nil
 }
 
-// boundKeys has all rows sealed again if there are too many keys.
+// boundKeys has all rows sealed again if there are too many keys that rows may be under. While
+// rows are being sealed again the goal stays, or that might never come to an end.
 func (r *Ring) boundKeys(next *sidecar) {
-	if len(next.Keys) > r.o.KeysMost {
+	used := 0
+	for _, k := range next.Keys {
+		if k.ID >= next.Rewritten {
+			used++
+		}
+	}
+	if used > r.o.KeysMost && next.Due == next.Rewritten {
 		next.Due = next.Active
 	}
 }
@@ -311,19 +327,18 @@ func (r *Ring) activate(next *sidecar, decide func(next *sidecar)) error {
 	if _, err := encryption.RegisterWriter(r.change.rows, writer); err != nil {
 		return fmt.Errorf("keys: register: %w", err)
 	}
-	next = next.clone()
-	next.Active = id
-	decide(next)
 	if err := r.cipher.AddKey(id, key.bytes()); err != nil {
 		return err
 	}
-	if err := r.save(next); err != nil {
-		return err
-	}
+	// Before anyone is told that rows under older keys are too old. Should the file not be
+	// written, nothing is wrong with values that are sealed under a key that it has.
 	r.change.writer = writer
 	r.active.Store(id)
 	r.nonces.renew()
-	return nil
+	next = next.clone()
+	next.Active = id
+	decide(next)
+	return r.save(next)
 }
 
 // save makes next durable and then shows it. The caller holds the lock.

@@ -30,14 +30,11 @@ type KeyStatus struct {
 	State   string    `json:"state"` // active, kept (for rows under it), replaced (rows are being sealed again), retirable
 }
 
-// Status returns the state of this moment.
+// Status returns the state of this moment. It waits for nobody.
 func (r *Ring) Status() Status {
-	r.change.Lock()
-	provider := r.change.provider.String()
-	r.change.Unlock()
 	f := r.file.Load()
 	st := Status{
-		Stage: f.Stage, Provider: provider, KEK: f.KEK.ID, Node: f.Node, Epoch: f.Epoch, Active: f.Active,
+		Stage: f.Stage, Provider: *r.source.Load(), KEK: f.KEK.ID, Node: f.Node, Epoch: f.Epoch, Active: f.Active,
 		Uses: r.nonces.uses(), RenewAt: r.o.RenewAfter, Due: f.Due, Rewritten: f.Rewritten, Keys: []KeyStatus{},
 	}
 	for _, k := range f.Keys {

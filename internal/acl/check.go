@@ -53,9 +53,9 @@ func (s *selector) check(cmd *command.Command, args [][]byte) Decision {
 		return Decision{Reason: DeniedCommand}
 	}
 	if !s.allKeys {
-		for _, ref := range cmd.KeyRefs(args) {
-			if !s.allowsKey(args[ref.Position], accessOf(ref.Flags)) {
-				return Decision{DeniedKey, ref.Position}
+		for _, key := range cmd.KeysOf(args) {
+			if key.Flags&command.KeyNotKey == 0 && !s.allowsKey(args[key.At], accessOf(key.Flags)) {
+				return Decision{DeniedKey, key.At}
 			}
 		}
 	}

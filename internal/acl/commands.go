@@ -1,10 +1,6 @@
 package acl
 
-import (
-	"strings"
-
-	"github.com/elastickv/elastickv/internal/command"
-)
+import "github.com/elastickv/elastickv/internal/command"
 
 // catalog numbers every command and subcommand of a table.
 type catalog struct {
@@ -29,9 +25,7 @@ func newCatalog(t *command.Table) *catalog {
 }
 
 // named returns the command with a full name such as "get" or "config|get", in any case.
-func (c *catalog) named(name string) *command.Command {
-	return c.table.Named(strings.ToLower(name))
-}
+func (c *catalog) named(name string) *command.Command { return c.table.Named([]byte(name)) }
 
 // commandSet is a set of commands by their numbers.
 type commandSet []uint64

@@ -16,9 +16,10 @@ var (
 	errFirstArg    = errors.New("Allowing first-arg of a subcommand is not supported")
 )
 
-// RuleError says which rule of a user is wrong.
+// RuleError says which rule of a user is wrong. It is for the one who has sent the rule,
+// which may hold a password, and not for logs.
 type RuleError struct {
-	Rule string // with the password left out, if it has one
+	Rule string
 	Err  error
 }
 

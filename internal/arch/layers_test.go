@@ -17,6 +17,7 @@ hlc:
 encryption:
 encryption/keys:    encryption
 internal/resp:
+internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
@@ -28,7 +29,6 @@ internal/hll:
 internal/geohash:
 internal/pqsort:
 internal/lua:
-internal/rdb:
 internal/command:   internal/keyspace internal/bitmap internal/hll internal/geohash internal/pqsort internal/rdb internal/txn internal/resp
 internal/acl:       internal/command
 internal/lualib:    internal/lua

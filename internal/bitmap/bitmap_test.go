@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"bytes"
+	"math"
 	"math/big"
 	"testing"
 
@@ -153,8 +154,10 @@ func TestFieldAdd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawField(t)
 		v, _ := f.Fit(rapid.Int64().Draw(t, "value"), Wrap)
-		n := rapid.Int64().Draw(t, "increment")
 		least, most := f.limits()
+		n := rapid.OneOf(rapid.Int64(), rapid.SampledFrom([]int64{
+			least - v, least - v - 1, most - v, most - v + 1, math.MinInt64, math.MaxInt64,
+		})).Draw(t, "increment") // some are about as much as there is room for
 		sum := new(big.Int).Add(big.NewInt(v), big.NewInt(n))
 		fits := sum.Cmp(big.NewInt(least)) >= 0 && sum.Cmp(big.NewInt(most)) <= 0
 		nearest := most

@@ -31,6 +31,9 @@ type Command struct {
 	Summary    string // one sentence
 	Complexity string // as COMMAND DOCS shows it
 	Tips       []string
+	Deprecated string // version of Redis that advised against it; empty: none has
+	Instead    string // what to use instead of a deprecated command
+	Internal   bool   // for servers and tests, not for applications
 
 	parent *Command
 }
@@ -112,6 +115,7 @@ const (
 	GroupHyperLogLog  Group = "hyperloglog"
 	GroupGeo          Group = "geo"
 	GroupStream       Group = "stream"
+	GroupCluster      Group = "cluster"
 )
 
 // Category is a set of ACL categories.
@@ -159,8 +163,9 @@ var groupCategories = map[Group]Category{
 // those its flags imply, and its own.
 func (c *Command) Categories() Category {
 	cats := c.Cats
-	ofTypes := c.Group == GroupGeneric && cats&(CatList|CatSet|CatSortedSet) != 0 // as SORT is, not of keys as such
-	if len(c.Sub) == 0 && !ofTypes {                                              // a container has none of its own family
+	// SORT and WAIT are generic, yet not about keys as such.
+	apart := c.Group == GroupGeneric && cats&(CatList|CatSet|CatSortedSet|CatConnection) != 0
+	if len(c.Sub) == 0 && !apart { // a container has none of its own family
 		cats |= groupCategories[c.Group]
 	}
 	for flag, cat := range map[Flags]Category{

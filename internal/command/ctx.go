@@ -23,8 +23,12 @@ type Ctx struct {
 	Caller any
 	// MayBlock says that the call can wait: it is not part of MULTI or a script.
 	MayBlock bool
+	// Waited says that the call is carried out again after it has called Block.
+	Waited bool
 	// Blocked is what the call waits for, if it has called Block.
 	Blocked *Block
+	// ReadsAll, if not nil, says whether the caller may read keys that the call does not name.
+	ReadsAll func() bool
 	// Script is the script that makes the call; nil: none does.
 	Script *Script
 	// Counted says that the error which the call replies with has been counted already,

@@ -125,8 +125,12 @@ const (
 	ErrGeoAny            = Error("ERR the ANY argument requires COUNT argument")
 )
 
-// ErrSortScore is the answer to elements that are to be sorted as numbers and are none.
-const ErrSortScore = Error("ERR One or more scores can't be converted into double")
+// Errors of SORT.
+const (
+	ErrSortScore     = Error("ERR One or more scores can't be converted into double")
+	ErrSortByDenied  = Error("ERR BY option of SORT denied due to insufficient ACL permissions.")
+	ErrSortGetDenied = Error("ERR GET option of SORT denied due to insufficient ACL permissions.")
+)
 
 // Errors of streams.
 const (
@@ -158,6 +162,7 @@ const (
 	ErrXReadGroupMissing = Error("ERR Missing GROUP option for XREADGROUP")
 	ErrXReadGroupDollar  = Error("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.")
 	ErrStreamGone        = Error("UNBLOCKED the stream key no longer exists")
+	ErrStreamGroupGone   = Error("NOGROUP the consumer group this client was blocked on no longer exists")
 	ErrTimeoutNotInteger = Error("ERR timeout is not an integer or out of range")
 )
 
@@ -316,6 +321,11 @@ func errGeoNoCenter(name []byte) Error {
 
 func errGeoNoShape(name []byte) Error {
 	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name))
+}
+
+// errBlockInScript is the answer to a script that wants to wait.
+func errBlockInScript(c *Ctx) error {
+	return Error(fmt.Sprintf("ERR %s command is not allowed with BLOCK option from scripts", clip(c.Args[0], 128)))
 }
 
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }

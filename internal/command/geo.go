@@ -25,13 +25,13 @@ var geoCommands = []*Command{
 	{Name: "geosearchstore", Arity: -8, Flags: Write | DenyOOM, Group: GroupGeo, Keys: []KeySpec{keyAt(1, KeyOW|KeyUpdate), keyAt(2, KeyRO|KeyAccess)}, Run: geosearchstore,
 		Since: "6.2.0", Complexity: costOfArea, Summary: "Stores the members whose places lie in a circle or a box."},
 	{Name: "georadius", Arity: -6, Flags: Write | DenyOOM | MovableKeys, Group: GroupGeo, Keys: radiusKeys(6), Run: georadius, MayWrite: storesAt(6),
-		Since: "3.2.0", Complexity: costOfArea, Summary: "Returns or stores the members whose places lie in a circle around a place."},
+		Since: "3.2.0", Deprecated: "6.2.0", Instead: "`GEOSEARCH` and `GEOSEARCHSTORE` with `BYRADIUS`", Complexity: costOfArea, Summary: "Returns or stores the members whose places lie in a circle around a place."},
 	{Name: "georadius_ro", Arity: -6, Flags: ReadOnly, Group: GroupGeo, Keys: oneKey(KeyRO | KeyAccess), Run: georadiusRO,
-		Since: "3.2.10", Complexity: costOfArea, Summary: "Returns the members whose places lie in a circle around a place."},
+		Since: "3.2.10", Deprecated: "6.2.0", Instead: "`GEOSEARCH` with `BYRADIUS`", Complexity: costOfArea, Summary: "Returns the members whose places lie in a circle around a place."},
 	{Name: "georadiusbymember", Arity: -5, Flags: Write | DenyOOM | MovableKeys, Group: GroupGeo, Keys: radiusKeys(5), Run: georadiusbymember, MayWrite: storesAt(5),
-		Since: "3.2.0", Complexity: costOfArea, Summary: "Returns or stores the members whose places lie in a circle around a member's."},
+		Since: "3.2.0", Deprecated: "6.2.0", Instead: "`GEOSEARCH` and `GEOSEARCHSTORE` with `BYRADIUS` and `FROMMEMBER`", Complexity: costOfArea, Summary: "Returns or stores the members whose places lie in a circle around a member's."},
 	{Name: "georadiusbymember_ro", Arity: -5, Flags: ReadOnly, Group: GroupGeo, Keys: oneKey(KeyRO | KeyAccess), Run: georadiusbymemberRO,
-		Since: "3.2.10", Complexity: costOfArea, Summary: "Returns the members whose places lie in a circle around a member's."},
+		Since: "3.2.10", Deprecated: "6.2.0", Instead: "`GEOSEARCH` with `BYRADIUS` and `FROMMEMBER`", Complexity: costOfArea, Summary: "Returns the members whose places lie in a circle around a member's."},
 }
 
 // radiusKeys is the spec of GEORADIUS and its kin, whose options begin at an argument.

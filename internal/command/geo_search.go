@@ -20,11 +20,10 @@ type geoQuery struct {
 	target  []byte
 	event   string // of a target
 
-	z      *keyspace.ZSet
-	area   geohash.Area
-	unit   float64 // meters
-	center bool    // is known
-	shape  bool    // is known
+	z     *keyspace.ZSet
+	area  geohash.Area
+	unit  float64 // meters
+	shape bool    // is known
 
 	fromMember, fromPlace           bool
 	withDist, withHash, withCoord   bool

@@ -12,7 +12,7 @@ var hashCommands = []*Command{
 	{Name: "hsetnx", Arity: 4, Flags: Write | DenyOOM | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyInsert), Run: hsetnx,
 		Since: "2.0.0", Complexity: "O(1)", Summary: "Gives a field of a hash a value if the field is not there."},
 	{Name: "hmset", Arity: -4, Flags: Write | DenyOOM | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyUpdate), Run: hmset,
-		Since: "2.0.0", Complexity: "O(N) where N is the number of fields given", Summary: "Gives fields of a hash values. HSET does the same."},
+		Since: "2.0.0", Deprecated: "4.0.0", Instead: "`HSET`, which takes several fields", Complexity: "O(N) where N is the number of fields given", Summary: "Gives fields of a hash values. HSET does the same."},
 	{Name: "hget", Arity: 3, Flags: ReadOnly | Fast, Group: GroupHash, Keys: oneKey(KeyRO | KeyAccess), Run: hget,
 		Since: "2.0.0", Complexity: "O(1)", Summary: "Returns the value of a field of a hash."},
 	{Name: "hmget", Arity: -3, Flags: ReadOnly | Fast, Group: GroupHash, Keys: oneKey(KeyRO | KeyAccess), Run: hmget,
@@ -273,7 +273,11 @@ func hscan(c *Ctx) error {
 		}
 	}
 	err = h.Walk(p.start, func(field, value []byte) bool {
-		return p.take(field, func() { p.out = append(p.out, own(field), own(value)) })
+		return p.take(field, func() {
+			if p.out = append(p.out, own(field)); !p.names {
+				p.out = append(p.out, own(value))
+			}
+		})
 	})
 	p.reply(c)
 	return err

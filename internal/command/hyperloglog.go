@@ -15,9 +15,9 @@ var hyperloglogCommands = []*Command{
 	{Name: "pfmerge", Arity: -2, Flags: Write | DenyOOM, Group: GroupHyperLogLog, Keys: []KeySpec{keyAt(1, KeyRW|KeyAccess|KeyInsert), {Flags: KeyRO | KeyAccess, Index: 2, Last: -1, Step: 1}}, Run: pfmerge,
 		Since: "2.8.9", Complexity: "O(N) with a large constant, where N is the number of keys", Summary: "Makes a HyperLogLog see what others have seen."},
 	{Name: "pfdebug", Arity: 3, Flags: Write | DenyOOM | Admin, Group: GroupHyperLogLog, Keys: []KeySpec{keyAt(2, KeyRW|KeyAccess)}, Run: pfdebug,
-		Since: "2.8.9", Complexity: "O(1) with a large constant", Summary: "Shows what a HyperLogLog is made of."},
+		Since: "2.8.9", Internal: true, Complexity: "O(1) with a large constant", Summary: "Shows what a HyperLogLog is made of."},
 	{Name: "pfselftest", Arity: 1, Flags: Admin, Group: GroupHyperLogLog, Run: pfselftest,
-		Since: "2.8.9", Complexity: "O(1) with a very large constant", Summary: "Tests that HyperLogLogs keep and count what they see."},
+		Since: "2.8.9", Internal: true, Complexity: "O(1) with a very large constant", Summary: "Tests that HyperLogLogs keep and count what they see."},
 }
 
 // sketch returns the HyperLogLog at a key, and whether there is one. It is not to be modified.

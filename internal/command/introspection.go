@@ -47,8 +47,8 @@ func commandCount(c *Ctx) error {
 	return nil
 }
 
-// byFullName finds a command by a name such as "get" or "config|get".
-func (t *Table) byFullName(name []byte) *Command {
+// Named finds a command by a name such as "get" or "config|get".
+func (t *Table) Named(name []byte) *Command {
 	first, sub, isSub := strings.Cut(string(name), "|")
 	cmd := lookupName(t.byName, []byte(first))
 	if cmd == nil || !isSub {
@@ -63,7 +63,7 @@ func commandInfo(c *Ctx) error {
 	}
 	c.Out.Array(len(c.Args) - 2)
 	for _, name := range c.Args[2:] {
-		if cmd := c.Env.Table.byFullName(name); cmd != nil {
+		if cmd := c.Env.Table.Named(name); cmd != nil {
 			cmd.replyInfo(c)
 		} else {
 			c.Out.Null()
@@ -156,7 +156,7 @@ func commandDocs(c *Ctx) error {
 	if len(c.Args) > 2 {
 		cmds = nil
 		for _, name := range c.Args[2:] {
-			if cmd := c.Env.Table.byFullName(name); cmd != nil {
+			if cmd := c.Env.Table.Named(name); cmd != nil {
 				cmds = append(cmds, cmd)
 			}
 		}
@@ -169,19 +169,36 @@ func replyDocs(c *Ctx, cmds []*Command) {
 	c.Out.Map(len(cmds))
 	for _, cmd := range cmds {
 		c.Out.BulkString(cmd.FullName())
-		fields := [][2]string{{"summary", cmd.Summary}, {"since", cmd.Since}, {"group", string(cmd.Group)}}
-		if cmd.Complexity != "" {
-			fields = append(fields, [2]string{"complexity", cmd.Complexity})
-		}
-		c.Out.Map(len(fields) + boolInt(cmd.Sub != nil))
-		for _, f := range fields {
-			c.Out.BulkString(f[0])
-			c.Out.BulkString(f[1])
-		}
-		if cmd.Sub != nil {
-			c.Out.BulkString("subcommands")
-			replyDocs(c, cmd.Sub)
-		}
+		cmd.replyDoc(c)
+	}
+}
+
+// replyDoc writes what COMMAND DOCS has of one command.
+func (cmd *Command) replyDoc(c *Ctx) {
+	fields := [][2]string{{"summary", cmd.Summary}, {"since", cmd.Since}, {"group", string(cmd.Group)}}
+	if cmd.Complexity != "" {
+		fields = append(fields, [2]string{"complexity", cmd.Complexity})
+	}
+	var flags []string
+	if cmd.Deprecated != "" {
+		flags = append(flags, "deprecated")
+		fields = append(fields, [2]string{"deprecated_since", cmd.Deprecated}, [2]string{"replaced_by", cmd.Instead})
+	}
+	if cmd.Internal {
+		flags = append(flags, "syscmd")
+	}
+	c.Out.Map(len(fields) + boolInt(flags != nil) + boolInt(cmd.Sub != nil))
+	for _, f := range fields {
+		c.Out.BulkString(f[0])
+		c.Out.BulkString(f[1])
+	}
+	if flags != nil {
+		c.Out.BulkString("doc_flags")
+		c.replyStatusSet(flags)
+	}
+	if cmd.Sub != nil {
+		c.Out.BulkString("subcommands")
+		replyDocs(c, cmd.Sub)
 	}
 }
 
@@ -191,13 +208,13 @@ func calledKeys(c *Ctx) (*Command, [][]byte, error) {
 	args := c.Args[2:]
 	cmd, err := c.Env.Table.Lookup(args)
 	switch {
-	case c.Env.Table.byFullName(args[0]) == nil:
+	case c.Env.Table.Named(args[0]) == nil:
 		return nil, nil, ErrGetKeysCommand
 	case err != nil:
 		return nil, nil, ErrGetKeysArgs
 	case len(cmd.Keys) == 0:
 		return nil, nil, ErrGetKeysNone
-	case len(cmd.KeyPositions(args)) == 0:
+	case len(cmd.KeyPositions(args)) == 0 && !cmd.Has(NoMandatoryKeys):
 		return nil, nil, ErrGetKeysInvalid
 	}
 	return cmd, args, nil
@@ -256,7 +273,7 @@ func commandList(c *Ctx) error {
 			names = append(names, cmd.FullName())
 		}
 		for _, sub := range cmd.Sub {
-			if len(c.Args) > 2 && keep(sub) {
+			if keep(sub) {
 				names = append(names, sub.FullName())
 			}
 		}

@@ -140,27 +140,6 @@ func (c *Command) KeyPositions(args [][]byte) []int {
 	return out
 }
 
-// KeyRef is one key of a call.
-type KeyRef struct {
-	Position int
-	Flags    KeyFlags
-}
-
-// KeyRefs returns the keys of a call and what happens to them. What is not a key, though
-// it decides like one where the command runs, is left out.
-func (c *Command) KeyRefs(args [][]byte) []KeyRef {
-	var out []KeyRef
-	for _, spec := range c.Keys {
-		if spec.Flags&KeyNotKey != 0 {
-			continue
-		}
-		for _, i := range spec.positions(args) {
-			out = append(out, KeyRef{i, spec.Flags})
-		}
-	}
-	return out
-}
-
 // Channels says which arguments of a command are channels that a user needs leave for.
 type Channels uint8
 

@@ -35,7 +35,7 @@ var listCommands = []*Command{
 	{Name: "lmove", Arity: 5, Flags: Write | DenyOOM, Group: GroupList, Keys: sourceAndTarget(), Run: lmove,
 		Since: "6.2.0", Complexity: "O(1)", Summary: "Moves an element from an end of one list to an end of another, and returns it."},
 	{Name: "rpoplpush", Arity: 3, Flags: Write | DenyOOM, Group: GroupList, Keys: sourceAndTarget(), Run: rpoplpush,
-		Since: "1.2.0", Complexity: "O(1)", Summary: "Moves the last element of one list to the left end of another, and returns it."},
+		Since: "1.2.0", Deprecated: "6.2.0", Instead: "`LMOVE` with `RIGHT` and `LEFT`", Complexity: "O(1)", Summary: "Moves the last element of one list to the left end of another, and returns it."},
 	{Name: "lmpop", Arity: -4, Flags: Write | MovableKeys, Group: GroupList, Keys: []KeySpec{numKeys(1, KeyRW|KeyAccess|KeyDelete)}, Run: lmpop,
 		Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements removed", Summary: "Removes elements from the first of several lists that has any, and returns them."},
 }

@@ -10,7 +10,7 @@ var listBlockingCommands = []*Command{
 	{Name: "blmove", Arity: 6, Flags: Write | DenyOOM | NoScript | Blocking, Group: GroupList, Keys: sourceAndTarget(), Run: blmove,
 		Since: "6.2.0", Complexity: "O(1)", Summary: "Moves an element from an end of one list to an end of another, and returns it; waits if there is none."},
 	{Name: "brpoplpush", Arity: 4, Flags: Write | DenyOOM | NoScript | Blocking, Group: GroupList, Keys: sourceAndTarget(), Run: brpoplpush,
-		Since: "2.2.0", Complexity: "O(1)", Summary: "Moves the last element of one list to the left end of another, and returns it; waits if there is none."},
+		Since: "2.2.0", Deprecated: "6.2.0", Instead: "`BLMOVE` with `RIGHT` and `LEFT`", Complexity: "O(1)", Summary: "Moves the last element of one list to the left end of another, and returns it; waits if there is none."},
 	{Name: "blmpop", Arity: -5, Flags: Write | Blocking | MovableKeys, Group: GroupList, Keys: []KeySpec{numKeys(2, KeyRW|KeyAccess|KeyDelete)}, Run: blmpop,
 		Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements removed", Summary: "Removes elements from the first of several lists that has any, and returns them; waits if none has."},
 }

@@ -11,21 +11,20 @@ var objectCommands = []*Command{
 		{Name: "idletime", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectIdletime, Tips: []string{"nondeterministic_output"},
 			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns the seconds since a key or its length was written last."},
 		{Name: "refcount", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectRefcount, Tips: []string{"nondeterministic_output"},
-			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value: always one."},
+			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value: one, but for small integers."},
 		{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupGeneric, Run: help(
 			"ENCODING <key>", "    Return the kind of internal representation used for the value of <key>.",
 			"FREQ <key>", "    Return the access frequency of <key>; not kept.",
 			"IDLETIME <key>", "    Return the seconds since <key> or its length was written last.",
-			"REFCOUNT <key>", "    Return 1 for every key that is there."),
+			"REFCOUNT <key>", "    Return 1, or the largest number for a small integer, which Redis shares."),
 			Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
 	}},
-	{Name: "memory", Arity: -2, Group: GroupServer, Since: "4.0.0", Summary: "Tells how much room keys take.", Sub: []*Command{
-		{Name: "usage", Arity: -3, Flags: ReadOnly, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
-			Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have."},
-		{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupServer, Run: help(
-			"USAGE <key> [SAMPLES <count>]", "    Return the bytes of the rows of <key>, estimated from <count> elements (default 5; 0: all)."),
-			Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
-	}},
+}
+
+// MemoryUsageRow is the subcommand of MEMORY that looks at a key.
+var MemoryUsageRow = &Command{
+	Name: "usage", Arity: -3, Flags: ReadOnly, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
+	Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have.",
 }
 
 // help makes the handler of a HELP subcommand, whose container is the call's first argument.
@@ -77,17 +76,31 @@ func objectIdletime(c *Ctx) error {
 	return nil
 }
 
+// Small integers are one object for all keys in Redis, which says so by the largest count.
+const (
+	sharedIntegers = 10000
+	sharedRefcount = math.MaxInt32
+)
+
 func objectRefcount(c *Ctx) error {
-	ok, err := c.exists(c.Args[2])
+	enc, ok, err := c.Keys.Encoding(c.Args[2])
 	switch {
 	case err != nil:
 		return err
 	case !ok:
 		c.Out.Null()
-	default:
+		return nil
+	case enc != "int":
+		c.Out.Int(1)
+		return nil
+	}
+	v, _, err := c.Keys.String(c.Args[2])
+	if n, bad := parseInt(v); bad == nil && n >= 0 && n < sharedIntegers {
+		c.Out.Int(sharedRefcount)
+	} else {
 		c.Out.Int(1)
 	}
-	return nil
+	return err
 }
 
 func memoryUsage(c *Ctx) error {

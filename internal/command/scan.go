@@ -13,10 +13,11 @@ type scanOptions struct {
 	kind   string // SCAN's TYPE; empty: every type
 	cursor uint64
 	start  []byte // name at which the scan goes on; nil: at the beginning
+	names  bool   // HSCAN's NOVALUES
 }
 
 // parseScan reads the cursor at argument i and the options behind it. Only
-// SCAN knows TYPE.
+// SCAN knows TYPE, and only HSCAN NOVALUES.
 func parseScan(c *Ctx, i int, withType bool) (scanOptions, error) {
 	o := scanOptions{count: 10}
 	var err error
@@ -24,6 +25,11 @@ func parseScan(c *Ctx, i int, withType bool) (scanOptions, error) {
 		return o, err
 	}
 	for i++; i < len(c.Args); i += 2 {
+		if c.Cmd.Name == "hscan" && c.is(i, "NOVALUES") {
+			o.names = true
+			i--
+			continue
+		}
 		if i+1 == len(c.Args) {
 			return o, ErrSyntax
 		}

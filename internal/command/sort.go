@@ -113,8 +113,14 @@ func (s *sorting) option(c *Ctx, i int) (n int, err error) {
 		return 2, nil
 	case c.is(i, "BY") && behind >= 1:
 		s.by = c.Args[i+1]
-		s.asIs = s.asIs || asterisk(s.by) < 0
+		if asterisk(s.by) < 0 {
+			s.asIs = true
+		} else if !c.readsAll() {
+			return 0, ErrSortByDenied
+		}
 		return 2, nil
+	case c.is(i, "GET") && behind >= 1 && !c.readsAll():
+		return 0, ErrSortGetDenied
 	case c.is(i, "GET") && behind >= 1:
 		s.get = append(s.get, c.Args[i+1])
 		return 2, nil
@@ -123,6 +129,8 @@ func (s *sorting) option(c *Ctx, i int) (n int, err error) {
 	}
 	return 1, nil
 }
+
+func (c *Ctx) readsAll() bool { return c.ReadsAll == nil || c.ReadsAll() }
 
 // load returns the elements that have to be looked at, and which of them are wanted once they
 // are in order.

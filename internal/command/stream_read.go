@@ -110,6 +110,9 @@ func (r *streamRead) option(c *Ctx, i int) (err error) {
 			r.count = -1
 		}
 	case c.is(i, "BLOCK"):
+		if c.Script != nil {
+			return errBlockInScript(c)
+		}
 		r.waits = true
 		r.timeout, err = c.millis(i + 1)
 	default:
@@ -129,8 +132,7 @@ func (c *Ctx) millis(i int) (time.Duration, error) {
 	case ms > math.MaxInt64-c.Keys.Now():
 		return 0, ErrTimeoutRange
 	}
-	const most = math.MaxInt64 / int64(time.Millisecond) // that can be waited for
-	return time.Duration(min(ms, most)) * time.Millisecond, nil
+	return MillisecondsOrLongest(ms), nil
 }
 
 // open looks up the streams and groups, and what of them to read. A key that is
@@ -172,10 +174,14 @@ func (r *streamRead) openOne(c *Ctx, key []byte) (f streamFrom, err error) {
 	if f.st, err = c.Keys.Reading().Stream(key); err != nil || !r.ofGroup {
 		return f, err
 	}
-	if f.group, err = f.st.Group(r.group); err == nil && f.group == nil {
-		err = errXReadNoGroup(key, r.group)
+	f.group, err = f.st.Group(r.group)
+	switch {
+	case err != nil || f.group != nil:
+		return f, err
+	case c.Waited:
+		return f, ErrStreamGroupGone
 	}
-	return f, err
+	return f, errXReadNoGroup(key, r.group)
 }
 
 // position reads the ID behind which to read.

@@ -103,16 +103,6 @@ func (t *Table) Find(args [][]byte) *Command {
 	return c
 }
 
-// Named returns the command with a full name in lower case, nil if there is none.
-func (t *Table) Named(name string) *Command {
-	container, sub, isSub := strings.Cut(name, "|")
-	c := t.byName[container]
-	if c == nil || !isSub {
-		return c
-	}
-	return t.subs[c][sub]
-}
-
 // lookupName finds a name in any case without allocating.
 func lookupName(m map[string]*Command, name []byte) *Command {
 	const longest = 64

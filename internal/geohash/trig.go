@@ -39,12 +39,8 @@ func inverse(n float64) pair {
 	return pair{q, math.FMA(-n, q, 1) / n}
 }
 
-// Half of pi in three parts, the sum of which has some 160 bits.
-const (
-	halfPi1 = 0x1.921fb54442d18p+0
-	halfPi2 = 0x1.1a62633145c07p-54
-	halfPi3 = -0x1.f1976b7ed8fbcp-110
-)
+// halfPi is half of pi.
+var halfPi = pair{0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54}
 
 // The first coefficients of the series of sine and cosine, for which the precision of one
 // number does not do.
@@ -57,7 +53,7 @@ var (
 // eighth of one.
 func reduce(x float64) (quarters int, rest pair) {
 	q := math.Round(x * (2 / math.Pi))
-	rest = exactSum(x, -q*halfPi1).add(pair{-q * halfPi2, -q * halfPi3})
+	rest = exactSum(x, -q*halfPi.hi).add(pair{-q * halfPi.lo, 0}) // q is so small that both products are exact
 	return int(q) & 3, rest
 }
 

@@ -89,6 +89,27 @@ func TestSparseIsDense(t *testing.T) {
 	}
 }
 
+// TestSparseLimit says that a Sketch stays sparse up to the limit itself, and at any size while it
+// does not grow.
+func TestSparseLimit(t *testing.T) {
+	for limit, dense := range map[int]bool{19: true, 20: false} {
+		s := New()
+		if _, err := s.Raise(5, 1, limit); err != nil || s.Dense() != dense {
+			t.Errorf("20 bytes at a limit of %d: dense is %v (%v)", limit, s.Dense(), err)
+		}
+	}
+	s := New()
+	if _, err := s.Raise(5, 1, most); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := s.Raise(5, 32, 0); err != nil || !changed || s.Dense() {
+		t.Errorf("one value in place of another: changed %v, dense %v (%v)", changed, s.Dense(), err)
+	}
+	if _, err := s.Raise(5, 33, most); err != nil || !s.Dense() {
+		t.Errorf("33 is in a sparse one (%v)", err)
+	}
+}
+
 func registersOf(t *testing.T, s Sketch) []byte {
 	t.Helper()
 	var m Maxima

@@ -135,6 +135,9 @@ func (a *auditor) collection(s *Space, kind Kind, key []byte) error {
 		return fmt.Errorf("%v %q has no length (%v)", kind, key, err)
 	}
 	a.owned[string(prefixes[0])] = true
+	if kind == KindStream {
+		return a.stream(s, key)
+	}
 	n := int64(binary.BigEndian.Uint64(meta.Value))
 	if kind == KindList {
 		m, err := store.UnmarshalListMeta(meta.Value)

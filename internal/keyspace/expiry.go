@@ -67,7 +67,6 @@ func (s *Space) expire(key []byte, e entry) error {
 		return err
 	}
 	s.shared.changes[len(s.shared.changes)-1].Expired = true
-	s.shared.expired.Keys++
 	s.Notify(ClassExpired, "expired", key)
 	return nil
 }
@@ -95,6 +94,39 @@ func (s *Space) setExpiry(key []byte, old entry, ts uint64) error {
 	e := old
 	e.expireAt = ts
 	return s.write(key, old, e)
+}
+
+// Sizes of a sample of keys: so many are looked at if there are no more, else fewer.
+const (
+	meanTTLWalk   = 1000
+	meanTTLSample = 32
+)
+
+// MeanTTL returns the mean of the milliseconds that the keys with an expiry have left, 0 without any. Of many
+// keys it is an estimate.
+func (s *Space) MeanTTL(rnd Random) (int64, error) {
+	size, err := s.Size()
+	if err != nil || size.Expires == 0 {
+		return 0, err
+	}
+	p := s.pool(append(s.row(len(ttlPrefix)), ttlPrefix...), size.Expires, rnd)
+	p.keys = true
+	k := int64(meanTTLSample)
+	if p.n <= meanTTLWalk {
+		k = p.n
+	}
+	rows, err := p.some(k)
+	var sum, n int64
+	for _, r := range rows {
+		if left := millis(binary.BigEndian.Uint64(append(r.name, make([]byte, 8)...))) - s.Now(); left > 0 {
+			sum += left / k // the sum itself may be too large
+			n++
+		}
+	}
+	if n == 0 {
+		return 0, err
+	}
+	return sum * k / n, err
 }
 
 // RemoveExpired removes up to limit keys that have expired, those first whose

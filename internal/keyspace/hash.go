@@ -197,7 +197,7 @@ func (h *Hash) shrink(removed int64) error {
 		return err
 	}
 	if n -= removed; due > 0 && n == due {
-		h.s.shared.expired.Fields += due
+		h.s.shared.fieldsExpired += due
 		return h.removeAll()
 	}
 	if err := h.setMetaLen(store.HashMetaKey(h.key), n); err != nil {

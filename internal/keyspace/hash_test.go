@@ -349,6 +349,11 @@ func TestHashFades(t *testing.T) {
 		if !slices.Equal(seen, []string{"s"}) {
 			t.Errorf("keys are %q", seen)
 		}
+		for seed := range uint64(20) {
+			if key, ok, err := s.Random(func() uint64 { seed++; return seed }); err != nil || !ok || string(key) != "s" {
+				t.Errorf("random key is %q, %v, %v", key, ok, err)
+			}
+		}
 		kind, err2 := s.Kind([]byte("h"))
 		if kind != KindNone {
 			t.Errorf("h is a %v", kind)
@@ -357,8 +362,8 @@ func TestHashFades(t *testing.T) {
 	})
 	w.update(t, func(s *Space) error {
 		n, err := s.RemoveExpiredFields(10)
-		if n != 200 || s.Expired().Fields != 200 {
-			t.Errorf("%d fields removed, %d counted", n, s.Expired().Fields)
+		if n != 200 || s.FieldsExpired() != 200 {
+			t.Errorf("%d fields removed, %d counted", n, s.FieldsExpired())
 		}
 		return err
 	})

@@ -30,7 +30,7 @@ func (s *Space) Remove(key []byte) (bool, error) {
 // ascending order, until fn returns false. fn must not write; key is valid only
 // during the call.
 func (s *Space) Walk(prefix, start []byte, fn func(key []byte, kind Kind) bool) error {
-	n := len(dbPrefix(s.db)) + len(entryPrefix)
+	n := len(dbPrefix(s.place())) + len(entryPrefix)
 	span := store.PrefixSpan(s.entryName(prefix))
 	if bytes.Compare(start, prefix) > 0 {
 		span.Start = s.entryName(start)
@@ -125,8 +125,8 @@ func (s *Space) Rename(src, dst []byte) error {
 func (s *Space) Flush() error {
 	s.changed(nil)
 	prefixes := familyPrefixes
-	if s.db != 0 {
-		prefixes = []string{dbPrefix(s.db)}
+	if s.place() != 0 {
+		prefixes = []string{dbPrefix(s.place())}
 	}
 	for _, p := range prefixes {
 		if err := s.tx.DeletePrefix([]byte(p)); err != nil {
@@ -145,7 +145,11 @@ func (s *Space) Usage(key []byte, samples int) (int64, bool, error) {
 		return 0, false, err
 	}
 	total := int64(len(s.lookupName(key)) + 1 + len(e.body))
-	for _, p := range s.collectionPrefixes(e.kind, key) {
+	prefixes := s.collectionPrefixes(e.kind, key)
+	if e.expiring().count > 0 {
+		prefixes = append(prefixes, s.fieldTTLScan(key))
+	}
+	for _, p := range prefixes {
 		n, err := s.usageOf(p, samples)
 		if err != nil {
 			return 0, false, err

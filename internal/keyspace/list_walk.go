@@ -21,7 +21,7 @@ func (l *List) Walk(r ListRange, from Side, fn func(i int64, value []byte) bool)
 	if from == Right {
 		i, step = r.To-1, -1
 	}
-	stopped, skip := false, len(dbPrefix(l.s.db))
+	stopped, skip := false, len(dbPrefix(l.s.place()))
 	var gap error
 	span := store.Span{Start: l.itemName(r.From), End: l.itemName(r.To)}
 	err := l.s.tx.Walk(span, from.order(), func(name []byte, row txn.Row) bool {

@@ -7,7 +7,7 @@ import (
 )
 
 // Rows of the directory. Those of database 0 stand as written here; those of
-// database n begin with "!db|", two digits and "|".
+// database n (until databases are swapped: see places) begin with "!db|", two digits and "|".
 //
 //	!redis|key|<key>                    what the key is: see entry
 //	!redis|ttl|<expireAt 8><key>        empty; one for every key that expires, the soonest first
@@ -30,7 +30,7 @@ const (
 // familyPrefixes cover every row that database 0 can have. Other databases have a prefix of their own.
 var familyPrefixes = []string{"!redis|", "!hs|", "!st|", "!zs|", "!lst|", "!stream|"}
 
-// dbPrefix begins every row of a database.
+// dbPrefix begins every row of the database that stands under a number: see places.
 func dbPrefix(db int) string {
 	if db == 0 {
 		return ""
@@ -40,12 +40,12 @@ func dbPrefix(db int) string {
 
 // row starts the name of a row: the database's prefix in a slice with room for n bytes more.
 func (s *Space) row(n int) []byte {
-	p := dbPrefix(s.db)
+	p := dbPrefix(s.place())
 	return append(make([]byte, 0, len(p)+n), p...)
 }
 
 // scratch is row in a buffer that the next call reuses: for look-ups only.
-func (s *Space) scratch() []byte { return append(s.buf[:0], dbPrefix(s.db)...) }
+func (s *Space) scratch() []byte { return append(s.buf[:0], dbPrefix(s.place())...) }
 
 func (s *Space) entryName(key []byte) []byte {
 	return append(append(s.row(len(entryPrefix)+len(key)), entryPrefix...), key...)
@@ -80,7 +80,7 @@ func (s *Space) fieldTTLName(key []byte, expireAt uint64, field []byte) []byte {
 
 // withPrefix turns a name or prefix of package store into one of this database.
 func (s *Space) withPrefix(name []byte) []byte {
-	if s.db == 0 {
+	if s.place() == 0 {
 		return name
 	}
 	return append(s.row(len(name)), name...)

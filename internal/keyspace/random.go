@@ -65,9 +65,26 @@ func (s *Space) Random(rnd Random) ([]byte, bool, error) {
 	}
 	p := s.pool(s.entryName(nil), size.Keys, rnd)
 	p.keys = true
-	e, ok, err := p.one()
-	return e.name, ok, err
+	for range fadedTries {
+		e, ok, err := p.one()
+		if err != nil || !ok {
+			return nil, false, err
+		}
+		if _, there, err := s.lookUp(e.name); err != nil || there {
+			return e.name, there, err
+		}
+	}
+	var first []byte // hardly any other key is left
+	err = s.Walk(nil, nil, func(key []byte, _ Kind) bool {
+		first = bytes.Clone(key)
+		return false
+	})
+	return first, first != nil, err
 }
+
+// fadedTries is how many hashes all of whose fields have expired may be met in the search
+// for a random key.
+const fadedTries = 16
 
 // one returns a random row, and whether there is any.
 func (p *pool) one() (element, bool, error) {

@@ -29,16 +29,16 @@ type shared struct {
 	limits  *Limits
 	samples *Samples
 	changes []Change
-	classes Class // of the events that are recorded
+	places  places
+	swaps   *Places // nil: nobody has to be told of a swap
+	classes Class   // of the events that are recorded
 	events  []Event
 	hits    int64 // look-ups of keys that were there
 	misses  int64 // look-ups of keys that were not
 	overdue []Change
-	expired Expired
-}
 
-// Expired is a number of keys, and of fields of hashes, whose time had come.
-type Expired struct{ Keys, Fields int64 }
+	fieldsExpired int64 // of hashes, that were removed because their time had come
+}
 
 // Env is what the transactions of a process have in common.
 type Env struct {
@@ -88,7 +88,7 @@ func DefaultLimits() Limits {
 
 // Open returns the logical database db, from 0 to Databases-1, in tx.
 func Open(tx *txn.Tx, db int, env Env) *Space {
-	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, classes: env.Events}}
+	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, classes: env.Events, places: ownPlaces}}
 }
 
 // DB returns another logical database in the same transaction.
@@ -124,8 +124,9 @@ func (s *Space) Changes() []Change { return s.shared.changes }
 // and how many have not.
 func (s *Space) Lookups() (hits, misses int64) { return s.shared.hits, s.shared.misses }
 
-// Expired counts what has been removed in the transaction because its time had come.
-func (s *Space) Expired() Expired { return s.shared.expired }
+// FieldsExpired returns how many fields of hashes have been removed in the transaction because
+// their time had come.
+func (s *Space) FieldsExpired() int64 { return s.shared.fieldsExpired }
 
 func (s *Space) changed(key []byte) {
 	s.shared.changes = append(s.shared.changes, Change{DB: s.db, Key: key})
@@ -134,13 +135,13 @@ func (s *Space) changed(key []byte) {
 // Atomically calls fn and, if it fails, takes back what it wrote, leaving what
 // the transaction had written before.
 func (s *Space) Atomically(fn func() error) error {
-	at, changes, events, expired := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events), s.shared.expired
+	at, changes, events, expired := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events), s.shared.fieldsExpired
 	err := fn()
 	if err != nil {
 		s.tx.RollbackTo(at)
 		s.shared.changes = s.shared.changes[:changes]
 		s.shared.events = append(s.shared.events[:events], misses(s.shared.events[events:])...)
-		s.shared.expired = expired
+		s.shared.fieldsExpired = expired
 	}
 	return err
 }

@@ -48,7 +48,7 @@ func (st *Stream) tailIsFull() bool {
 func (st *Stream) beginNode(id StreamID) error {
 	switch st.tally.nodes {
 	case 0:
-		st.tally.first = id
+		st.tally.first, st.tally.firstNode = id, id
 	case 1:
 		st.tally.firstLive = st.meta.Length
 	}
@@ -116,20 +116,18 @@ func (st *Stream) leaveNode(id StreamID) error {
 	if st.tally.nodes == 1 && st.meta.Length > 1 {
 		return nil
 	}
-	at, err := st.nodeBelow(id)
-	if err != nil {
-		return err
+	if st.tally.nodes == 1 {
+		return st.dropFirst()
 	}
-	first := at.Compare(st.tally.first) <= 0
+	at, err := st.nodeBelow(id)
 	switch {
-	case st.tally.nodes == 1:
-		st.tally.nodes = 0
-		return st.s.tx.Delete(st.nodeName(at))
-	case first && st.tally.firstLive > 1:
+	case err != nil:
+		return err
+	case at == st.tally.firstNode && st.tally.firstLive > 1:
 		st.tally.firstLive--
 		return nil
-	case first:
-		return st.dropFirst(at)
+	case at == st.tally.firstNode:
+		return st.dropFirst()
 	}
 	n, err := st.nodeFrom(at)
 	if err != nil {
@@ -142,16 +140,21 @@ func (st *Stream) leaveNode(id StreamID) error {
 	return st.dropNode(n)
 }
 
-// dropFirst removes the first node, which another follows.
-func (st *Stream) dropFirst(id StreamID) error {
-	if err := st.s.tx.Delete(st.nodeName(id)); err != nil {
-		return err
-	}
-	second, err := st.nodeFrom(id)
-	if err != nil {
+// dropFirst removes the first node.
+func (st *Stream) dropFirst() error {
+	if err := st.s.tx.Delete(st.nodeName(st.tally.firstNode)); err != nil {
 		return err
 	}
 	st.tally.nodes--
+	if st.tally.nodes == 0 {
+		st.tally.firstNode = StreamID{}
+		return nil
+	}
+	second, err := st.nodeFrom(st.tally.firstNode)
+	if err != nil {
+		return err
+	}
+	st.tally.firstNode = second.id
 	st.setFirstLive(second.live())
 	return nil
 }

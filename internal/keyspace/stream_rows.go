@@ -47,7 +47,7 @@ func parseStreamFields(dst [][]byte, b []byte) ([][]byte, error) {
 
 // streamTally is what the server keeps of a stream beside the meta of package store.
 //
-//	| removed 8 | shift 8 | max deleted 16 | first 16 | first live 8 | tail start 8 | nodes 8 |
+//	| removed 8 | shift 8 | max deleted 16 | first 16 | first node 16 | first live 8 | tail start 8 | nodes 8 |
 type streamTally struct {
 	// removed is how many entries have gone, in whatever way. With the length it is the
 	// ordinal of the next entry: how many were added before it.
@@ -57,18 +57,19 @@ type streamTally struct {
 	shift      int64
 	maxDeleted StreamID // the highest ID that XDEL has taken away
 	first      StreamID // the first entry; zero if there is none
+	firstNode  StreamID // the first node; zero if there is none
 	firstLive  int64    // entries of the first node; 0 if it is the last too, for it is the length then
 	tailStart  int64    // ordinal of the entry that the last node began with
 	nodes      int64    // 0 if and only if the stream is empty
 }
 
-const streamTallySize = 5*8 + 2*store.StreamIDBytes // part of the format; never change
+const streamTallySize = 5*8 + 3*store.StreamIDBytes // part of the format; never change
 
 func (t streamTally) encode() []byte {
 	b := make([]byte, 0, streamTallySize)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.removed))
 	b = binary.BigEndian.AppendUint64(b, uint64(t.shift))
-	b = appendStreamID(appendStreamID(b, t.maxDeleted), t.first)
+	b = appendStreamID(appendStreamID(appendStreamID(b, t.maxDeleted), t.first), t.firstNode)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.firstLive))
 	b = binary.BigEndian.AppendUint64(b, uint64(t.tailStart))
 	return binary.BigEndian.AppendUint64(b, uint64(t.nodes))
@@ -81,7 +82,7 @@ func parseStreamTally(b []byte) (t streamTally, err error) {
 	n := numbersOf(b)
 	t = streamTally{
 		removed: int64(n[0]), shift: int64(n[1]), maxDeleted: StreamID{n[2], n[3]}, first: StreamID{n[4], n[5]},
-		firstLive: int64(n[6]), tailStart: int64(n[7]), nodes: int64(n[8]),
+		firstNode: StreamID{n[6], n[7]}, firstLive: int64(n[8]), tailStart: int64(n[9]), nodes: int64(n[10]),
 	}
 	if t.removed < 0 || t.firstLive < 0 || t.tailStart < 0 || t.nodes < 0 {
 		return t, errStreamRow("tally", b)

@@ -50,7 +50,8 @@ type streamCut struct {
 	rest     StreamID   // the first node that stays; zero if none goes
 	restLive int64      // entries that stay in the first node that stays
 	first    StreamID   // the first entry that stays, or a place before it and behind those that go
-	part     []StreamID // entries that go from a node that stays, if nothing else goes and they are not many
+	found    bool       // it is the entry
+	part     []StreamID // entries that go from a node that stays, if they are not many
 }
 
 // cutNodes finds the nodes that go as a whole.
@@ -65,7 +66,7 @@ func (st *Stream) cutNodes(c *streamCut) error {
 	} else if st.meta.Length-st.firstLive() < c.t.MaxLen {
 		return nil
 	}
-	return st.walkNodes(StreamID{}, func(n streamNode) bool {
+	return st.walkNodes(st.tally.firstNode, func(n streamNode) bool {
 		live := n.live()
 		if c.nodes == 0 {
 			live = st.firstLive()
@@ -95,10 +96,11 @@ func (st *Stream) cutNode(c *streamCut) error {
 	}
 	err := st.walkIDs(StreamRange{From: c.first, To: MaxStreamID}, func(id StreamID, _ txn.Row) bool {
 		c.first = id
-		if c.t.ByID && id.Compare(c.t.MinID) >= 0 || !c.t.ByID && n == most {
+		c.found = c.t.ByID && id.Compare(c.t.MinID) >= 0 || !c.t.ByID && n == most
+		if c.found {
 			return false
 		}
-		if n++; c.nodes == 0 && n <= dropSingly {
+		if n++; n <= dropSingly {
 			c.part = append(c.part, id)
 		}
 		return true
@@ -118,10 +120,19 @@ func (st *Stream) cut(c streamCut) error {
 	st.tally.removed += c.gone
 	st.tally.nodes -= c.nodes
 	st.setFirstLive(c.restLive)
-	var err error
-	if st.tally.first, _, err = st.seek(c.first); err != nil {
-		return err
+	if c.nodes > 0 {
+		st.tally.firstNode = c.rest
 	}
+	if st.meta.Length == 0 {
+		st.tally.firstNode = StreamID{}
+	}
+	if !c.found {
+		var err error
+		if c.first, _, err = st.seek(c.first); err != nil {
+			return err
+		}
+	}
+	st.tally.first = c.first
 	if err := st.writeTally(); err != nil {
 		return err
 	}
@@ -130,18 +141,15 @@ func (st *Stream) cut(c streamCut) error {
 
 // cutRows deletes the rows of the entries and nodes that go.
 func (st *Stream) cutRows(c streamCut) error {
-	entries := store.PrefixSpan(st.s.withPrefix(store.StreamEntryScanPrefix(st.key)))
-	nodes := store.PrefixSpan(st.part(nodeTag, 0))
-	if c.gone < st.meta.Length {
-		entries.End, nodes.End = st.entryName(c.first), st.nodeName(c.rest)
-	}
-	if c.nodes > 0 {
-		if err := st.s.tx.DeleteSpan(nodes); err != nil {
-			return err
-		}
+	if err := st.cutNodeRows(c); err != nil {
+		return err
 	}
 	if c.gone > dropSingly {
-		return st.s.tx.DeleteSpan(entries)
+		end := store.PrefixSpan(st.s.withPrefix(store.StreamEntryScanPrefix(st.key))).End
+		if c.gone < st.meta.Length {
+			end = st.entryName(c.first)
+		}
+		return st.s.tx.DeleteSpan(store.Span{Start: st.entryName(st.tally.first), End: end})
 	}
 	ids := c.part
 	if int64(len(ids)) < c.gone {
@@ -156,6 +164,20 @@ func (st *Stream) cutRows(c streamCut) error {
 		}
 	}
 	return nil
+}
+
+// cutNodeRows deletes the rows of the nodes that go.
+func (st *Stream) cutNodeRows(c streamCut) error {
+	first := st.nodeName(st.tally.firstNode)
+	switch {
+	case c.nodes == 0:
+		return nil
+	case c.nodes == 1:
+		return st.s.tx.Delete(first)
+	case c.gone == st.meta.Length:
+		return st.s.tx.DeleteSpan(store.Span{Start: first, End: store.PrefixSpan(st.part(nodeTag, 0)).End})
+	}
+	return st.s.tx.DeleteSpan(store.Span{Start: first, End: st.nodeName(c.rest)})
 }
 
 // ids returns the first n IDs.

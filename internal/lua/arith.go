@@ -32,19 +32,30 @@ func modulo(x, y float64) float64 { return x - float64(math.Floor(x/y)*y) }
 // arith applies an arithmetic instruction to operands that are not both numbers: strings
 // that spell one are converted, and then metamethods are asked.
 func (th *thread) arith(in instr, left, right Value) Value {
+	th.state.work(left, right)
 	x, leftOK := ToNumber(left)
 	y, rightOK := ToNumber(right)
 	if leftOK && rightOK {
 		return Number(calculate(in.op, x, y))
 	}
 	if h := th.state.binaryMetamethod(left, right, arithNames[in.op-opAdd]); !h.IsNil() {
-		return th.callMeta(h, left, right)
+		return th.callFirst(h, left, right)
 	}
 	if leftOK {
 		th.operandError(right, registerOf(in.c), "perform arithmetic on")
 	}
 	th.operandError(left, registerOf(uint16(in.b)), "perform arithmetic on")
 	return Nil
+}
+
+// work accounts for reading two operands, which may be long strings.
+func (s *State) work(left, right Value) {
+	if left.isString() {
+		s.budget -= left.strLen() / bytesPerStep
+	}
+	if right.isString() {
+		s.budget -= right.strLen() / bytesPerStep
+	}
 }
 
 // registerOf returns the register that an operand names, if it names one.
@@ -73,6 +84,7 @@ func (th *thread) lessThan(left, right Value) bool {
 	case left.isNumber() && right.isNumber():
 		return left.number() < right.number()
 	case left.isString() && right.isString():
+		th.state.work(left, right)
 		return left.str() < right.str()
 	case left.Kind() == right.Kind():
 		if result, ok := th.compareMeta(left, right, nameLt); ok {
@@ -89,6 +101,7 @@ func (th *thread) lessEqual(left, right Value) bool {
 	case left.isNumber() && right.isNumber():
 		return left.number() <= right.number()
 	case left.isString() && right.isString():
+		th.state.work(left, right)
 		return left.str() <= right.str()
 	case left.Kind() == right.Kind():
 		if result, ok := th.compareMeta(left, right, nameLe); ok {
@@ -102,23 +115,16 @@ func (th *thread) lessEqual(left, right Value) bool {
 	return false
 }
 
-// equal is left == right, with metamethods.
-func (th *thread) equal(left, right Value) bool {
-	if RawEqual(left, right) {
-		return true
-	}
-	if !left.isTable() || !right.isTable() {
+// equalByMeta asks the metamethod of two tables, which they have to share.
+func (th *thread) equalByMeta(a, b *Table) bool {
+	if a.meta == nil || b.meta == nil {
 		return false
 	}
-	a, b := left.table().meta, right.table().meta
-	if a == nil || b == nil {
+	h := a.meta.getString(nameEq)
+	if h.IsNil() || a.meta != b.meta && !RawEqual(h, b.meta.getString(nameEq)) {
 		return false
 	}
-	h := a.getString(nameEq)
-	if h.IsNil() || a != b && !RawEqual(h, b.getString(nameEq)) {
-		return false
-	}
-	return th.callMeta(h, left, right).Truthy()
+	return th.callFirst(h, TableValue(a), TableValue(b)).Truthy()
 }
 
 // compareMeta asks the metamethod of a comparison, which both operands have to share.
@@ -127,7 +133,7 @@ func (th *thread) compareMeta(left, right, name Value) (result, ok bool) {
 	if h.IsNil() || !RawEqual(h, th.state.metamethod(right, name)) {
 		return false, false
 	}
-	return th.callMeta(h, left, right).Truthy(), true
+	return th.callFirst(h, left, right).Truthy(), true
 }
 
 // compareError raises that two values cannot be compared. The reference implementation tells
@@ -150,7 +156,7 @@ func (th *thread) concat(base, first, last int) Value {
 			if h.IsNil() {
 				th.concatError(left, right, last)
 			}
-			v := th.callMeta(h, left, right)
+			v := th.callFirst(h, left, right)
 			last--
 			th.stack[base+last] = v
 			continue

@@ -33,6 +33,9 @@ func (c *Call) Args() []Value { return c.args }
 // Return adds values to the results.
 func (c *Call) Return(vs ...Value) { c.results = append(c.results, vs...) }
 
+// Results returns the results that have been added so far. Their values may be replaced.
+func (c *Call) Results() []Value { return c.results }
+
 // Raise raises v as an error.
 func (c *Call) Raise(v Value) { panic(&Error{Value: v}) }
 
@@ -59,6 +62,9 @@ func (c *Call) Position(level int) (chunk string, line int, ok bool) {
 // Call calls fn, whose errors pass through the Go function to the program. The results are
 // good until the Go function returns or calls something else.
 func (c *Call) Call(fn Value, args ...Value) []Value { return c.thread.call(fn, args) }
+
+// CallFirst is Call for the first result alone, or Nil.
+func (c *Call) CallFirst(fn Value, args ...Value) Value { return c.thread.callFirst(fn, args...) }
 
 // ArgError raises "bad argument #n to 'name' (text)", with the name under which the program
 // calls the function.
@@ -122,7 +128,9 @@ func (c *Call) CheckNumber(n int) float64 {
 			return v.number()
 		}
 	}
-	f, ok := ToNumber(c.Arg(n))
+	v := c.Arg(n)
+	c.state.work(v, v)
+	f, ok := ToNumber(v)
 	if !ok {
 		c.TypeError(n, "number")
 	}

@@ -24,31 +24,27 @@ const (
 	opDiv
 	opMod
 	opPow
-	opUnm         // R[a] = -R[b]
-	opNot         // R[a] = not R[b]
-	opLen         // R[a] = #R[b]
-	opConcat      // R[a] = R[b] .. ... .. R[c]
-	opJump        // go on b instructions further
-	opEq          // if (RK(b) == RK(c)) ~= (a != 0), skip the next instruction; and so on
-	opLt          //
-	opLe          //
-	opTest        // if truth of R[a] ~= (c != 0), skip the next instruction
-	opTestSet     // if truth of R[b] ~= (c != 0), skip the next one, else R[a] = R[b]
-	opCall        // R[a], ... = R[a](R[a+1], ...); b-1 arguments, c-1 results; 0: to the top
-	opTailCall    // return R[a](R[a+1], ...); b-1 arguments; 0: to the top
-	opReturn      // return R[a], ...; b-1 values; 0: to the top
-	opForLoop     // R[a] += R[a+2]; if that is within R[a+1], R[a+3] = R[a] and go on b further
-	opForPrep     // R[a] -= R[a+2]; go on b further
-	opTForLoop    // R[a+3], ... = R[a](R[a+1], R[a+2]), c results; skip the next one if R[a+3] is nil
-	opSetList     // R[a][(b-1)*50 + i] = R[a+i] for i = 1..c; 0: to the top
-	opClose       // variables from R[a] on leave the stack
-	opClosure     // R[a] = a closure of prototype b
-	opVararg      // R[a], ... = the variable arguments, b-1 of them; 0: all, to the top
-	opUnreachable // never executed
+	opUnm      // R[a] = -R[b]
+	opNot      // R[a] = not R[b]
+	opLen      // R[a] = #R[b]
+	opConcat   // R[a] = R[b] .. ... .. R[c]
+	opJump     // go on b instructions further
+	opEq       // if (RK(b) == RK(c)) ~= (a != 0), skip the next instruction; and so on
+	opLt       //
+	opLe       //
+	opTest     // if truth of R[a] ~= (c != 0), skip the next instruction
+	opTestSet  // if truth of R[b] ~= (c != 0), skip the next one, else R[a] = R[b]
+	opCall     // R[a], ... = R[a](R[a+1], ...); b-1 arguments, c-1 results; 0: to the top
+	opTailCall // return R[a](R[a+1], ...); b-1 arguments; 0: to the top
+	opReturn   // return R[a], ...; b-1 values; 0: to the top
+	opForLoop  // R[a] += R[a+2]; if that is within R[a+1], R[a+3] = R[a] and go on b further
+	opForPrep  // R[a] -= R[a+2]; go on b further
+	opTForLoop // R[a+3], ... = R[a](R[a+1], R[a+2]), c results; skip the next one if R[a+3] is nil
+	opSetList  // R[a][(b-1)*50 + i] = R[a+i] for i = 1..c; 0: to the top
+	opClose    // variables from R[a] on leave the stack
+	opClosure  // R[a] = a closure of prototype b
+	opVararg   // R[a], ... = the variable arguments, b-1 of them; 0: all, to the top
 )
-
-// binaryOps have two operands and a result, and metamethods.
-func (o opcode) isBinary() bool { return opAdd <= o && o <= opPow }
 
 // instr is one instruction.
 type instr struct {
@@ -90,6 +86,8 @@ type proto struct {
 	captures     []capture // where a new closure finds its upvalues
 	upvalueNames []string
 	locals       []localVar // in the order of their beginning
+
+	epoch uint32
 }
 
 // capture is a variable of the enclosing function: one of its registers, or one of its own
@@ -103,6 +101,11 @@ type capture struct {
 type localVar struct {
 	name     string
 	from, to int
+}
+
+// size returns about how many bytes the function takes, without those in it.
+func (p *proto) size() int64 {
+	return int64(256 + 12*len(p.code) + sizeofValue*len(p.constants) + 40*len(p.locals) + 32*len(p.captures))
 }
 
 func (p *proto) line(pc int) int {

@@ -136,7 +136,7 @@ func (s *State) newWrapper(co *thread) *Function {
 		}
 		c.Return(results...)
 	})
-	f.coroutine = co
+	f.holds = []Value{threadValue(co)}
 	return f
 }
 

@@ -12,7 +12,7 @@ type Function struct {
 	upvalues []*upvalue // as many as proto asks for
 	native   GoFunction
 
-	coroutine *thread // what coroutine.wrap has wrapped
+	holds []Value // what native refers to
 
 	id    uint32
 	epoch uint32

@@ -25,7 +25,7 @@ func (th *thread) index(object, key Value, register int) Value {
 			th.operandError(object, register, "index")
 		}
 		if h.isFunction() {
-			return th.callMeta(h, object, key)
+			return th.callFirst(h, object, key)
 		}
 		object, register = h, notRegister
 	}
@@ -55,7 +55,7 @@ func (th *thread) setIndex(object, key, v Value, register int) {
 			th.operandError(object, register, "index")
 		}
 		if h.isFunction() {
-			th.callMeta(h, object, key, v)
+			th.callFirst(h, object, key, v)
 			return
 		}
 		object, register = h, notRegister

@@ -147,6 +147,7 @@ func (th *thread) arrangeVariadic(p *proto, at, given int) int {
 		}
 		th.stack[base+i] = v
 	}
+	th.top = base + p.params
 	if p.needsArg {
 		extra := th.stack[min(at+p.params, base):base]
 		arg := th.state.NewTable(len(extra), 1)
@@ -154,7 +155,8 @@ func (th *thread) arrangeVariadic(p *proto, at, given int) int {
 			arg.SetInt(i+1, v)
 		}
 		arg.SetField("n", Number(float64(len(extra))))
-		th.stack[base+p.params] = TableValue(arg)
+		th.stack[th.top] = TableValue(arg)
+		th.top++
 	}
 	return base
 }
@@ -169,6 +171,7 @@ func (th *thread) varargs(f *frame, at, want int) {
 		th.top = at + n
 		want = n
 	}
+	th.state.step(want / 16)
 	copied := copy(th.stack[at:at+want], th.stack[first:first+n])
 	clear(th.stack[at+copied : at+want])
 }

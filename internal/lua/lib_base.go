@@ -254,7 +254,7 @@ func baseLoad(c *Call) {
 	err := c.state.protect(func() {
 		text := textBuilder{state: c.state}
 		for {
-			piece := first(c.Call(FunctionValue(reader)))
+			piece := c.CallFirst(FunctionValue(reader))
 			if piece.IsNil() {
 				break
 			}
@@ -280,10 +280,10 @@ func baseCollectGarbage(c *Call) {
 	case "count":
 		c.Return(Number(float64(c.state.memory.used) / 1024))
 	case "collect":
-		c.state.memory.used = c.state.census()
+		c.collect()
 		c.Return(Number(0))
 	case "step":
-		c.state.memory.used = c.state.census()
+		c.collect()
 		c.Return(True)
 	case "stop", "restart":
 		c.Return(Number(0))
@@ -294,10 +294,16 @@ func baseCollectGarbage(c *Call) {
 	}
 }
 
+func (c *Call) collect() {
+	m := &c.state.memory
+	m.used = c.state.census()
+	c.Step(int(m.used / bytesPerStep))
+}
+
 // toText is tostring.
 func (c *Call) toText(v Value) Value {
 	if h := c.state.metamethod(v, nameToString); !h.IsNil() {
-		return first(c.Call(h, v))
+		return c.CallFirst(h, v)
 	}
 	switch v.Kind() {
 	case KindNil:
@@ -323,7 +329,9 @@ var textTrue, textFalse = String("true"), String("false")
 func baseToNumber(c *Call) {
 	base := c.optInt32(2, 10)
 	if base == 10 {
-		if f, ok := ToNumber(c.CheckAny(1)); ok {
+		v := c.CheckAny(1)
+		c.state.work(v, v)
+		if f, ok := ToNumber(v); ok {
 			c.Return(Number(f))
 			return
 		}
@@ -331,6 +339,7 @@ func baseToNumber(c *Call) {
 		return
 	}
 	s := c.CheckString(1)
+	c.Step(len(s) / bytesPerStep)
 	if base < 2 || base > 36 {
 		c.ArgError(2, "base out of range")
 	}

@@ -8,7 +8,7 @@ func findOrMatch(c *Call, find bool) {
 	s, p := c.CheckString(1), c.CheckString(2)
 	from := min(max(stringPosition(c.OptInt(3, 1), len(s))-1, 0), len(s))
 	if find && (c.Arg(4).Truthy() || !strings.ContainsAny(cutAtZero(p), patternSpecials)) {
-		c.Step((len(s) - from) / 64)
+		c.Step((len(s) - from) / bytesPerStep)
 		at := strings.Index(s[from:], p)
 		if at < 0 {
 			c.Return(Nil)
@@ -51,7 +51,7 @@ func (m *matcher) returnMatch(at, end int, find bool) {
 func stringGmatch(c *Call) {
 	s, p := c.CheckString(1), cutAtZero(c.CheckString(2))
 	at := 0
-	c.Return(FunctionValue(c.state.NewFunction(func(c *Call) {
+	next := c.state.NewFunction(func(c *Call) {
 		m := newMatcher(c, s, p)
 		for ; at <= len(s); at++ {
 			end := m.start(at, 0)
@@ -66,7 +66,9 @@ func stringGmatch(c *Call) {
 			c.results = m.appendCaptures(c.results, from, end)
 			return
 		}
-	})))
+	})
+	next.holds = []Value{c.Arg(1), c.Arg(2)}
+	c.Return(FunctionValue(next))
 }
 
 func stringGsub(c *Call) {
@@ -117,7 +119,7 @@ func (g *substitution) replace(s, e int) {
 	var v Value
 	switch g.by.Kind() {
 	case KindFunction:
-		v = first(g.call.Call(g.by, g.appendCaptures(nil, s, e)...))
+		v = g.call.CallFirst(g.by, g.appendCaptures(nil, s, e)...)
 	case KindTable:
 		v = g.call.thread.index(g.by, g.capture(0, s, e), notRegister)
 	default:

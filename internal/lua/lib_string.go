@@ -103,7 +103,7 @@ func mapBytes(c *Call, low, high byte) {
 			b.bytes[i] = x ^ 0x20
 		}
 	}
-	c.Step(len(s) / 64)
+	c.Step(len(s) / bytesPerStep)
 	c.Return(b.value())
 }
 
@@ -118,7 +118,7 @@ func stringRep(c *Call) {
 		panic(errMemory)
 	}
 	c.state.charge(len(s)*n + sizeofValue)
-	c.Step(len(s) * n / 64)
+	c.Step(len(s) * n / bytesPerStep)
 	c.Return(String(strings.Repeat(s, n)))
 }
 
@@ -129,6 +129,6 @@ func stringReverse(c *Call) {
 	for i := len(s) - 1; i >= 0; i-- {
 		b.bytes = append(b.bytes, s[i])
 	}
-	c.Step(len(s) / 64)
+	c.Step(len(s) / bytesPerStep)
 	c.Return(b.value())
 }

@@ -44,7 +44,7 @@ func tableForEach(c *Call) {
 	t := c.CheckTable(1)
 	fn := FunctionValue(c.CheckFunction(2))
 	for k, v := t.Next(Nil); !k.IsNil(); k, v = t.Next(k) {
-		if result := first(c.Call(fn, k, v)); !result.IsNil() {
+		if result := c.CallFirst(fn, k, v); !result.IsNil() {
 			c.Return(result)
 			return
 		}
@@ -57,7 +57,7 @@ func tableForEachI(c *Call) {
 	n := t.Len()
 	fn := FunctionValue(c.CheckFunction(2))
 	for i := 1; i <= n; i++ {
-		if result := first(c.Call(fn, Number(float64(i)), t.GetInt(i))); !result.IsNil() {
+		if result := c.CallFirst(fn, Number(float64(i)), t.GetInt(i)); !result.IsNil() {
 			c.Return(result)
 			return
 		}

@@ -76,6 +76,7 @@ func (b *textBuilder) grow(n int) {
 	if size > maxString {
 		panic(errMemory)
 	}
+	b.state.memory.pinned += int64(size - cap(b.bytes))
 	b.state.charge(size)
 	grown := make([]byte, len(b.bytes), size)
 	copy(grown, b.bytes)
@@ -93,4 +94,7 @@ func (b *textBuilder) addByte(c byte) {
 }
 
 // value returns what has been collected. The builder must not be used any more.
-func (b *textBuilder) value() Value { return bytesValue(b.bytes) }
+func (b *textBuilder) value() Value {
+	b.state.memory.pinned -= int64(cap(b.bytes))
+	return bytesValue(b.bytes)
+}

@@ -10,7 +10,7 @@
 //	fn, err := s.Load("@user_script", []byte("return 1 + 1"))
 //	results, err := s.Call(fn)
 //
-// Source text becomes code for a register machine (lex.go, parse*.go, gen*.go), as in the
+// Source text becomes code for a register machine (lex.go, parse*.go, builder*.go), as in the
 // reference implementation, because error texts name variables as that code sees them:
 // "attempt to index field 'x' (a nil value)" is found by following the registers backwards
 // (names.go). The machine is vm.go.

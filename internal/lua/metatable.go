@@ -44,11 +44,3 @@ func (s *State) binaryMetamethod(left, right, name Value) Value {
 	}
 	return s.metamethod(right, name)
 }
-
-// callMeta calls a metamethod and returns its first result.
-func (th *thread) callMeta(h Value, args ...Value) Value {
-	if f := th.frame(); f.fn != nil && f.fn.native == nil {
-		th.top = f.base + f.fn.proto.registers
-	}
-	return first(th.call(h, args))
-}

@@ -99,6 +99,7 @@ func (th *thread) calledAs() (name string, method bool) {
 // running function, or in none.
 func (th *thread) operandError(v Value, register int, operation string) {
 	if f := th.frame(); register != notRegister && f.fn != nil && f.fn.native == nil {
+		th.state.budget -= f.pc / 16
 		if what, name := f.fn.proto.nameOf(register, f.pc-1); what != "" {
 			th.raise("attempt to %s %s '%s' (a %s value)", operation, what, name, v.Kind())
 		}
@@ -187,7 +188,7 @@ func (in instr) sets(register int) bool {
 		return register >= a
 	case opTForLoop:
 		return register >= a+2
-	case opSetGlobal, opSetUpval, opSetTable, opJump, opEq, opLt, opLe, opTest, opReturn, opSetList, opClose:
+	case opSetGlobal, opSetUpval, opSetTable, opJump, opEq, opLt, opLe, opReturn, opSetList, opClose:
 		return false
 	}
 	return register == a

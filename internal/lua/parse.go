@@ -11,13 +11,14 @@ type parser struct {
 
 // compile makes a function of a chunk.
 func (s *State) compile(name, src string) *Function {
+	s.charge(8 * len(src))
+	s.step(len(src) / 8)
 	p := &parser{lexer: &lexer{chunk: name, src: src, line: 1, lastLine: 1}, state: s}
 	p.fn = newBuilder(p.lexer, nil, 0)
 	p.fn.p.variadic = true
 	p.next()
 	p.chunk()
 	p.check(tokEOF)
-	s.charge(len(src))
 	return s.newClosure(p.fn.finish())
 }
 

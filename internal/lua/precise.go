@@ -2,9 +2,9 @@ package lua
 
 import "math"
 
-// C's mathematical functions are rounded correctly but for the rarest cases, Go's are not:
-// 10^-29 is not 1e-29 there. What programs compute must be equal, so these work with pairs of
-// float64, whose sum has twice the digits.
+// C's exp, log and pow are rounded correctly but for cases that are all but ties, Go's are not:
+// 10^-29 is not 1e-29 there. What programs compute should be equal, so these work with pairs
+// of float64, whose sum has twice the digits.
 
 // pair is the number high + low; low is at most half a unit in the last place of high.
 type pair struct{ high, low float64 }
@@ -49,11 +49,8 @@ func (a pair) div(b pair) pair {
 	return sum(q, rest.high/b.high)
 }
 
-// ln2 and ln10 are natural logarithms.
-var (
-	ln2  = pair{0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56}
-	ln10 = pair{0x1.26bb1bbb55516p+1, -0x1.f48ad494ea3e9p-53}
-)
+// ln2 is the natural logarithm of 2.
+var ln2 = pair{0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56}
 
 // expPair returns e^a as a number and the power of two by which to multiply it. a is so small
 // that the power fits an int.
@@ -113,12 +110,27 @@ func log(x float64) float64 {
 	return logPair(x).high
 }
 
+// log10 rounds as C does: its logarithm to base 10 is put together from parts.
 func log10(x float64) float64 {
 	if !(x > 0) || math.IsInf(x, 1) {
 		return math.Log10(x)
 	}
-	return logPair(x).div(ln10).high
+	fraction, power := math.Frexp(x)
+	if power > 0 { // from 1 to 2 there, and below 1 from a half to 1
+		fraction *= 2
+		power--
+	}
+	n := float64(power)
+	rest := float64(n*log10Of2Low) + float64(log10OfE*log(fraction))
+	return rest + n*log10Of2High
 }
+
+// log10Of2High has so few digits that a power times it is exact.
+const (
+	log10OfE     = 4.34294481903251816668e-01
+	log10Of2High = 3.01029995663611771306e-01
+	log10Of2Low  = 3.69423907715893078616e-13
+)
 
 // power returns x^y.
 func power(x, y float64) float64 {

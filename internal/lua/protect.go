@@ -6,6 +6,10 @@ var errInHandler = errorString("error in error handling")
 // stepsPerInterrupt is how many steps pass between two calls of Options.Interrupt.
 const stepsPerInterrupt = 10000
 
+// bytesPerStep is how many bytes a library function or an operator may read or write for
+// one step.
+const bytesPerStep = 256
+
 // step accounts for n steps of work.
 func (s *State) step(n int) {
 	s.budget -= n
@@ -31,11 +35,12 @@ type mark struct {
 	top     int
 	goCalls int
 	calls   int
+	pinned  int64
 }
 
 func (s *State) mark() mark {
 	th := s.running
-	return mark{th, len(th.frames), th.top, s.goCalls, s.callsInUse}
+	return mark{th, len(th.frames), th.top, s.goCalls, s.callsInUse, s.memory.pinned}
 }
 
 func (s *State) unwind(m mark) {
@@ -49,6 +54,7 @@ func (s *State) unwind(m mark) {
 	s.running = th
 	s.goCalls = m.goCalls
 	s.callsInUse = m.calls
+	s.memory.pinned = m.pinned
 }
 
 // protect runs f and returns the error that it raises.
@@ -97,23 +103,12 @@ func (s *State) handled(e *Error, handler *Function) error {
 		return result
 	}
 	err := s.protectHandler(handler, func() {
-		if f := th.frame(); f.fn != nil && f.fn.native == nil {
-			th.top = max(th.top, f.base+f.fn.proto.registers)
-		}
-		result.Value = first(th.call(FunctionValue(handler), []Value{e.Value}))
+		result.Value = th.callFirst(FunctionValue(handler), e.Value)
 	})
 	if err != nil {
 		return err
 	}
 	return result
-}
-
-// first returns the first of some values, or Nil.
-func first(vs []Value) Value {
-	if len(vs) == 0 {
-		return Nil
-	}
-	return vs[0]
 }
 
 // raisedAt returns the position of the running function, or, if it is one of Go, of its

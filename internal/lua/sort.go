@@ -24,7 +24,7 @@ func (s *sorter) isLess(a, b Value) bool {
 	if s.less.IsNil() {
 		return s.call.thread.lessThan(a, b)
 	}
-	return first(s.call.Call(s.less, a, b)).Truthy()
+	return s.call.CallFirst(s.less, a, b).Truthy()
 }
 
 func (s *sorter) set(i int, v Value) {

@@ -1,5 +1,7 @@
 package lua
 
+import "slices"
+
 // Options are the limits of a State. The zero value has none.
 type Options struct {
 	// MemoryLimit is how many bytes all that a program can reach may hold. The State looks
@@ -41,7 +43,7 @@ type State struct {
 // New returns a State with empty globals.
 func New(o Options) *State {
 	s := &State{options: o}
-	s.memory.limit = o.MemoryLimit
+	s.memory.limit, s.memory.trigger = o.MemoryLimit, o.MemoryLimit
 	s.budget = stepsPerInterrupt
 	s.random = lrand48Start
 	s.globals = s.NewTable(0, 0)
@@ -64,6 +66,12 @@ func (s *State) SeedRandom(seed int32) { s.random.seed(seed) }
 // Memory returns an estimate of the bytes that the program can reach.
 func (s *State) Memory() int64 { return s.memory.used }
 
+// Collect counts anew what the program can reach, and returns the bytes.
+func (s *State) Collect() int64 {
+	s.memory.used = s.census()
+	return s.memory.used
+}
+
 // Load compiles a chunk and returns it as a function without parameters. Errors name the
 // chunk by name: "@user_script" is shown as user_script, "=x" as x, and any other name, which
 // should be the text itself, as [string "..."]. The error is an *Error, or what a limit
@@ -77,14 +85,6 @@ func (s *State) Load(name string, src []byte) (fn *Function, err error) {
 // *Error; one of Options.Interrupt is returned as it is. Call may be used by a Go function
 // that the program has called.
 func (s *State) Call(fn *Function, args ...Value) (results []Value, err error) {
-	err = s.protect(func() { results = s.running.call(FunctionValue(fn), args) })
-	return results, err
-}
-
-// CallHandler is Call with an error handler, as xpcall has it: the handler is called with
-// the error's value before the stack is unwound, and the error's value becomes what it
-// returns. An abort by a limit does not go to the handler.
-func (s *State) CallHandler(fn, handler *Function, args ...Value) (results []Value, err error) {
-	err = s.protectHandler(handler, func() { results = s.running.call(FunctionValue(fn), args) })
+	err = s.protect(func() { results = slices.Clone(s.running.call(FunctionValue(fn), args)) })
 	return results, err
 }

@@ -1,9 +1,6 @@
 package lua
 
-import (
-	"math"
-	"math/bits"
-)
+import "math"
 
 // Table is a Lua table: an array part for the keys 1 to n, and a hash part for the rest.
 // Sizes, places and the order of traversal are those of the reference implementation, so
@@ -95,6 +92,9 @@ func (t *Table) GetField(name string) Value { return t.getString(String(name)) }
 func (t *Table) getString(k Value) Value {
 	if len(t.nodes) == 0 {
 		return Nil
+	}
+	if k.strLen() > hashedMax {
+		return t.getHashed(k)
 	}
 	n := &t.nodes[int(k.hash())&(len(t.nodes)-1)]
 	for {
@@ -223,6 +223,9 @@ func (t *Table) mainPosition(k Value) int {
 		}
 		return int((uint32(k.bits) + uint32(k.bits>>32)) % ((size - 1) | 1))
 	case k.isString():
+		if k.strLen() > hashedMax {
+			t.owner.budget -= k.strLen() / bytesPerStep
+		}
 		return int(k.hash() & (size - 1))
 	}
 	switch Kind(k.bits >> kindShift) {
@@ -288,11 +291,13 @@ func (t *Table) Next(k Value) (key, val Value) {
 		if !t.array[i].IsNil() {
 			return Number(float64(i + 1)), t.array[i]
 		}
+		t.owner.budget-- // a program may look for the first key of a large empty table again and again
 	}
 	for i -= len(t.array); i < len(t.nodes); i++ {
 		if n := &t.nodes[i]; !n.val.IsNil() {
 			return n.key, n.val
 		}
+		t.owner.budget--
 	}
 	return Nil, Nil
 }
@@ -320,111 +325,3 @@ func (t *Table) indexOf(k Value) int {
 	}
 	panic(errorString("invalid key to 'next'"))
 }
-
-// countsByPower counts array indices: counts[i] is the number of keys n with
-// 2^(i-1) < n <= 2^i.
-type countsByPower [arrayBitsMax + 1]int
-
-// add counts k if it can be an index of an array part, and reports whether it did.
-func (c *countsByPower) add(k Value) bool {
-	f, ok := k.AsNumber()
-	if n := int(f); ok && float64(n) == f && n >= 1 && n <= 1<<arrayBitsMax {
-		c[ceilLog2(n)]++
-		return true
-	}
-	return false
-}
-
-// arraySize returns the largest power of two so that more than half of the indices up to
-// it are in use, and the number of keys up to there.
-func (c *countsByPower) arraySize(indices int) (size, used int) {
-	sum := 0
-	for i, power := 0, 1; i < len(c) && power/2 < indices; i, power = i+1, power*2 {
-		sum += c[i]
-		if c[i] > 0 && sum > power/2 {
-			size, used = power, sum
-		}
-		if sum == indices {
-			break
-		}
-	}
-	return size, used
-}
-
-// rehash makes room for key extra, and divides the keys anew between the two parts.
-func (t *Table) rehash(extra Value) {
-	var counts countsByPower
-	indices, total := 0, 1
-	for i := range t.array {
-		if !t.array[i].IsNil() {
-			counts[ceilLog2(i+1)]++
-			indices++
-			total++
-		}
-	}
-	for i := range t.nodes {
-		if !t.nodes[i].val.IsNil() {
-			if counts.add(t.nodes[i].key) {
-				indices++
-			}
-			total++
-		}
-	}
-	if counts.add(extra) {
-		indices++
-	}
-	size, used := counts.arraySize(indices)
-	t.resize(size, total-used)
-}
-
-// resize gives the two parts room for array and hash keys, and puts every key in its new
-// place.
-func (t *Table) resize(array, hash int) {
-	if hash > 0 {
-		hash = 1 << ceilLog2(hash)
-	}
-	if array > len(t.array) {
-		t.owner.charge(sizeofValue * (array - len(t.array)))
-	}
-	t.owner.charge(sizeofNode * hash)
-
-	old, lost := t.nodes, []Value(nil)
-	switch {
-	case array > len(t.array):
-		grown := make([]Value, array)
-		copy(grown, t.array)
-		t.array = grown
-	case array < len(t.array):
-		lost = t.array[array:]
-		t.array = append([]Value(nil), t.array[:array]...)
-	}
-	t.nodes, t.free = nil, hash
-	if hash > 0 {
-		t.nodes = make([]node, hash)
-	}
-	for i, v := range lost {
-		if !v.IsNil() {
-			t.SetInt(array+i+1, v)
-		}
-	}
-	for i := len(old) - 1; i >= 0; i-- {
-		if !old[i].val.IsNil() {
-			t.Set(old[i].key, old[i].val)
-		}
-	}
-}
-
-// growArray gives the array part room for n values.
-func (t *Table) growArray(n int) {
-	if n <= len(t.array) {
-		return
-	}
-	hash := 0
-	if len(t.nodes) > 0 {
-		hash = len(t.nodes)
-	}
-	t.resize(n, hash)
-}
-
-// ceilLog2 returns the smallest i with n <= 2^i; n is at least 1.
-func ceilLog2(n int) int { return bits.Len(uint(n - 1)) }

@@ -21,6 +21,7 @@ type thread struct {
 	pendingAt, pendingWant int
 
 	yielded []Value // what it passes to whoever resumed it
+	results []Value // of the last call from Go
 
 	id    uint32
 	epoch uint32
@@ -104,13 +105,6 @@ func (th *thread) grow(n int) {
 	}
 }
 
-// push adds v on top of the stack.
-func (th *thread) push(v Value) {
-	th.need(th.top + 1)
-	th.stack[th.top] = v
-	th.top++
-}
-
 // capture returns the upvalue for the variable at index i of the stack.
 func (th *thread) capture(i int) *upvalue {
 	link := &th.open
@@ -136,18 +130,35 @@ func (th *thread) closeUpvalues(i int) {
 	}
 }
 
-// call calls fn from Go and returns all its results, which are good until the thread runs
-// something else.
+// call calls fn from Go and returns all its results, which are good until the next call.
 func (th *thread) call(fn Value, args []Value) []Value {
+	at := th.pushCall(fn, args)
+	th.callAt(at, all)
+	th.results = append(th.results[:0], th.stack[at:th.top]...)
+	th.top = at
+	return th.results
+}
+
+// callFirst is call for the first result alone, or Nil.
+func (th *thread) callFirst(fn Value, args ...Value) Value {
+	at := th.pushCall(fn, args)
+	th.callAt(at, 1)
+	th.top = at
+	return th.stack[at]
+}
+
+// pushCall puts a function and its arguments on top of the stack, and returns the place of
+// the function.
+func (th *thread) pushCall(fn Value, args []Value) int {
 	at := th.top
+	if f := th.frame(); f.fn != nil && f.fn.native == nil {
+		at = max(at, f.base+f.fn.proto.registers)
+	}
 	th.need(at + 1 + len(args))
 	th.stack[at] = fn
 	copy(th.stack[at+1:], args)
 	th.top = at + 1 + len(args)
-	th.callAt(at, all)
-	results := th.stack[at:th.top:th.top]
-	th.top = at
-	return results
+	return at
 }
 
 // callAt calls the function at index at of the stack with the arguments up to the top. The

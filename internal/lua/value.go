@@ -1,9 +1,6 @@
 package lua
 
-import (
-	"strings"
-	"unsafe"
-)
+import "unsafe"
 
 // Kind is the basic type of a Value.
 type Kind uint8
@@ -31,7 +28,7 @@ func (k Kind) String() string { return kindNames[k] }
 // A Value is two words, so that numbers and strings need no allocation of their own:
 //
 //	number     ref = &numberTag                 bits = the float64
-//	string     ref = its first byte, or nil     bits = kind | hash (30 bits) | length (30 bits)
+//	string     ref = its first byte, or nil     bits = kind | fingerprint (30 bits) | length (30 bits)
 //	otherwise  ref = the object, or nil         bits = kind; a boolean's value in the lowest bit
 //
 // Two strings with equal bits are equal if their bytes are; different bits mean that they
@@ -49,7 +46,7 @@ const (
 	kindShift = 60
 	hashShift = 30
 	lenMask   = 1<<hashShift - 1
-	hashMask  = 1<<hashShift - 1
+	hashMask  = 1<<(kindShift-hashShift) - 1
 
 	boolBits     = uint64(KindBool) << kindShift
 	stringBits   = uint64(KindString) << kindShift
@@ -91,7 +88,7 @@ func String(s string) Value {
 	}
 	return Value{
 		ref:  unsafe.Pointer(unsafe.StringData(s)),
-		bits: stringBits | uint64(hashString(s)&hashMask)<<hashShift | uint64(len(s)),
+		bits: stringBits | uint64(fingerprint(s)&hashMask)<<hashShift | uint64(len(s)),
 	}
 }
 
@@ -115,6 +112,17 @@ func FunctionValue(f *Function) Value {
 }
 
 func threadValue(t *thread) Value { return Value{ref: unsafe.Pointer(t), bits: threadBits} }
+
+// hashedMax is the length of the longest string whose fingerprint is its hash. That of
+// a longer one covers only its ends, so that making one does not mean reading it again.
+const hashedMax = 64
+
+func fingerprint(s string) uint32 {
+	if len(s) <= hashedMax {
+		return hashString(s)
+	}
+	return hashString(s[:hashedMax/2]) ^ 31*hashString(s[len(s)-hashedMax/2:])
+}
 
 // hashString is the hash of the reference implementation, so that tables keep their keys in
 // the same order.
@@ -204,7 +212,13 @@ func (v Value) str() string { return unsafe.String((*byte)(v.ref), int(v.bits&le
 
 func (v Value) strLen() int { return int(v.bits & lenMask) }
 
-func (v Value) hash() uint32 { return uint32(v.bits >> hashShift & hashMask) }
+// hash returns the hash of a string.
+func (v Value) hash() uint32 {
+	if v.bits&lenMask > hashedMax {
+		return hashString(v.str())
+	}
+	return uint32(v.bits >> hashShift & hashMask)
+}
 
 func (v Value) table() *Table { return (*Table)(v.ref) }
 
@@ -220,11 +234,3 @@ var oneByte = func() (vs [256]Value) {
 	}
 	return vs
 }()
-
-// substring returns a copy of s[i:j], so that a small part does not keep a large string alive.
-func substring(s string, i, j int) Value {
-	if j-i == 1 {
-		return oneByte[s[i]]
-	}
-	return String(strings.Clone(s[i:j]))
-}

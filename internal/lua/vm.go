@@ -178,60 +178,77 @@ enter:
 			r[in.a] = v
 
 		case opJump:
-			pc += int(in.b)
-			if in.b < 0 {
-				if s.budget--; s.budget < 0 {
-					f.pc = pc
-					s.interrupt()
-				}
-			}
+			goto jump
 		case opEq:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
-			f.pc = pc
-			if th.equal(*x, *y) == (in.a != 0) {
-				pc += int(code[pc].b)
+			holds := RawEqual(*x, *y)
+			if holds && x.ref != y.ref {
+				s.work(*x, *y)
+			}
+			if !holds && x.isTable() && y.isTable() {
+				f.pc = pc
+				holds = th.equalByMeta(x.table(), y.table())
+				r = th.registers(base)
+			}
+			if holds == (in.a != 0) {
+				in = code[pc]
+				pc++
+				goto jump
 			}
 			pc++
-			r = th.registers(base)
 		case opLt:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			if x.isNumber() && y.isNumber() {
 				if (x.number() < y.number()) == (in.a != 0) {
-					pc += int(code[pc].b)
+					in = code[pc]
+					pc++
+					goto jump
 				}
 				pc++
 				continue
 			}
 			f.pc = pc
-			if th.lessThan(*x, *y) == (in.a != 0) {
-				pc += int(code[pc].b)
+			holds := th.lessThan(*x, *y)
+			r = th.registers(base)
+			if holds == (in.a != 0) {
+				in = code[pc]
+				pc++
+				goto jump
 			}
 			pc++
-			r = th.registers(base)
 		case opLe:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			if x.isNumber() && y.isNumber() {
 				if (x.number() <= y.number()) == (in.a != 0) {
-					pc += int(code[pc].b)
+					in = code[pc]
+					pc++
+					goto jump
 				}
 				pc++
 				continue
 			}
 			f.pc = pc
-			if th.lessEqual(*x, *y) == (in.a != 0) {
-				pc += int(code[pc].b)
+			holds := th.lessEqual(*x, *y)
+			r = th.registers(base)
+			if holds == (in.a != 0) {
+				in = code[pc]
+				pc++
+				goto jump
 			}
 			pc++
-			r = th.registers(base)
 		case opTest:
 			if r[in.a].Truthy() == (in.c != 0) {
-				pc += int(code[pc].b)
+				in = code[pc]
+				pc++
+				goto jump
 			}
 			pc++
 		case opTestSet:
 			if v := r[uint8(in.b)]; v.Truthy() == (in.c != 0) {
 				r[in.a] = v
-				pc += int(code[pc].b)
+				in = code[pc]
+				pc++
+				goto jump
 			}
 			pc++
 
@@ -279,11 +296,7 @@ enter:
 			if step > 0 && i <= limit || !(step > 0) && limit <= i {
 				r[in.a] = Number(i)
 				r[in.a+3] = Number(i)
-				pc += int(in.b)
-				if s.budget--; s.budget < 0 {
-					f.pc = pc
-					s.interrupt()
-				}
+				goto jump
 			}
 		case opTForLoop:
 			f.pc = pc
@@ -291,11 +304,9 @@ enter:
 			r = th.registers(base)
 			if v := r[in.a+3]; !v.IsNil() {
 				r[in.a+2] = v
-				pc += int(code[pc].b)
-				if s.budget--; s.budget < 0 {
-					f.pc = pc
-					s.interrupt()
-				}
+				in = code[pc]
+				pc++
+				goto jump
 			}
 			pc++
 
@@ -308,6 +319,16 @@ enter:
 			f.pc = pc
 			th.varargs(f, base+int(in.a), int(in.b)-1)
 			r = th.registers(base)
+		}
+		continue
+
+	jump:
+		pc += int(in.b)
+		if in.b < 0 {
+			if s.budget--; s.budget < 0 {
+				f.pc = pc
+				s.interrupt()
+			}
 		}
 	}
 }

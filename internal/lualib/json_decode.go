@@ -15,11 +15,10 @@ func (cfg *jsonConfig) decode(c *lua.Call) {
 		c.Errorf("JSON parser does not support UTF-16 or UTF-32")
 	}
 	p := &parser{c: c, cfg: cfg, text: text, stack: 1}
-	v := p.value(p.next())
+	p.value(p.next(), place{})
 	if t := p.next(); t.kind != tokenEnd {
 		p.fail("the end", t)
 	}
-	c.Return(v)
 }
 
 // tokenKind is the kind of a token, by the name that errors give it.
@@ -243,17 +242,18 @@ func (p *parser) hex4(n int) (r int, ok bool) {
 	return r, true
 }
 
-func (p *parser) value(t token) lua.Value {
+// value puts the value that begins with t in its place.
+func (p *parser) value(t token, at place) {
 	switch t.kind {
 	case tokenString, tokenNumber, tokenBool, tokenNull:
-		return t.val
+		put(p.c, at, t.val)
 	case tokenObjectBegin:
-		return p.object()
+		p.object(at)
 	case tokenArrayBegin:
-		return p.array()
+		p.array(at)
+	default:
+		p.fail("value", t)
 	}
-	p.fail("value", t)
-	return lua.Nil
 }
 
 // descend enters an array or an object, which takes so many places of the stack.
@@ -270,20 +270,20 @@ func (p *parser) ascend(slots int) {
 	p.stack -= slots - 1
 }
 
-func (p *parser) array() lua.Value {
+func (p *parser) array(at place) {
 	const slots = 2
 	p.descend(slots)
 	defer p.ascend(slots)
-	out := p.c.State().NewTable(0, 0)
+	out := newTable(p.c, at)
 	t := p.next()
 	if t.kind == tokenArrayEnd {
-		return lua.TableValue(out)
+		return
 	}
 	for i := 1; ; i++ {
-		out.SetInt(i, p.value(t))
+		p.value(t, place{out, lua.Number(float64(i))})
 		switch t = p.next(); t.kind {
 		case tokenArrayEnd:
-			return lua.TableValue(out)
+			return
 		case tokenComma:
 		default:
 			p.fail("comma or array end", t)
@@ -292,14 +292,14 @@ func (p *parser) array() lua.Value {
 	}
 }
 
-func (p *parser) object() lua.Value {
+func (p *parser) object(at place) {
 	const slots = 3
 	p.descend(slots)
 	defer p.ascend(slots)
-	out := p.c.State().NewTable(0, 0)
+	out := newTable(p.c, at)
 	t := p.next()
 	if t.kind == tokenObjectEnd {
-		return lua.TableValue(out)
+		return
 	}
 	for {
 		if t.kind != tokenString {
@@ -309,10 +309,10 @@ func (p *parser) object() lua.Value {
 		if t = p.next(); t.kind != tokenColon {
 			p.fail("colon", t)
 		}
-		out.Set(key, p.value(p.next()))
+		p.value(p.next(), place{out, key})
 		switch t = p.next(); t.kind {
 		case tokenObjectEnd:
-			return lua.TableValue(out)
+			return
 		case tokenComma:
 		default:
 			p.fail("comma or object end", t)

@@ -28,38 +28,31 @@ func Open(s *lua.State) {
 // recurse.
 const stackMost = 8000
 
-// buffer is a string in the making. What it holds is accounted for, and writing to it takes
-// steps.
+// buffer is a string in the making. The memory for it is accounted for before it is taken, and
+// writing to it takes steps.
 type buffer struct {
-	c       *lua.Call
-	b       []byte
-	charged int
+	c *lua.Call
+	b []byte
 }
 
-// chargeEvery is how many bytes a buffer may grow until it accounts for them.
-const chargeEvery = 4096
-
-// written is called when something has been added.
-func (b *buffer) written() {
-	if n := cap(b.b); n-b.charged >= chargeEvery {
-		b.c.State().Charge(n - b.charged)
-		b.charged = n
+func (b *buffer) grow(n int) {
+	b.c.Step(1 + n/64)
+	if len(b.b)+n <= cap(b.b) {
+		return
 	}
-	b.c.Step(1)
+	size := max(2*cap(b.b), len(b.b)+n, 64)
+	b.c.State().Charge(size)
+	b.b = append(make([]byte, 0, size), b.b...)
 }
 
 func (b *buffer) add(p ...byte) {
+	b.grow(len(p))
 	b.b = append(b.b, p...)
-	b.written()
 }
 
 func (b *buffer) text(s string) {
-	if len(b.b)+len(s) > cap(b.b) && len(s) >= chargeEvery {
-		b.c.State().Charge(len(s))
-	}
+	b.grow(len(s))
 	b.b = append(b.b, s...)
-	b.written()
-	b.c.Step(len(s) / 64)
 }
 
 // value returns what has been written as a string of the program.
@@ -73,6 +66,30 @@ func newString(c *lua.Call, s string) lua.Value {
 	c.State().Charge(len(s))
 	c.Step(len(s) / 64)
 	return lua.String(strings.Clone(s))
+}
+
+// place is where a value goes that is being decoded: a key of a table or, if there is no
+// table, the results of the function. A table goes there before it is filled, so that what it
+// holds counts as held by the program all the time.
+type place struct {
+	in  *lua.Table
+	key lua.Value
+}
+
+// newTable returns a new table in its place.
+func newTable(c *lua.Call, at place) *lua.Table {
+	t := c.State().NewTable(0, 0)
+	put(c, at, lua.TableValue(t))
+	return t
+}
+
+// put puts v in its place.
+func put(c *lua.Call, at place, v lua.Value) {
+	if at.in == nil {
+		c.Return(v)
+		return
+	}
+	at.in.Set(at.key, v)
 }
 
 // toInt64 converts as C does on x86: what does not fit becomes the smallest number.

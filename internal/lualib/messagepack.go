@@ -215,9 +215,11 @@ func unpackValues(c *lua.Call, limit, offset int) {
 	if every {
 		d.stack = c.NArgs()
 	}
-	var values []lua.Value
-	for len(d.data) > 0 && len(values) < limit {
-		values = append(values, d.value())
+	if !every {
+		c.Return(lua.Nil) // the offset, once it is known
+	}
+	for n := 0; len(d.data) > 0 && n < limit; n++ {
+		d.value(place{})
 		d.stack++
 	}
 	if !every {
@@ -225,9 +227,8 @@ func unpackValues(c *lua.Call, limit, offset int) {
 		if len(d.data) == 0 {
 			next = -1
 		}
-		c.Return(lua.Number(float64(next)))
+		c.Results()[0] = lua.Number(float64(next))
 	}
-	c.Return(values...)
 }
 
 // decoder takes a message apart.
@@ -262,24 +263,48 @@ func (d *decoder) unsigned(n int) uint64 {
 	return u
 }
 
-// value reads one value. Whatever length a message claims, only what is there takes memory.
-func (d *decoder) value() lua.Value {
+// value puts the next value in its place. Whatever length a message claims, only what is there
+// takes memory.
+func (d *decoder) value(at place) {
+	first := d.begin()
+	switch {
+	case first >= 0x80 && first < packSmallArray:
+		d.take(1)
+		d.pairs(uint64(first&15), at)
+	case first >= packSmallArray && first < packSmallString:
+		d.take(1)
+		d.elements(uint64(first&15), at)
+	case first == packArray16 || first == packArray16+1:
+		d.take(1)
+		d.elements(d.unsigned(2<<(first-packArray16)), at)
+	case first == packMap16 || first == packMap16+1:
+		d.take(1)
+		d.pairs(d.unsigned(2<<(first-packMap16)), at)
+	default:
+		put(d.c, at, d.scalar(first))
+	}
+}
+
+// begin returns the first byte of the next value, which is not taken.
+func (d *decoder) begin() byte {
 	if len(d.data) == 0 {
 		d.c.Errorf("Missing bytes in input.")
 	}
 	d.c.Step(1)
 	d.room(1, "too many return values at once; use unpack_one or unpack_limit instead.")
-	first := d.data[0]
+	return d.data[0]
+}
+
+func isAggregate(first byte) bool {
+	return first >= packSmallMap && first < packSmallString || first >= packArray16 && first <= packMap16+1
+}
+
+// scalar reads a value that is no table.
+func (d *decoder) scalar(first byte) lua.Value {
 	switch {
 	case first < 0x80 || first >= packNegative:
 		d.take(1)
 		return lua.Number(float64(int8(first)))
-	case first < packSmallArray:
-		d.take(1)
-		return d.pairs(uint64(first & 15))
-	case first < packSmallString:
-		d.take(1)
-		return d.elements(uint64(first & 15))
 	case first < packNil:
 		d.take(1)
 		return d.string(uint64(first & 31))
@@ -290,7 +315,7 @@ func (d *decoder) value() lua.Value {
 // long reads a value whose length, or which itself, stands behind its first byte.
 func (d *decoder) long(first byte) lua.Value {
 	known := first == packNil || first == packFalse || first == packTrue ||
-		first >= packFloat32 && first <= packInt64 || first >= packString8 && first <= packMap16+1
+		first >= packFloat32 && first <= packInt64 || first >= packString8 && first < packArray16
 	if !known {
 		d.c.Errorf("Bad data format in input.")
 	}
@@ -314,42 +339,50 @@ func (d *decoder) long(first byte) lua.Value {
 		return lua.Number(float64(d.unsigned(1 << (first - packUint8))))
 	case packUint64, packInt64:
 		return lua.Number(float64(int64(d.unsigned(8))))
-	case packString8, packString8 + 1, packString8 + 2:
-		return d.string(d.unsigned(1 << (first - packString8)))
-	case packArray16, packArray16 + 1:
-		return d.elements(d.unsigned(2 << (first - packArray16)))
 	default:
-		return d.pairs(d.unsigned(2 << (first - packMap16)))
+		return d.string(d.unsigned(1 << (first - packString8)))
 	}
 }
 
 func (d *decoder) string(n uint64) lua.Value { return newString(d.c, d.take(n)) }
 
-func (d *decoder) elements(n uint64) lua.Value {
-	t := d.c.State().NewTable(0, 0)
+func (d *decoder) elements(n uint64, at place) {
+	t := newTable(d.c, at)
 	d.stack++
 	d.room(1, "in function mp_decode_to_lua_array")
 	d.stack++
 	for i := uint64(1); i <= n; i++ {
-		t.Set(lua.Number(float64(int32(i))), d.value())
+		d.value(place{t, lua.Number(float64(int32(i)))})
 	}
 	d.stack -= 2
-	return lua.TableValue(t)
 }
 
-func (d *decoder) pairs(n uint64) lua.Value {
-	t := d.c.State().NewTable(0, 0)
+func (d *decoder) pairs(n uint64, at place) {
+	t := newTable(d.c, at)
 	d.stack++
 	for range n {
-		k := d.value()
+		k := d.key(t)
 		d.stack++
-		v := d.value()
+		d.value(place{t, k})
 		d.stack--
-		if k.IsNil() {
-			d.c.Raise(lua.String("table index is nil"))
-		}
-		t.Set(k, v)
 	}
 	d.stack--
-	return lua.TableValue(t)
+}
+
+// key reads the key of a pair of t. An aggregate is for a moment a value in t.
+func (d *decoder) key(t *lua.Table) lua.Value {
+	var k lua.Value
+	if first := d.begin(); isAggregate(first) {
+		hold := lua.Number(-1)
+		before := t.Get(hold)
+		d.value(place{t, hold})
+		k = t.Get(hold)
+		t.Set(hold, before)
+	} else {
+		k = d.scalar(first)
+	}
+	if k.IsNil() {
+		d.c.Raise(lua.String("table index is nil"))
+	}
+	return k
 }

@@ -57,6 +57,8 @@ var serverMetrics = []metric{
 		func(s *sample) int64 { return s.server.Misses }),
 	counter("expired_keys_total", "Keys removed because their time had come. Expired keys that nobody reads may wait for it.",
 		func(s *sample) int64 { return s.server.Expired }),
+	counter("expired_fields_total", "Fields of hashes removed because their time had come.",
+		func(s *sample) int64 { return s.server.ExpiredFields }),
 	counter("key_changes_total", "Keys that were written or removed.",
 		func(s *sample) int64 { return s.server.Changes }),
 	counter("retention_failures_total", "Rounds in which old versions could not be dropped; the log tells why.",

@@ -16,11 +16,9 @@ const countedField = "ignore_error_stats_update"
 func (w *world) call(raise bool) lua.GoFunction {
 	return func(c *lua.Call) {
 		r := w.running(c, "redis.call/pcall")
-		v, failed := r.call(c)
-		if failed && raise {
-			c.Raise(v)
+		if failed := r.call(c); failed && raise {
+			c.Raise(c.Results()[0])
 		}
-		c.Return(v)
 	}
 }
 
@@ -32,15 +30,19 @@ func (w *world) running(c *lua.Call, name string) *run {
 	return w.run
 }
 
-func (r *run) call(c *lua.Call) (v lua.Value, failed bool) {
+// call carries out the command in c and returns its reply to the program. It reports whether
+// that is an error.
+func (r *run) call(c *lua.Call) (failed bool) {
 	args, why := callArgs(c)
 	if why != "" {
-		return errorTable(c, why), true
+		c.Return(errorTable(c, why))
+		return true
 	}
 	cmd := r.ctx.Env.Table.Find(args)
 	if why := r.refusal(cmd, args); why != nil {
 		r.host.RefuseForScript(cmd, why.(command.Error))
-		return countedError(c, why.Error()), true
+		c.Return(countedError(c, why.Error()))
+		return true
 	}
 	if cmd.Has(command.Write) {
 		r.wrote.Store(true)
@@ -53,8 +55,8 @@ func (r *run) call(c *lua.Call) (v lua.Value, failed bool) {
 	r.host.RunForScript(&r.inner)
 	c.Step(100)
 	reply := r.out.Bytes()
-	v = (&replyReader{c: c, rest: reply}).value()
-	return v, reply[0] == '-'
+	(&replyReader{c: c, rest: reply}).value(place{})
+	return reply[0] == '-'
 }
 
 // refusal is why a call cannot be carried out.
@@ -68,6 +70,7 @@ func (r *run) refusal(cmd *command.Command, args [][]byte) error {
 		return fault(textNotInScripts)
 	}
 	if err := r.host.MayRun(cmd, args); err != nil {
+		r.host.DeniedToScript(cmd, args)
 		return fault("The user executing the script %s", err.Error())
 	}
 	if r.readOnly && cmd.Has(command.Write|command.MayReplicate) {
@@ -94,6 +97,7 @@ func callArgs(c *lua.Call) (args [][]byte, wrong string) {
 			return nil, textBadArgument
 		}
 	}
+	c.State().Charge(size)
 	args = make([][]byte, c.NArgs())
 	buf := make([]byte, 0, size)
 	for i, v := range c.Args() {

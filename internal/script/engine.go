@@ -59,6 +59,8 @@ type Host interface {
 	RefuseForScript(cmd *command.Command, why command.Error)
 	// MayRun returns why the user of the session may not carry out a command, nil if they may.
 	MayRun(cmd *command.Command, args [][]byte) error
+	// DeniedToScript is told of a call that MayRun has refused.
+	DeniedToScript(cmd *command.Command, args [][]byte)
 }
 
 func hostOf(c *command.Ctx) Host { return c.Caller.(Host) }

@@ -22,22 +22,39 @@ type pool struct {
 
 // take returns a world that nobody else uses.
 func (p *pool) take() *world {
+	if w := p.takeIdle(p.limit()); w != nil {
+		return w
+	}
+	w := p.make()
+	w.held = w.lua.Memory()
+	return w
+}
+
+// takeIdle returns a world that is there already, or nil. Those with another limit go.
+func (p *pool) takeIdle(limit int64) *world {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for n := len(p.idle); n > 0; n = len(p.idle) {
 		w := p.idle[n-1]
+		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.used.Add(-w.held)
-		if w.limit == p.limit() {
+		if w.limit == limit {
 			return w
 		}
 	}
-	return p.make()
+	return nil
 }
+
+// collectEvery is how many bytes a world may have taken since it was looked at last until it is
+// counted what of that is still in use.
+const collectEvery = 64 << 10
 
 // put takes back a world that is as a script should leave it.
 func (p *pool) put(w *world) {
-	w.held = w.lua.Memory()
+	if w.lua.Memory() > w.held+collectEvery {
+		w.held = w.lua.Collect()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) < idleMost && w.limit == p.limit() {

@@ -26,6 +26,28 @@ type replyReader struct {
 	rest []byte
 }
 
+// place is where a value goes: a key of a table or, if there is no table, the results of the
+// call. A table goes there before it is filled, so that what it holds counts as held by the
+// program all the time.
+type place struct {
+	in  *lua.Table
+	key lua.Value
+}
+
+func (p *replyReader) put(at place, v lua.Value) {
+	if at.in == nil {
+		p.c.Return(v)
+		return
+	}
+	at.in.Set(at.key, v)
+}
+
+func (p *replyReader) newTable(at place) *lua.Table {
+	t := p.c.State().NewTable(0, 0)
+	p.put(at, lua.TableValue(t))
+	return t
+}
+
 func (p *replyReader) line() (kind byte, text []byte) {
 	i := bytes.IndexByte(p.rest, '\r')
 	kind, text = p.rest[0], p.rest[1:i]
@@ -39,17 +61,31 @@ func (p *replyReader) string(b []byte) lua.Value {
 }
 
 // table returns a table with one field.
-func (p *replyReader) table(name string, v lua.Value) lua.Value {
+func (p *replyReader) table(name, v lua.Value) lua.Value {
 	t := p.c.State().NewTable(0, 1)
-	t.SetField(name, v)
+	t.Set(name, v)
 	return lua.TableValue(t)
 }
 
-func (p *replyReader) value() lua.Value {
+// value puts the next value in its place.
+func (p *replyReader) value(at place) {
 	kind, text := p.line()
 	switch kind {
+	case '*', '%', '~':
+		if n, _ := strconv.Atoi(string(text)); n >= 0 {
+			p.aggregate(kind, n, at)
+			return
+		}
+		p.put(at, lua.False)
+	default:
+		p.put(at, p.scalar(kind, text))
+	}
+}
+
+func (p *replyReader) scalar(kind byte, text []byte) lua.Value {
+	switch kind {
 	case '+':
-		return p.table("ok", p.string(text))
+		return p.table(keyOK, p.string(text))
 	case '-':
 		return countedError(p.c, errorWithCode(string(text)))
 	case ':':
@@ -60,9 +96,9 @@ func (p *replyReader) value() lua.Value {
 	case '#':
 		return lua.Bool(text[0] == 't')
 	case ',':
-		return p.table("double", lua.Number(double(text)))
+		return p.table(keyDouble, lua.Number(double(text)))
 	case '(':
-		return p.table("big_number", p.string(text))
+		return p.table(keyNumber, p.string(text))
 	}
 	n, _ := strconv.Atoi(string(text))
 	if n < 0 {
@@ -71,44 +107,58 @@ func (p *replyReader) value() lua.Value {
 	return p.long(kind, n)
 }
 
+// aggregate reads n elements, or pairs.
+func (p *replyReader) aggregate(kind byte, n int, at place) {
+	p.c.Step(n)
+	t := p.newTable(at)
+	switch kind {
+	case '%':
+		t = p.newTable(place{t, keyMap})
+		for range n {
+			k := p.element(t)
+			p.value(place{t, k})
+		}
+	case '~':
+		t = p.newTable(place{t, keySet})
+		for range n {
+			k := p.element(t)
+			t.Set(k, lua.True)
+		}
+	default:
+		for i := range n {
+			p.value(place{t, lua.Number(float64(i + 1))})
+		}
+	}
+}
+
+// element reads a value that is to be a key of t. An aggregate is for a moment a value in it.
+func (p *replyReader) element(t *lua.Table) lua.Value {
+	if strings.IndexByte("*%~", p.rest[0]) < 0 {
+		kind, text := p.line()
+		return p.scalar(kind, text)
+	}
+	p.value(place{t, lua.False})
+	k := t.Get(lua.False)
+	t.Set(lua.False, lua.Nil)
+	return k
+}
+
 func double(text []byte) float64 {
 	f, _ := strconv.ParseFloat(string(text), 64)
 	return f
 }
 
-// long reads what has a length, or a count.
+// long reads what has a length.
 func (p *replyReader) long(kind byte, n int) lua.Value {
-	p.c.Step(1)
-	switch kind {
-	case '$', '=':
-		text := p.rest[:n]
-		p.rest = p.rest[n+2:]
-		if kind == '$' {
-			return p.string(text)
-		}
-		t := p.c.State().NewTable(0, 2)
-		t.SetField("string", p.string(text[4:]))
-		t.SetField("format", p.string(text[:3]))
-		return p.table("verbatim_string", lua.TableValue(t))
-	case '%':
-		t := p.c.State().NewTable(0, 0)
-		for range n {
-			k := p.value()
-			t.Set(k, p.value())
-		}
-		return p.table("map", lua.TableValue(t))
-	case '~':
-		t := p.c.State().NewTable(0, 0)
-		for range n {
-			t.Set(p.value(), lua.True)
-		}
-		return p.table("set", lua.TableValue(t))
+	text := p.rest[:n]
+	p.rest = p.rest[n+2:]
+	if kind == '$' {
+		return p.string(text)
 	}
-	t := p.c.State().NewTable(0, 0)
-	for i := range n {
-		t.SetInt(i+1, p.value())
-	}
-	return lua.TableValue(t)
+	t := p.c.State().NewTable(0, 2)
+	t.SetField("string", p.string(text[4:]))
+	t.SetField("format", p.string(text[:3]))
+	return p.table(keyVerbatim, lua.TableValue(t))
 }
 
 // errorWithCode returns the text of an error with a code in front, also if it is one word.
@@ -127,6 +177,17 @@ func upToNUL(s string) string {
 	}
 	return s
 }
+
+// The fields that say what kind of reply a table stands for.
+var (
+	keyErr      = lua.String("err")
+	keyOK       = lua.String("ok")
+	keyDouble   = lua.String("double")
+	keyNumber   = lua.String("big_number")
+	keyVerbatim = lua.String("verbatim_string")
+	keyMap      = lua.String("map")
+	keySet      = lua.String("set")
+)
 
 // replyStackMost is how many values the reference implementation has room for on its stack
 // while it turns a value into a reply. It bounds how deep tables may lie within tables.
@@ -161,7 +222,7 @@ func (r *run) reply(v lua.Value) error {
 // top writes the value that the script has returned: an error that has been counted is not
 // counted again.
 func (w *replyWriter) top(v lua.Value) {
-	if t := v.AsTable(); t != nil && t.GetField("err").Kind() == lua.KindString {
+	if t := v.AsTable(); t != nil && t.Get(keyErr).Kind() == lua.KindString {
 		w.run.ctx.Counted = t.GetField(countedField).Truthy()
 	}
 	w.value(v)
@@ -217,30 +278,30 @@ func truncate(f float64) int64 {
 }
 
 func (w *replyWriter) table(t *lua.Table) {
-	if s, ok := t.GetField("err").AsString(); ok {
+	if s, ok := t.Get(keyErr).AsString(); ok {
 		w.out.Error(upToNUL(s))
 		return
 	}
-	if s, ok := t.GetField("ok").AsString(); ok {
+	if s, ok := t.Get(keyOK).AsString(); ok {
 		w.out.Simple(upToNUL(s))
 		return
 	}
-	if f, ok := t.GetField("double").AsNumber(); ok {
+	if f, ok := t.Get(keyDouble).AsNumber(); ok {
 		w.out.Double(f)
 		return
 	}
-	if s, ok := t.GetField("big_number").AsString(); ok {
+	if s, ok := t.Get(keyNumber).AsString(); ok {
 		w.out.BigNumber(strings.Map(lineEndToSpace, s))
 		return
 	}
-	if w.verbatim(t.GetField("verbatim_string").AsTable()) {
+	if w.verbatim(t.Get(keyVerbatim).AsTable()) {
 		return
 	}
-	if m := t.GetField("map").AsTable(); m != nil {
+	if m := t.Get(keyMap).AsTable(); m != nil {
 		w.pairs(m)
 		return
 	}
-	if m := t.GetField("set").AsTable(); m != nil {
+	if m := t.Get(keySet).AsTable(); m != nil {
 		w.members(m)
 		return
 	}

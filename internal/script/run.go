@@ -131,7 +131,11 @@ func tableOf(c *lua.Call, items [][]byte) *lua.Table {
 // effect, any other the effects that it has had so far.
 func (r *run) failed(err error) (reusable bool, _ error) {
 	var raised *lua.Error
+	var refused command.Error
 	switch {
+	case errors.As(err, &refused):
+		r.ctx.Out.Error(string(refused))
+		return true, nil
 	case errors.As(err, &raised):
 		text, counted := r.raisedText(raised)
 		r.ctx.Counted = counted

@@ -20,6 +20,7 @@ type Activity struct {
 	Received, Sent    int64 // bytes
 	Hits, Misses      int64 // look-ups of keys by commands that only read
 	Expired           int64 // keys removed because their time had come
+	ExpiredFields     int64 // the same of fields of hashes
 	Changes           int64 // of keys
 	RetentionFailures int64 // rounds in which old versions could not be dropped
 	ErrorReplies      int64
@@ -50,7 +51,7 @@ func (s *Server) Activity() Activity {
 		Clients: s.sessions.count(), Blocked: int(s.waiters.blocked.Load()), Connections: st.connections.Load(), Refused: st.refused.Load(),
 		OverLimit: st.overLimit.Load(), Denied: st.denied.Load(), Commands: st.commands.Load(),
 		Received: st.received.Load(), Sent: st.sent.Load(), Hits: st.hits.Load(), Misses: st.misses.Load(),
-		Expired: st.expired.Load(), Changes: st.changes.Load(), RetentionFailures: st.dropsFailed.Load(),
+		Expired: st.expired.Load(), ExpiredFields: st.fields.Load(), Changes: st.changes.Load(), RetentionFailures: st.dropsFailed.Load(),
 		ErrorReplies: st.errors.Load(), ErrorCodes: make(map[string]int64),
 	}
 	codes, counts := st.errorCounts()

@@ -30,8 +30,9 @@ type waiter struct {
 	begun    bool           // it can be found by those who end waits
 
 	// Of attempts in the sequencer, which owns them until the call has been served.
-	out   resp.Writer // the reply
-	tried time.Duration
+	out     resp.Writer // the reply
+	refused *denied     // why the reply is an error, if the user may not make the call any more
+	tried   time.Duration
 
 	// ready is closed when an outcome that the session has not decided itself may be
 	// acted on: when what it tells of is durable.

@@ -236,3 +236,19 @@ func TestSilentWaits(t *testing.T) {
 		w.expect("+OK\r\n$1\r\nb\r\n")
 	})
 }
+
+// Who waits is not idle. Behind a wait, idleness counts again.
+func TestWaitingIsNotIdle(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		w := b.dial()
+		w.ask("CONFIG SET timeout 1", "+OK\r\n")
+		w.ask("BLPOP k 5", "*-1\r\n")
+		w.ask("CLIENT PAUSE 3000", "+OK\r\n")
+		w.ask("PING", "+PONG\r\n")
+		began := time.Now()
+		w.expectClosed()
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("an idle client was closed after %v, want 1s", took)
+		}
+	})
+}

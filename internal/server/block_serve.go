@@ -76,11 +76,21 @@ func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
 	switch {
 	case err == nil:
 		w.c.output.owe()
-		s.ended(w, w.out.Bytes(), w.took+w.tried)
+		s.attempted(w)
 		seq.AfterSync(w.wake)
 	case !errors.Is(err, errNotServed):
 		s.log.Error("a call that waits could not be carried out", "client", w.c.id, "err", err)
 	}
+}
+
+// attempted takes down a call that has got its reply in the sequencer.
+func (s *Server) attempted(w *waiter) {
+	if w.refused == nil {
+		s.ended(w, w.out.Bytes(), w.took+w.tried)
+		return
+	}
+	s.stats.rejected(w.call.route, w.refused)
+	w.c.logDenied(w.refused.Decision, deniedDirectly, w.call)
 }
 
 // try leaves the reply in w.out, or returns an error.
@@ -102,8 +112,13 @@ func (s *Server) try(root *keyspace.Space, w *waiter, look *lookout) error {
 		}
 	}
 	k := w.call
+	if err := permit(w.c.facts.user.Load(), k.route.cmd, k.args); err != nil {
+		w.refused = err.(*denied)
+		w.out.Error(err.Error())
+		return nil
+	}
 	ctx := &command.Ctx{
-		Args: k.args, Cmd: k.route.cmd, Out: &w.out, Keys: keys, Env: s.env.Load(), Caller: w.c, MayBlock: true,
+		Args: k.args, Cmd: k.route.cmd, Out: &w.out, Keys: keys, Env: s.env.Load(), Caller: w.c, MayBlock: true, Waited: true,
 	}
 	if err := s.table.Run(ctx); err != nil {
 		s.commandFailed(w.c, err)

@@ -330,3 +330,28 @@ func (w *wire) words() ([]string, error) {
 	}
 	return nil, nil
 }
+
+// Who may not make a call any more takes nothing when its turn comes.
+func TestPermissionIsLostWhileWaiting(t *testing.T) {
+	addr := start(t, nil).addr
+	w, other := dial(t, addr), dial(t, addr)
+	other.ask("ACL SETUSER worker on nopass +@all allkeys", "+OK\r\n")
+	w.ask("AUTH worker x", "+OK\r\n")
+	w.send("BLPOP k 0\r\n")
+	other.blocked(1)
+	other.ask("ACL SETUSER worker resetkeys ~mine", "+OK\r\n")
+	other.ask("RPUSH k v", ":1\r\n")
+	w.expect("-NOPERM this user has no permissions to access one of the keys used as arguments\r\n")
+	other.ask("LLEN k", ":1\r\n")
+	other.send("INFO commandstats\r\n")
+	if info := other.bulk(); !strings.Contains(info, "cmdstat_blpop:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0") {
+		t.Errorf("the call is not counted as rejected:\n%s", info)
+	}
+	other.ask("DEL k", ":1\r\n")
+	w.send("BLPOP mine 0\r\n")
+	other.blocked(1)
+	other.ask("ACL DELUSER worker", ":1\r\n")
+	w.expectClosed()
+	other.ask("RPUSH mine v", ":1\r\n")
+	other.ask("LLEN mine", ":1\r\n")
+}

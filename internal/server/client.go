@@ -32,7 +32,7 @@ var clientRow = &command.Command{
 			Summary: "Asks that this connection's reads do not count as use of keys.", Complexity: "O(1)"},
 		{Name: "reply", Arity: 3, Flags: sessionFlags, Run: clientReply, Since: "3.2.0",
 			Summary: "Chooses whether commands are answered.", Complexity: "O(1)"},
-		{Name: "pause", Arity: -3, Flags: adminFlags, Run: clientPause, Since: "3.0.0",
+		{Name: "pause", Arity: -3, Flags: adminFlags, Run: clientPause, Since: "2.9.50",
 			Summary: "Holds commands back for a time.", Complexity: "O(1)"},
 		{Name: "unpause", Arity: 2, Flags: adminFlags, Run: clientUnpause, Since: "6.2.0",
 			Summary: "Ends a pause.", Complexity: "O(N) where N is the number of paused clients"},

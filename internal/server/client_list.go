@@ -27,7 +27,7 @@ func (c *session) describe(now time.Time) string {
 		c.id, c.remote, c.local, name, int64(now.Sub(c.began).Seconds()),
 		max(0, int64(now.Sub(time.Unix(0, f.lastTime.Load())).Seconds())), c.flags(), f.db.Load(),
 		f.subs[pubsub.Channel].Load(), f.subs[pubsub.Pattern].Load(), f.subs[pubsub.Shard].Load(), f.queued.Load(), f.watching.Load(),
-		pieces, waiting, cmd, defaultUser, c.redirect(), f.proto.Load(), libName, libVersion)
+		pieces, waiting, cmd, f.user.Load().Name(), c.redirect(), f.proto.Load(), libName, libVersion)
 }
 
 // flags are the letters of CLIENT LIST.
@@ -158,9 +158,11 @@ func parseKill(c *session, args [][]byte) (func(*session) bool, error) {
 		case "laddr":
 			tests = append(tests, func(o *session) bool { return o.local == value })
 		case "user":
-			if value != defaultUser {
+			u := c.srv.users.Get(value)
+			if u == nil {
 				return nil, errUnknownUser(args[i+1])
 			}
+			tests = append(tests, func(o *session) bool { return o.facts.user.Load() == u })
 		case "skipme":
 			switch strings.ToLower(value) {
 			case "yes":

@@ -22,8 +22,12 @@ type Config struct {
 	timeout        int64 // seconds without a command until a connection is closed; 0: never
 	keepalive      int64 // seconds
 	password       string
-	queryLimit     int64 // bytes of a MULTI that is being queued
-	bulkMax        int64 // bytes of one argument or string
+	users          []string // the rules of each, its name first
+	aclFile        string
+	aclLogMost     int64
+	newChannels    string // allchannels or resetchannels
+	queryLimit     int64  // bytes of a MULTI that is being queued
+	bulkMax        int64  // bytes of one argument or string
 	output         map[string]outputLimit
 	enableDebug    string
 	metricsListen  string // address for metrics; none if empty
@@ -41,6 +45,7 @@ type Config struct {
 	retention      int64 // seconds that old versions are kept
 	retentionEvery int64 // seconds; a round looks at what was written since the last one
 	tracking       bool  // of latencies
+	latencyMillis  int64 // from which an event is remembered; 0: none is
 	notify         notifications
 	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
 	limits         keyspace.Limits
@@ -249,6 +254,8 @@ func configRewrite(c *command.Ctx) error {
 	if cfg.file == "" {
 		return errConfigNoFile
 	}
+	cfg = cfg.clone()
+	cfg.users = srv.userLines(cfg)
 	if err := cfg.rewriteFile(); err != nil {
 		return errConfigRewrite(err)
 	}

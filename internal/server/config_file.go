@@ -47,6 +47,10 @@ func (c *Config) read(r io.Reader) error {
 		if name == "" {
 			continue
 		}
+		if name == userWord {
+			c.users = append(c.users, value)
+			continue
+		}
 		if err := c.Set(name, value); err != nil {
 			return fmt.Errorf("line %d: %s: %w", n, name, err)
 		}
@@ -127,6 +131,9 @@ func (c *Config) rewritten(old []byte) []byte {
 	done := make(map[string]bool)
 	for line := range strings.Lines(string(old)) {
 		name, _, err := parseConfigLine(line)
+		if name == userWord {
+			continue // what is said of users follows at the end
+		}
 		s := settingNamed(name)
 		if err != nil || name == "" || s == nil {
 			out.WriteString(strings.TrimRight(line, "\r\n") + "\n")
@@ -142,8 +149,14 @@ func (c *Config) rewritten(old []byte) []byte {
 			out.WriteString(c.line(s))
 		}
 	}
+	for _, u := range c.users {
+		out.WriteString(userWord + " " + u + "\n")
+	}
 	return out.Bytes()
 }
+
+// userWord begins the lines of a configuration file that make users.
+const userWord = "user"
 
 // line is a setting as it stands in a file.
 func (c *Config) line(s *setting) string {

@@ -3,6 +3,7 @@ package server
 import (
 	"strconv"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
@@ -94,7 +95,8 @@ func reset(ctx *command.Ctx) error {
 	c.mute, c.skip, c.skipOne = false, false, false
 	c.facts.noEvict.Store(false)
 	c.facts.noTouch.Store(false)
-	c.setAuthed(c.srv.cfg.Load().password == "")
+	c.setUser(c.srv.users.Get(acl.Default))
+	c.setAuthed(c.srv.open())
 	ctx.Out.Simple("RESET")
 	return nil
 }

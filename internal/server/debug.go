@@ -11,7 +11,7 @@ import (
 )
 
 var debugRow = &command.Command{
-	Name: "debug", Arity: -2, Flags: adminFlags, Group: command.GroupServer, Run: debug, Since: "1.0.0",
+	Name: "debug", Arity: -2, Flags: adminFlags, Group: command.GroupServer, Run: debug, Since: "1.0.0", Internal: true,
 	Summary: "For tests: sleeping, looking at keys and all kinds of replies, switching off the search for expired keys.", Complexity: "Depends on subcommand.",
 }
 

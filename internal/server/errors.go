@@ -80,6 +80,9 @@ const (
 	errWaitLocal      = command.Error("ERR value is out of range, value must between 0 and 1")
 	errInvalidID      = command.Error("ERR Invalid client ID")
 	errSelectIndex    = command.Error("ERR value is not an integer or out of range")
+	errFirstIndex     = command.Error("ERR invalid first DB index")
+	errSecondIndex    = command.Error("ERR invalid second DB index")
+	errMasterPort     = command.Error("ERR Invalid master port")
 	errPauseMode      = command.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
 	errPauseTimeout   = command.Error("ERR timeout is not an integer or out of range")
 	errPauseNegative  = command.Error("ERR timeout is negative")
@@ -89,12 +92,41 @@ const (
 	errDebugForbidden = command.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.")
 )
 
+// Errors of what belongs to several servers, and of what there is none of.
+const (
+	errNoCluster       = command.Error("ERR This instance has cluster support disabled")
+	errNoReplication   = command.Error("ERR elastickv follows no other server: only REPLICAOF NO ONE is accepted. To take over data, copy it with DUMP and RESTORE.")
+	errNoStream        = command.Error("ERR elastickv has no stream for replicas: a copy is made by a backup of its folder")
+	errNoReplicas      = command.Error("ERR FAILOVER requires connected replicas.")
+	errNoFailover      = command.Error("ERR No failover in progress.")
+	errFailoverTimeout = command.Error("ERR FAILOVER timeout must be greater than 0")
+	errNoModules       = command.Error("ERR elastickv has no modules")
+)
+
+func errNoSamples(event []byte) error {
+	return command.Error(fmt.Sprintf("ERR No samples available for event '%s'", event))
+}
+
 // Errors of DEBUG.
 const (
 	errReloadOption = command.Error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
 	errNoPush       = command.Error("ERR RESP2 is not supported by this command")
 	errProtocolType = command.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")
 )
+
+// Errors of MIGRATE.
+const (
+	errMigrateInMulti = command.Error("ERR MIGRATE waits for another server, which a transaction or a script cannot")
+	errMigrateKeys    = command.Error("ERR When using MIGRATE KEYS option, the key argument must be set to the empty string")
+	errMigrateConnect = command.Error("IOERR error or timeout connecting to the client")
+	errMigrateWrite   = command.Error("IOERR error or timeout writing to target instance")
+	errMigrateRead    = command.Error("IOERR error or timeout reading to target instance")
+	errMigrateChanged = command.Error("ERR a key was changed while it was moved: it is on both servers")
+)
+
+func errMigrateTarget(reply string) error {
+	return command.Error("ERR Target instance replied with error: " + reply)
+}
 
 func errNotEncoded(enc string) error {
 	return command.Error(fmt.Sprintf("ERR Not a %s encoded object.", enc))
@@ -144,4 +176,26 @@ func errClientAttribute(name []byte) error {
 
 func errArity(c *command.Command) error {
 	return command.Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+}
+
+// Errors of ACL.
+const (
+	errNoACLFile   = command.Error("ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration.")
+	errACLSave     = command.Error("ERR There was an error trying to save the ACLs. Please check the server logs for more information")
+	errDefaultUser = command.Error("ERR The 'default' user cannot be removed")
+	errGenPass     = command.Error("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096")
+)
+
+func errACL(cause error) error { return command.Error("ERR " + cause.Error()) }
+
+func errUnknownCategory(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Unknown category '%.128s'", name))
+}
+
+func errUserNotFound(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR User '%s' not found", name))
+}
+
+func errCommandNotFound(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Command '%s' not found", name))
 }

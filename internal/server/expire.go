@@ -48,17 +48,21 @@ func (s *Server) removeExpired(ctx context.Context) {
 	if err != nil {
 		s.expiry.report(s, err)
 	}
+	began := s.opts.Now()
 	for _, db := range due {
-		for range expireBatches {
+		done := false
+		for i := 0; i < expireBatches && !done; i++ {
 			n, err := s.removeBatch(ctx, db)
 			if err != nil {
 				s.expiry.report(s, err)
 			}
-			if err != nil || n < expireBatch {
-				break
-			}
+			done = err != nil || n < expireBatch
+		}
+		if !done {
+			s.stats.expireCut.Add(1)
 		}
 	}
+	s.slow(latencyExpiry, s.opts.Now().Sub(began))
 }
 
 // report logs an error, but one that comes again every round only once.

@@ -1,18 +1,14 @@
 package server
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"strings"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 )
 
 // compatVersion is the release of Redis whose behaviour clients may expect.
 const compatVersion = "7.2.0"
-
-// defaultUser is the one user there is.
-const defaultUser = "default"
 
 var helloRow = &command.Command{
 	Name: "hello", Arity: -1, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection,
@@ -70,7 +66,7 @@ func hello(ctx *command.Ctx) error {
 		return err
 	}
 	if o.auth {
-		if err := c.logIn(o.user, o.password); err != nil {
+		if err := c.logIn(ctx, string(o.user), string(o.password)); err != nil {
 			return err
 		}
 	}
@@ -104,40 +100,39 @@ func hello(ctx *command.Ctx) error {
 
 func auth(ctx *command.Ctx) error {
 	c := callerOf(ctx)
-	user, password := []byte(defaultUser), ctx.Args[1]
+	user, password := acl.Default, string(ctx.Args[1])
 	switch len(ctx.Args) {
 	case 2:
-		if c.srv.cfg.Load().password == "" {
+		if c.srv.users.Get(acl.Default).NeedsNoPassword() {
 			return errNoPassword
 		}
 	case 3:
-		user, password = ctx.Args[1], ctx.Args[2]
+		user, password = password, string(ctx.Args[2])
 	default:
 		return command.ErrSyntax
 	}
-	if err := c.logIn(user, password); err != nil {
+	if err := c.logIn(ctx, user, password); err != nil {
 		return err
 	}
 	ctx.Out.OK()
 	return nil
 }
 
-// logIn checks a name and password. Without a password set, the default user
-// gets in with any.
-func (c *session) logIn(user, password []byte) error {
-	want := c.srv.cfg.Load().password
-	if string(user) != defaultUser || want != "" && !samePassword(password, []byte(want)) {
+// logIn makes the session that of a user, if the password is right.
+func (c *session) logIn(ctx *command.Ctx, name, password string) error {
+	u := c.srv.users.Get(name)
+	if u == nil || !u.Accepts(password) {
 		c.srv.stats.denied.Add(1)
+		context := deniedDirectly
+		if c.multi.on {
+			context = deniedInMulti
+		}
+		c.logDeniedObject(acl.Entry{Reason: acl.DeniedAuth, Context: context, Object: string(ctx.Args[0]), User: name})
 		return errWrongPass
 	}
+	c.setUser(u)
 	c.setAuthed(true)
 	return nil
-}
-
-// samePassword takes the same time whatever the two have in common.
-func samePassword(a, b []byte) bool {
-	x, y := sha256.Sum256(a), sha256.Sum256(b)
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
 func (c *session) setAuthed(ok bool) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -178,9 +179,9 @@ func (s *Server) infoMemory(r *report) error {
 func (s *Server) infoPersistence(r *report) error {
 	r.add("loading", 0)
 	r.add("async_loading", 0)
-	r.add("rdb_changes_since_last_save", 0)
+	r.add("rdb_changes_since_last_save", s.stats.changes.Load()-s.saved.changes.Load())
 	r.add("rdb_bgsave_in_progress", 0)
-	r.add("rdb_last_save_time", s.opts.Now().Unix())
+	r.add("rdb_last_save_time", s.saved.at.Load())
 	r.add("rdb_last_bgsave_status", "ok")
 	r.add("aof_enabled", 1)
 	r.add("aof_rewrite_in_progress", 0)
@@ -212,15 +213,24 @@ func (s *Server) infoStats(r *report) error {
 	r.add("instantaneous_output_kbps", out/1024)
 	r.add("rejected_connections", st.refused.Load())
 	r.add("client_output_buffer_limit_disconnections", st.overLimit.Load())
-	r.add("expired_keys", st.expired.Load())
+	if err := s.infoExpiry(r); err != nil {
+		return err
+	}
 	r.add("keyspace_hits", st.hits.Load())
 	r.add("keyspace_misses", st.misses.Load())
 	r.add("evicted_keys", 0)
+	r.add("evicted_clients", 0)
 	r.add("pubsub_channels", s.hub.Topics(pubsub.Channel))
 	r.add("pubsub_patterns", s.hub.Topics(pubsub.Pattern))
 	r.add("pubsubshard_channels", s.hub.Topics(pubsub.Shard))
+	r.add("latest_fork_usec", 0)
+	r.add("total_forks", 0)
+	r.add("migrate_cached_sockets", 0)
 	r.add("total_changes", st.changes.Load())
 	r.add("acl_access_denied_auth", st.denied.Load())
+	r.add("acl_access_denied_cmd", st.deniedCalls[acl.DeniedCommand].Load())
+	r.add("acl_access_denied_key", st.deniedCalls[acl.DeniedKey].Load())
+	r.add("acl_access_denied_channel", st.deniedCalls[acl.DeniedChannel].Load())
 	f := s.tracking.Figures()
 	r.add("tracking_total_keys", f.Keys)
 	r.add("tracking_total_items", f.Items)
@@ -229,6 +239,33 @@ func (s *Server) infoStats(r *report) error {
 	r.add("total_reads_processed", st.reads.Load())
 	r.add("total_writes_processed", st.writes.Load())
 	return nil
+}
+
+// staleMost is how many expired keys that are still there are counted, in each database.
+const staleMost = 1000
+
+// infoExpiry tells what has expired, and how much of it is still to be removed.
+func (s *Server) infoExpiry(r *report) error {
+	var due, expires int64
+	err := s.view(func(root *keyspace.Space) error {
+		for db := range keyspace.Databases {
+			size, err := root.DB(db).Size()
+			if err != nil || size.Expires == 0 {
+				continue
+			}
+			n, err := root.DB(db).RemoveExpired(staleMost) // which only counts, in a transaction that only reads
+			if err != nil {
+				return err
+			}
+			due, expires = due+int64(n), expires+size.Expires
+		}
+		return nil
+	})
+	r.add("expired_keys", s.stats.expired.Load())
+	r.add("expired_subkeys", s.stats.fields.Load())
+	r.add("expired_stale_perc", 100*float64(due)/float64(max(expires, 1)))
+	r.add("expired_time_cap_reached_count", s.stats.expireCut.Load())
+	return err
 }
 
 func (s *Server) infoReplication(r *report) error {
@@ -301,8 +338,12 @@ func (s *Server) infoKeyspace(r *report) error {
 			if err != nil {
 				return err
 			}
+			ttl, err := root.DB(db).MeanTTL(s.opts.Rand)
+			if err != nil {
+				return err
+			}
 			if n.Keys > 0 {
-				r.add(fmt.Sprintf("db%d", db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", n.Keys, n.Expires))
+				r.add(fmt.Sprintf("db%d", db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", n.Keys, n.Expires, ttl))
 			}
 		}
 		return nil

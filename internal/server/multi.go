@@ -126,6 +126,10 @@ func exec(ctx *command.Ctx) error {
 		}
 		ctx.Out.Array(len(m.calls))
 		for _, k := range m.calls {
+			if err := c.checkAgain(k); err != nil {
+				c.out.Error(err.Error())
+				continue
+			}
 			c.invoke(k, root.DB(c.db))
 		}
 	})

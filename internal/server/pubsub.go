@@ -42,10 +42,18 @@ var pubsubRows = []*command.Command{
 
 // subscriptions returns the session's subscriptions. They begin with the first.
 func (c *session) subscriptions() *pubsub.Client {
-	if c.hearing == nil {
-		c.hearing = c.srv.hub.NewClient(c)
+	if c.hearing.Load() == nil {
+		c.hearing.Store(c.srv.hub.NewClient(c))
 	}
-	return c.hearing
+	return c.hearing.Load()
+}
+
+// heard returns what the session listens to.
+func (c *session) heard(k pubsub.Kind) []string {
+	if h := c.hearing.Load(); h != nil {
+		return h.Names(k)
+	}
+	return nil
 }
 
 // Deliver implements pubsub.Receiver.
@@ -75,7 +83,7 @@ func (c *session) confirm(ctx *command.Ctx, write func(w *resp.Writer)) {
 func (c *session) subscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
 	for _, name := range ctx.Args[1:] {
 		c.subscriptions().Subscribe(k, string(name))
-		c.facts.subs[k].Store(int64(c.hearing.Count(k)))
+		c.facts.subs[k].Store(int64(c.hearing.Load().Count(k)))
 		c.confirm(ctx, func(w *resp.Writer) {
 			w.Push(3)
 			w.BulkString(word)
@@ -103,7 +111,7 @@ func (c *session) unsubscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
 	}
 	for _, name := range names {
 		c.subscriptions().Unsubscribe(k, name)
-		c.facts.subs[k].Store(int64(c.hearing.Count(k)))
+		c.facts.subs[k].Store(int64(c.hearing.Load().Count(k)))
 		c.confirm(ctx, func(w *resp.Writer) {
 			w.Push(3)
 			w.BulkString(word)
@@ -126,10 +134,10 @@ func (c *session) unsubscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
 
 // hearNothing ends all subscriptions.
 func (c *session) hearNothing() {
-	if c.hearing == nil {
+	if c.hearing.Load() == nil {
 		return
 	}
-	c.hearing.Drop()
+	c.hearing.Load().Drop()
 	for k := range c.facts.subs {
 		c.facts.subs[k].Store(0)
 	}
@@ -203,7 +211,7 @@ func (c *session) ownMessages(ctx *command.Ctx) pubsub.Own {
 	if c.tx != nil || !c.facts.subscribed.Load() || c.mute || c.skip {
 		return pubsub.Own{}
 	}
-	return pubsub.Own{Client: c.hearing, Deliver: func(m *pubsub.Message) { ctx.Out.Raw(m.Encoded(ctx.Out.Proto())) }}
+	return pubsub.Own{Client: c.hearing.Load(), Deliver: func(m *pubsub.Message) { ctx.Out.Raw(m.Encoded(ctx.Out.Proto())) }}
 }
 
 // refusalByMode is why a call cannot be carried out on a connection that listens.

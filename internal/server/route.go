@@ -100,6 +100,8 @@ func newRoute(c *command.Command) *route {
 		r.place = inSequencer
 	case "exec":
 		r.atOnce, r.exec = true, true
+	case "migrate":
+		r.place = outside // it waits for another server
 	}
 	return r
 }

@@ -13,8 +13,9 @@ const (
 func rows() []*command.Command {
 	var out []*command.Command
 	for _, family := range [][]*command.Command{
-		transactionRows, connectionRows, pubsubRows, {monitorRow, helloRow, authRow, clientRow},
-		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, waitRow, waitAOFRow},
+		transactionRows, connectionRows, pubsubRows, {monitorRow, helloRow, authRow, aclRow, clientRow},
+		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, migrateRow, waitRow, waitAOFRow},
+		saveRows, aloneRows, {swapdbRow, latencyRow, memoryRow, lolwutRow},
 	} {
 		out = append(out, family...)
 	}

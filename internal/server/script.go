@@ -114,9 +114,6 @@ func (c *session) RefuseForScript(cmd *command.Command, why command.Error) {
 	c.srv.stats.rejected(c.srv.routes[cmd], why)
 }
 
-// MayRun implements script.Host: the only user there is may do everything.
-func (c *session) MayRun(*command.Command, [][]byte) error { return nil }
-
 // infoScripts tells what scripts and functions take.
 func (s *Server) infoScripts(r *report) error {
 	f := s.scripts.engine.Figures()

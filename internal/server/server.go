@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -25,6 +26,9 @@ type Options struct {
 	Log    *slog.Logger
 	Now    func() time.Time
 	Rand   func() uint64 // 64 random bits; safe for concurrent use
+
+	// Users are what LoadUsers has made of Config; nil: the default user alone.
+	Users *acl.Users
 
 	Version string // of the program, for INFO and HELLO
 
@@ -56,13 +60,18 @@ type Server struct {
 	cfg      atomic.Pointer[Config]
 	configMu sync.Mutex // held while cfg and env are replaced
 
+	users    *acl.Users
+	aclLog   acl.Log
 	sessions sessions
 	watches  watches
+	places   keyspace.Places
 	waiters  waiters
 	routes   map[*command.Command]*route // never changed
 	named    map[string]*route           // by full name; never changed
 	stats    stats
 	slowlog  slowlog
+	spikes   latencies
+	saved    saved
 	pauses   pauses
 	hub      *pubsub.Hub
 	tracking *tracking.Table
@@ -99,12 +108,20 @@ func New(opts Options) *Server {
 		s.named[cmd.FullName()] = r
 	}
 	s.stats.init(opts.Now())
+	s.markSaved(opts.Now())
 	s.expiry.on.Store(true)
 	s.scripts.init(s)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
 		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
 	})
+	s.users = opts.Users
+	if s.users == nil {
+		s.users = acl.New(s.table)
+		if err := s.users.SetPassword(opts.Config.password); err != nil {
+			panic(err) // any password will do
+		}
+	}
 	s.applyConfig(opts.Config.clone())
 	return s
 }
@@ -121,6 +138,7 @@ func (s *Server) applyConfig(cfg *Config) {
 	env.MaxBulk = cfg.bulkMax
 	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
+	s.useUsers(s.cfg.Load(), cfg)
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))
 	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
@@ -225,7 +243,7 @@ func (s *Server) drain() error {
 func (s *Server) warnProtected(listeners []net.Listener) {
 	cfg := s.cfg.Load()
 	for _, ln := range listeners {
-		if cfg.protected && cfg.password == "" && !loopback(ln.Addr()) {
+		if cfg.protected && s.open() && !loopback(ln.Addr()) {
 			s.log.Warn("protected mode: clients of other machines are refused until there is a password or protected-mode is off",
 				"addr", ln.Addr().String())
 		}
@@ -261,7 +279,7 @@ func (s *Server) accept(ln net.Listener) {
 func (s *Server) admit(conn net.Conn) {
 	s.stats.connections.Add(1)
 	cfg := s.cfg.Load()
-	if cfg.protected && cfg.password == "" && !loopback(conn.RemoteAddr()) {
+	if cfg.protected && s.open() && !loopback(conn.RemoteAddr()) {
 		s.refuse(conn, errProtected)
 		return
 	}
@@ -300,6 +318,9 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
 		root = keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
 		return fn(root)
 	})
 	if err != nil {
@@ -307,6 +328,7 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	}
 	if err == nil {
 		s.stats.changed(root.Changes())
+		s.stats.fields.Add(root.FieldsExpired())
 		s.watches.touch(root.Changes())
 		s.tell(seq, t, root)
 		s.waiters.touch(root.Changes())
@@ -318,7 +340,11 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 // view runs fn on a snapshot.
 func (s *Server) view(fn func(root *keyspace.Space) error) error {
 	return s.db.View(s.ctx, func(tx *txn.Tx) error {
-		return fn(keyspace.Open(tx, 0, s.env.Load().Keys))
+		root := keyspace.Open(tx, 0, s.env.Load().Keys)
+		if err := s.places.Arrange(root); err != nil {
+			return err
+		}
+		return fn(root)
 	})
 }
 

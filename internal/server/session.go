@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -38,14 +39,15 @@ type session struct {
 	blocked *waiter   // the call that was carried out last waits, and so do those behind it
 	parking parking   // shared
 
-	holding  bool            // pushes to the client wait for the next flush
-	running  call            // that is being carried out
-	tx       *keyspace.Space // of the transaction in progress
-	telling  telling         // what others are to be told of it
-	hearing  *pubsub.Client  // subscriptions; nil before the first
+	holding  bool                          // pushes to the client wait for the next flush
+	running  call                          // that is being carried out
+	tx       *keyspace.Space               // of the transaction in progress
+	telling  telling                       // what others are to be told of it
+	hearing  atomic.Pointer[pubsub.Client] // shared: subscriptions; nil before the first
 	tracking tracks
 
 	db      int
+	user    *acl.User
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
 	mute    bool // CLIENT REPLY OFF
@@ -60,6 +62,7 @@ type session struct {
 
 // sessionFacts are what other connections may ask of a session.
 type sessionFacts struct {
+	user     atomic.Pointer[acl.User]
 	lastCall atomic.Pointer[command.Command]
 	lastTime atomic.Int64 // Unix nanoseconds
 	db       atomic.Int64
@@ -89,8 +92,9 @@ func newSession(srv *Server, conn net.Conn) *session {
 	c := &session{
 		srv: srv, conn: conn, remote: conn.RemoteAddr().String(), local: conn.LocalAddr().String(),
 		began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
-		authed: cfg.password == "",
+		authed: srv.open(),
 	}
+	c.setUser(srv.users.Get(acl.Default))
 	if t, ok := conn.(*net.TCPConn); ok {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
 	}
@@ -186,6 +190,9 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 		c.srv.storeFailed(err)
 		return nil
 	}
+	if c.srv.cfg.Load().latencyMillis > 0 {
+		c.srv.slow(latencySync, c.srv.opts.Now().Sub(c.clock))
+	}
 	return calls[done:]
 }
 
@@ -209,7 +216,11 @@ func (c *session) refusal(k call) error {
 		return k.err
 	case !c.authed && !k.route.unauth:
 		return errNoAuth
-	case c.multi.on && k.route.cmd.Has(command.NoMulti):
+	}
+	if err := c.check(k.route.cmd, k.args); err != nil {
+		return err
+	}
+	if c.multi.on && k.route.cmd.Has(command.NoMulti) {
 		return errNotInMulti
 	}
 	return c.refusalByMode(k.route)
@@ -242,6 +253,13 @@ func (c *session) refuse(k call, err error) {
 		rejected = c.srv.rejectedRoute(k.args)
 	}
 	c.srv.stats.rejected(rejected, err)
+	if d := (*denied)(nil); errors.As(err, &d) {
+		context := deniedDirectly
+		if c.multi.on {
+			context = deniedInMulti
+		}
+		c.logDenied(d.Decision, context, k)
+	}
 	c.multi.spoil()
 	if strings.EqualFold(string(k.args[0]), "exec") {
 		c.multi.reset(c)
@@ -324,6 +342,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 		c.srv.stats.ran(k.route, took, reply)
 	}
 	c.srv.logSlow(c, k, took)
+	c.srv.slowCommand(k.route.cmd, took)
 	c.facts.lastCall.Store(k.route.cmd)
 }
 

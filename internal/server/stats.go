@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
@@ -20,18 +21,21 @@ type stats struct {
 	refused     atomic.Int64 // connections
 	overLimit   atomic.Int64 // connections closed because they did not read
 	commands    atomic.Int64
-	received    atomic.Int64  // bytes
-	sent        atomic.Int64  // bytes
-	reads       atomic.Int64  // pipelines taken off the wire
-	writes      atomic.Int64  // of replies, to the wire
-	hits        atomic.Int64  // look-ups of keys by commands that only read
-	misses      atomic.Int64  // the same, in vain
-	expired     atomic.Int64  // keys
-	changes     atomic.Int64  // of keys
-	dropsFailed atomic.Int64  // rounds in which old versions could not be dropped
-	errors      atomic.Int64  // error replies
-	denied      atomic.Int64  // wrong passwords
-	peak        atomic.Uint64 // bytes of memory, as far as anybody has looked
+	received    atomic.Int64                 // bytes
+	sent        atomic.Int64                 // bytes
+	reads       atomic.Int64                 // pipelines taken off the wire
+	writes      atomic.Int64                 // of replies, to the wire
+	hits        atomic.Int64                 // look-ups of keys by commands that only read
+	misses      atomic.Int64                 // the same, in vain
+	expired     atomic.Int64                 // keys
+	fields      atomic.Int64                 // fields of hashes that expired
+	expireCut   atomic.Int64                 // rounds of the search for expired keys that left some to the next
+	changes     atomic.Int64                 // of keys
+	dropsFailed atomic.Int64                 // rounds in which old versions could not be dropped
+	errors      atomic.Int64                 // error replies
+	denied      atomic.Int64                 // wrong passwords
+	deniedCalls [acl.DeniedAuth]atomic.Int64 // by reason
+	peak        atomic.Uint64                // bytes of memory, as far as anybody has looked
 
 	mu struct {
 		sync.Mutex
@@ -158,7 +162,7 @@ func (s *stats) errorCounts() (codes []string, counts []int64) {
 func (s *stats) reset(routes map[*command.Command]*route) {
 	for _, n := range []*atomic.Int64{
 		&s.connections, &s.refused, &s.overLimit, &s.commands, &s.received, &s.sent, &s.reads, &s.writes,
-		&s.expired, &s.errors, &s.hits, &s.misses,
+		&s.expired, &s.fields, &s.expireCut, &s.errors, &s.hits, &s.misses,
 	} {
 		n.Store(0)
 	}

@@ -100,3 +100,24 @@ func TestExpiredKeysAreRemoved(t *testing.T) {
 	w.ask("MULTI", "+OK\r\n")
 	w.ask("EXEC", "*-1\r\n")
 }
+
+// Fields of hashes that nobody asks for are removed when they have expired, and counted.
+func TestExpiredFieldsAreRemoved(t *testing.T) {
+	addr := start(t, nil, "hz", "500").addr
+	w := dial(t, addr)
+	const n = 200
+	for i := range n {
+		w.ask(fmt.Sprintf("HSET h f%d v", i), ":1\r\n")
+	}
+	w.ask("HSET h kept v", ":1\r\n")
+	for i := range n {
+		w.ask(fmt.Sprintf("HPEXPIRE h 1 FIELDS 1 f%d", i), "*1\r\n:1\r\n")
+	}
+	w.ask("HSETEX gone PX 1 FIELDS 1 f v", ":1\r\n")
+	eventually(t, "all have gone", func() bool {
+		w.send("INFO stats\r\n")
+		return strings.Contains(w.bulk(), fmt.Sprintf("expired_subkeys:%d\r\n", n+1))
+	})
+	w.ask("HLEN h", ":1\r\n")
+	w.ask("DBSIZE", ":1\r\n")
+}

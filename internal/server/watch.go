@@ -62,6 +62,22 @@ func (w *watches) remove(c *session) {
 	c.dirty.Store(false)
 }
 
+// of returns the keys of a database that somebody watches.
+func (w *watches) of(db int) []string {
+	if w.active.Load() == 0 {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var keys []string
+	for k := range w.byKey {
+		if k.db == db {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
+}
+
 // touch marks every session that watches one of the changed keys.
 func (w *watches) touch(changes []keyspace.Change) {
 	if w.active.Load() == 0 || len(changes) == 0 {

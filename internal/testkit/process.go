@@ -92,11 +92,16 @@ func (s *Server) Stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
+	return s.Ended()
+}
+
+// Ended returns once the process has ended: nil for exit code 0.
+func (s *Server) Ended() error {
 	select {
 	case <-s.exited:
 		return s.err
 	case <-time.After(startWait):
-		return fmt.Errorf("still running %v after SIGTERM", startWait)
+		return fmt.Errorf("still running after %v", startWait)
 	}
 }
 

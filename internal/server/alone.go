@@ -1,0 +1,156 @@
+package server
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/elastickv/elastickv/internal/command"
+)
+
+// What belongs to several servers has rows that say how it is with one.
+
+const replicaFlags = command.Admin | command.NoScript | command.Stale | command.NoAsyncLoading
+
+const clusterAdmin = command.Admin | command.Stale | command.NoAsyncLoading
+
+var aloneRows = []*command.Command{
+	{Name: "replicaof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "5.0.0",
+		Summary: "Accepts NO ONE: a server follows no other.", Complexity: "O(1)"},
+	{Name: "slaveof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "1.0.0", Deprecated: "5.0.0", Instead: "`REPLICAOF`",
+		Summary: "The old name of REPLICAOF.", Complexity: "O(1)"},
+	{Name: "failover", Arity: -1, Flags: command.Admin | command.NoScript | command.Stale, Group: command.GroupServer, Run: failover, Since: "6.2.0",
+		Summary: "Fails: no replica could take over.", Complexity: "O(1)"},
+	{Name: "psync", Arity: -3, Flags: command.Admin | command.NoScript | command.NoMulti | command.NoAsyncLoading, Group: command.GroupServer, Run: syncStream, Since: "2.8.0",
+		Summary: "Fails: there is no stream for replicas.", Complexity: "O(1)"},
+	{Name: "sync", Arity: 1, Flags: command.Admin | command.NoScript | command.NoMulti | command.NoAsyncLoading, Group: command.GroupServer, Run: syncStream, Since: "1.0.0",
+		Summary: "Fails: there is no stream for replicas.", Complexity: "O(1)"},
+	{Name: "replconf", Arity: -1, Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.AllowBusy, Group: command.GroupServer, Run: replconf, Since: "3.0.0", Internal: true,
+		Summary: "Takes what a replica says of itself, to no effect.", Complexity: "O(1)"},
+	{Name: "readonly", Arity: 1, Flags: command.Fast | command.Loading | command.Stale, Group: command.GroupCluster, Cats: command.CatConnection, Run: noCluster, Since: "3.0.0",
+		Summary: "Fails: this is no cluster.", Complexity: "O(1)"},
+	{Name: "readwrite", Arity: 1, Flags: command.Fast | command.Loading | command.Stale, Group: command.GroupCluster, Cats: command.CatConnection, Run: noCluster, Since: "3.0.0",
+		Summary: "Fails: this is no cluster.", Complexity: "O(1)"},
+	{Name: "asking", Arity: 1, Flags: command.Fast, Group: command.GroupCluster, Cats: command.CatConnection, Run: noCluster, Since: "3.0.0",
+		Summary: "Fails: this is no cluster.", Complexity: "O(1)"},
+	{Name: "cluster", Arity: -2, Group: command.GroupCluster, Since: "3.0.0", Sub: clusterSubs(),
+		Summary: "A container for commands of clusters, which all fail: this is none.", Complexity: "O(1)"},
+	{Name: "module", Arity: -2, Group: command.GroupServer, Since: "4.0.0", Sub: moduleSubs,
+		Summary: "A container for commands about modules, of which there are none.", Complexity: "O(1)"},
+}
+
+func clusterSubs() []*command.Command {
+	unsure := []string{"nondeterministic_output"}
+	subs := []*command.Command{
+		{Name: "addslots", Arity: -3, Flags: clusterAdmin}, {Name: "addslotsrange", Arity: -4, Flags: clusterAdmin},
+		{Name: "bumpepoch", Arity: 2, Flags: clusterAdmin, Tips: unsure}, {Name: "count-failure-reports", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure},
+		{Name: "countkeysinslot", Arity: 3, Flags: command.Stale}, {Name: "delslots", Arity: -3, Flags: clusterAdmin},
+		{Name: "delslotsrange", Arity: -4, Flags: clusterAdmin}, {Name: "failover", Arity: -2, Flags: clusterAdmin},
+		{Name: "flushslots", Arity: 2, Flags: clusterAdmin}, {Name: "forget", Arity: 3, Flags: clusterAdmin},
+		{Name: "getkeysinslot", Arity: 4, Flags: command.Stale, Tips: unsure}, {Name: "help", Arity: 2, Flags: command.Loading | command.Stale},
+		{Name: "info", Arity: 2, Flags: command.Stale, Tips: unsure}, {Name: "keyslot", Arity: 3, Flags: command.Stale},
+		{Name: "links", Arity: 2, Flags: command.Stale, Tips: unsure}, {Name: "meet", Arity: -4, Flags: clusterAdmin},
+		{Name: "myid", Arity: 2, Flags: command.Stale}, {Name: "nodes", Arity: 2, Flags: command.Stale, Tips: unsure},
+		{Name: "replicas", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure}, {Name: "replicate", Arity: 3, Flags: clusterAdmin},
+		{Name: "reset", Arity: -2, Flags: command.Admin | command.Stale | command.NoScript}, {Name: "saveconfig", Arity: 2, Flags: clusterAdmin},
+		{Name: "set-config-epoch", Arity: 3, Flags: clusterAdmin}, {Name: "setslot", Arity: -4, Flags: clusterAdmin},
+		{Name: "shards", Arity: 2, Flags: command.Stale, Tips: unsure}, {Name: "slaves", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure},
+		{Name: "slots", Arity: 2, Flags: command.Stale, Tips: unsure},
+	}
+	for _, s := range subs {
+		s.Group, s.Run = command.GroupCluster, noCluster
+		s.Summary, s.Complexity = "Fails: this is no cluster.", "O(1)"
+		switch s.Name {
+		case "addslotsrange", "delslotsrange", "links", "shards":
+			s.Since = "7.0.0"
+		case "help", "replicas":
+			s.Since = "5.0.0"
+		default:
+			s.Since = "3.0.0"
+		}
+		switch s.Name {
+		case "slaves":
+			s.Deprecated, s.Instead = "5.0.0", "`CLUSTER REPLICAS`"
+		case "slots":
+			s.Deprecated, s.Instead = "7.0.0", "`CLUSTER SHARDS`"
+		}
+	}
+	return subs
+}
+
+const moduleFlags = command.Admin | command.NoScript | command.NoAsyncLoading
+
+var moduleSubs = []*command.Command{
+	{Name: "list", Arity: 2, Flags: command.Admin | command.NoScript, Group: command.GroupServer, Run: moduleList, Since: "4.0.0",
+		Summary: "Returns no modules.", Complexity: "O(1)", Tips: []string{"nondeterministic_output_order"}},
+	{Name: "load", Arity: -3, Flags: moduleFlags, Group: command.GroupServer, Run: noModules, Since: "4.0.0",
+		Summary: "Fails: modules cannot be loaded.", Complexity: "O(1)"},
+	{Name: "loadex", Arity: -3, Flags: moduleFlags, Group: command.GroupServer, Run: noModules, Since: "7.0.0",
+		Summary: "Fails: modules cannot be loaded.", Complexity: "O(1)"},
+	{Name: "unload", Arity: 3, Flags: moduleFlags, Group: command.GroupServer, Run: noModules, Since: "4.0.0",
+		Summary: "Fails: there are no modules.", Complexity: "O(1)"},
+	{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: command.GroupServer, Run: moduleHelp, Since: "5.0.0",
+		Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
+}
+
+func noCluster(*command.Ctx) error { return errNoCluster }
+
+func noModules(*command.Ctx) error { return errNoModules }
+
+func moduleList(c *command.Ctx) error {
+	c.Out.Array(0)
+	return nil
+}
+
+func moduleHelp(c *command.Ctx) error {
+	return help(c, "MODULE", "LIST", "    Return a list of loaded modules: always empty.")
+}
+
+// replicaof accepts what is the case already.
+func replicaof(c *command.Ctx) error {
+	if strings.EqualFold(string(c.Args[1]), "no") && strings.EqualFold(string(c.Args[2]), "one") {
+		c.Out.OK()
+		return nil
+	}
+	if port, err := strconv.Atoi(string(c.Args[2])); err != nil || port < 0 || port > 65535 {
+		return errMasterPort
+	}
+	return errNoReplication
+}
+
+// failover fails in the words of a server without replicas.
+func failover(c *command.Ctx) error {
+	if len(c.Args) == 2 && strings.EqualFold(string(c.Args[1]), "abort") {
+		return errNoFailover
+	}
+	for i := 1; i < len(c.Args); i++ {
+		switch word := strings.ToLower(string(c.Args[i])); {
+		case word == "force":
+		case word == "timeout" && i+1 < len(c.Args):
+			i++
+			if n, err := parseInt(c.Args[i]); err != nil {
+				return err
+			} else if n <= 0 {
+				return errFailoverTimeout
+			}
+		case word == "to" && i+2 < len(c.Args):
+			i += 2
+			if _, err := parseInt(c.Args[i]); err != nil {
+				return err
+			}
+		default:
+			return command.ErrSyntax
+		}
+	}
+	return errNoReplicas
+}
+
+func syncStream(*command.Ctx) error { return errNoStream }
+
+// replconf takes the options that come in pairs, as Redis does of anybody.
+func replconf(c *command.Ctx) error {
+	if len(c.Args)%2 == 0 {
+		return command.ErrSyntax
+	}
+	c.Out.OK()
+	return nil
+}

@@ -1,0 +1,239 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/resp"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// migrateRow is of a command that writes and yet runs outside of the sequencer, because it
+// waits for another server.
+var migrateRow = &command.Command{
+	Name: "migrate", Arity: -6, Flags: command.Write | command.MovableKeys, Group: command.GroupGeneric, Cats: command.CatDangerous,
+	Keys: []command.KeySpec{
+		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete, Index: 3, Step: 1},
+		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete | command.KeyIncomplete, Index: -2, Keyword: "KEYS", Last: -1, Step: 1},
+	},
+	Run: migrate, Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the keys and their bytes, here and there",
+	Summary: "Moves keys to another server.", Tips: []string{"nondeterministic_output"},
+}
+
+// migration is one call of MIGRATE.
+type migration struct {
+	c       *session
+	addr    string
+	db      string
+	timeout time.Duration // of each step
+	copy    bool          // the keys stay here
+	replace bool
+	auth    [][]byte // of AUTH, if there are any
+	keys    [][]byte
+}
+
+// migrateTimeout is what a timeout of 0 means.
+const migrateTimeout = time.Second
+
+func migrate(ctx *command.Ctx) error {
+	m, err := parseMigrate(ctx)
+	if err != nil {
+		return err
+	}
+	if !ctx.MayBlock {
+		return errMigrateInMulti
+	}
+	if there, err := m.look(ctx.Keys.Reading()); err != nil {
+		return err
+	} else if !there {
+		ctx.Out.Simple("NOKEY")
+		return nil
+	}
+	// Whoever changes a key while it is on its way keeps it: nothing is deleted that the
+	// other server has not got.
+	watchers, err := m.watch()
+	if err != nil {
+		return err
+	}
+	defer m.unwatch(watchers)
+	restores, err := m.pack()
+	if err != nil {
+		return err
+	}
+	if len(restores) == 0 {
+		ctx.Out.Simple("NOKEY")
+		return nil
+	}
+	moved, err := m.send(restores)
+	if !m.copy {
+		err = errors.Join(err, m.remove(moved, watchers))
+	}
+	if err != nil {
+		return err
+	}
+	ctx.Out.OK()
+	return nil
+}
+
+func parseMigrate(ctx *command.Ctx) (*migration, error) {
+	args := ctx.Args
+	m := &migration{
+		c: callerOf(ctx), addr: net.JoinHostPort(string(args[1]), string(args[2])), db: string(args[4]),
+		timeout: migrateTimeout, keys: args[3:4],
+	}
+	if err := m.parseOptions(ctx); err != nil {
+		return nil, err
+	}
+	ms, err := parseInt(args[5])
+	if err != nil {
+		return nil, err
+	}
+	if _, err := parseInt(args[4]); err != nil {
+		return nil, err
+	}
+	if ms > 0 {
+		m.timeout = time.Duration(min(ms, int64(time.Hour/time.Millisecond))) * time.Millisecond
+	}
+	return m, nil
+}
+
+func (m *migration) parseOptions(ctx *command.Ctx) error {
+	args := ctx.Args
+	for i := 6; i < len(args); i++ {
+		more := len(args) - i - 1
+		switch strings.ToUpper(string(args[i])) {
+		case "COPY":
+			m.copy = true
+		case "REPLACE":
+			m.replace = true
+		case "AUTH", "AUTH2":
+			n := len(args[i]) - len("AUTH") + 1
+			if more < n {
+				return command.ErrSyntax
+			}
+			m.auth = args[i+1 : i+1+n]
+			i += n
+		case "KEYS":
+			if len(args[3]) > 0 {
+				return errMigrateKeys
+			}
+			m.keys = args[i+1:]
+			return nil
+		default:
+			return command.ErrSyntax
+		}
+	}
+	return nil
+}
+
+// look reports whether any of the keys is there.
+func (m *migration) look(keys *keyspace.Space) (there bool, err error) {
+	for _, key := range m.keys {
+		kind, err := keys.Kind(key)
+		if err != nil {
+			return false, err
+		}
+		there = there || kind != keyspace.KindNone
+	}
+	return there, nil
+}
+
+// watch has each key watched by a session of its own, that is no client's.
+func (m *migration) watch() (map[string]*session, error) {
+	watchers := make(map[string]*session, len(m.keys))
+	err := m.c.srv.db.Sequence(m.c.srv.ctx, func(*txn.Seq) {
+		for _, key := range m.keys {
+			w := &session{srv: m.c.srv}
+			w.watch(dbKey{m.c.db, string(key)}, true)
+			watchers[string(key)] = w
+		}
+	})
+	return watchers, err
+}
+
+func (m *migration) unwatch(watchers map[string]*session) {
+	for _, w := range watchers {
+		w.unwatch()
+	}
+}
+
+// restoring is a key on its way: the call that makes it there.
+type restoring struct {
+	key  []byte
+	call resp.Writer
+}
+
+// pack makes the calls of RESTORE for the keys that are there.
+func (m *migration) pack() (out []restoring, err error) {
+	srv := m.c.srv
+	err2 := srv.view(func(root *keyspace.Space) error {
+		keys := root.DB(m.c.db)
+		for _, key := range m.keys {
+			payload, at, ok, e := command.Payload(keys, key, srv.env.Load().MaxBulk)
+			if err = e; err != nil {
+				return nil
+			}
+			if !ok {
+				continue
+			}
+			ttl := int64(0)
+			if at != 0 {
+				ttl = max(at-keys.Now(), 1)
+			}
+			r := restoring{key: key}
+			args := [][]byte{[]byte("RESTORE"), key, strconv.AppendInt(nil, ttl, 10), payload}
+			if m.replace {
+				args = append(args, []byte("REPLACE"))
+			}
+			writeCall(&r.call, args...)
+			out = append(out, r)
+		}
+		return nil
+	})
+	return out, errors.Join(err, err2)
+}
+
+// writeCall adds a call as a client writes it.
+func writeCall(w *resp.Writer, args ...[]byte) {
+	w.Array(len(args))
+	for _, a := range args {
+		w.Bulk(a)
+	}
+}
+
+// remove deletes the keys that the other server has got, unless they have changed since.
+func (m *migration) remove(moved [][]byte, watchers map[string]*session) error {
+	if len(moved) == 0 {
+		return nil
+	}
+	var failed, kept error
+	err := m.c.srv.db.Sequence(m.c.srv.ctx, func(seq *txn.Seq) {
+		failed = m.c.srv.update(seq, &telling{}, func(root *keyspace.Space) error {
+			keys := root.DB(m.c.db)
+			for _, key := range moved {
+				if watchers[string(key)].dirty.Load() {
+					kept = errMigrateChanged
+					continue
+				}
+				ok, err := keys.Remove(key)
+				if err != nil {
+					return err
+				}
+				if ok {
+					keys.Notify(keyspace.ClassGeneric, "del", key)
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		m.c.srv.storeFailed(err)
+		return err
+	}
+	return errors.Join(failed, kept)
+}
