@@ -37,6 +37,13 @@ func TestKeyEvents(t *testing.T) {
 			}
 			for _, c := range b.calls {
 				got, want := here.events(t, b, c), there.events(t, b, c)
+				// What a connection sent behind a call that waited is carried out when its reply has left.
+				for range 1000 {
+					if len(got) >= len(want) {
+						break
+					}
+					got = append(got, here.heard(t)...)
+				}
 				if !slices.Equal(got, want) && otherEvents[strings.Join(c.args, " ")] == "" {
 					t.Errorf("%q: got events\n%s\nwant\n%s", c.args, strings.Join(got[:min(len(got), 20)], "\n"), strings.Join(want[:min(len(want), 20)], "\n"))
 				}
@@ -82,13 +89,19 @@ func (l *listener) events(t *testing.T, b *block, c call) (out []string) {
 	if _, err := b.call(l.door, c); err != nil {
 		t.Fatalf("%q: %v", c.args, err)
 	}
+	return l.heard(t)
+}
+
+// heard returns the events up to now.
+func (l *listener) heard(t *testing.T) (out []string) {
+	t.Helper()
 	l.marks++
 	mark := fmt.Sprint(l.marks)
 	l.control.MustDo(t, "PUBLISH", "mark", mark)
 	for {
 		v, err := l.ear.Receive()
 		if err != nil || len(v.Elems) != 4 {
-			t.Fatalf("%q: got %v, %v, want a message", c.args, v, err)
+			t.Fatalf("got %v, %v, want a message", v, err)
 		}
 		channel, message := v.Elems[2].Str, v.Elems[3].Str
 		switch {

@@ -46,7 +46,7 @@ func (u *User) Check(cmd *command.Command, args [][]byte) Decision {
 }
 
 func (s *selector) check(cmd *command.Command, args [][]byte) Decision {
-	if s.everything && s.allKeys && s.allChannels {
+	if s.unrestricted() {
 		return Decision{}
 	}
 	if !s.allows(cmd, args) {
@@ -105,6 +105,11 @@ func (s *selector) allowsChannel(name string, isPattern bool) bool {
 		return command.MatchGlob([]byte(glob), []byte(name))
 	})
 }
+
+// Unrestricted reports whether the user itself, without its other selectors, may do everything.
+func (u *User) Unrestricted() bool { return u.rights.Load().root().unrestricted() }
+
+func (s *selector) unrestricted() bool { return s.everything && s.allKeys && s.allChannels }
 
 // ReadsAll reports whether the user may run the call and read every key, whatever its
 // name. Commands that read keys they do not name ask for that.

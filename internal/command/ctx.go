@@ -27,8 +27,8 @@ type Ctx struct {
 	Waited bool
 	// Blocked is what the call waits for, if it has called Block.
 	Blocked *Block
-	// ReadsAll, if not nil, says whether the caller may read keys that the call does not name.
-	ReadsAll func() bool
+	// ReadsAll, if not nil, says whether the caller may make a call and read keys that it does not name.
+	ReadsAll func(cmd *Command, args [][]byte) bool
 	// Script is the script that makes the call; nil: none does.
 	Script *Script
 	// Counted says that the error which the call replies with has been counted already,

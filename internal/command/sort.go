@@ -130,7 +130,7 @@ func (s *sorting) option(c *Ctx, i int) (n int, err error) {
 	return 1, nil
 }
 
-func (c *Ctx) readsAll() bool { return c.ReadsAll == nil || c.ReadsAll() }
+func (c *Ctx) readsAll() bool { return c.ReadsAll == nil || c.ReadsAll(c.Cmd, c.Args) }
 
 // load returns the elements that have to be looked at, and which of them are wanted once they
 // are in order.

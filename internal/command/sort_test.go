@@ -32,7 +32,7 @@ func TestSortReadsKeysNotNamed(t *testing.T) {
 		var out resp.Writer
 		err = c.db.Update(context.Background(), func(tx *txn.Tx) error {
 			keys := keyspace.Open(tx, 0, c.env.Keys)
-			return c.env.Table.Run(&Ctx{Args: args, Cmd: cmd, Out: &out, Keys: keys, Env: c.env, ReadsAll: func() bool { return false }})
+			return c.env.Table.Run(&Ctx{Args: args, Cmd: cmd, Out: &out, Keys: keys, Env: c.env, ReadsAll: func(*Command, [][]byte) bool { return false }})
 		})
 		if got := string(out.Bytes()); err != nil || got != want {
 			t.Errorf("%s: %q, want %q (%v)", call, got, want, err)

@@ -42,5 +42,8 @@ func misses(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool { return e.Class != ClassMiss })
 }
 
+// Mute keeps events of some classes from being recorded in the transaction.
+func (s *Space) Mute(classes Class) { s.shared.classes &^= classes }
+
 // Events returns what Notify has recorded through the spaces of the transaction, in order.
 func (s *Space) Events() []Event { return s.shared.events }

@@ -49,7 +49,7 @@ func (r *run) call(c *lua.Call) (failed bool) {
 	}
 	r.inner = command.Ctx{
 		Args: args, Cmd: cmd, Out: &r.out, Keys: r.ctx.Keys.DB(r.script.DB), Env: r.ctx.Env,
-		Caller: r.ctx.Caller, Script: &r.script,
+		Caller: r.ctx.Caller, ReadsAll: r.ctx.ReadsAll, Script: &r.script,
 	}
 	r.out.Reset()
 	r.host.RunForScript(&r.inner)

@@ -95,6 +95,7 @@ func (s *Server) attempted(w *waiter) {
 
 // try leaves the reply in w.out, or returns an error.
 func (s *Server) try(root *keyspace.Space, w *waiter, look *lookout) error {
+	root.Mute(keyspace.ClassMiss) // that a key is not there was told when the wait began
 	keys := root.DB(w.db)
 	w.out.Reset()
 	if look != nil {

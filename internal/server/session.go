@@ -322,6 +322,9 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	ctx := &command.Ctx{
 		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
 	}
+	if !c.user.Unrestricted() {
+		ctx.ReadsAll = c.user.ReadsAll
+	}
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)
 	}
