@@ -13,14 +13,6 @@ func (c *Ctx) noted(class keyspace.Class, event string, err error) error {
 	return err
 }
 
-// notedAt is noted for any key.
-func (c *Ctx) notedAt(e keyspace.Event, err error) error {
-	if err == nil {
-		c.Keys.Notify(e.Class, e.Name, e.Key)
-	}
-	return err
-}
-
 // gone records that a key is there no more.
 func (c *Ctx) gone(key []byte) { c.Keys.Notify(keyspace.ClassGeneric, "del", key) }
 
