@@ -2,6 +2,7 @@ package acl
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -11,6 +12,9 @@ const (
 	groupWithin = time.Minute
 	groupLook   = 10 // entries, newest first
 )
+
+// objectMost is how much of a key or channel is kept, in bytes.
+const objectMost = 256
 
 // Entry is one line of ACL LOG: something was denied, Count times.
 type Entry struct {
@@ -50,6 +54,7 @@ func (l *Log) trim() {
 // Add takes down that something was denied at a moment. What was denied lately for the same
 // reason is counted together.
 func (l *Log) Add(e Entry, now time.Time) {
+	e.Object = strings.Clone(e.Object[:min(len(e.Object), objectMost)])
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := slices.IndexFunc(l.entries[:min(groupLook, len(l.entries))], func(o *Entry) bool {

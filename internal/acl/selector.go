@@ -35,6 +35,7 @@ func (p keyPattern) String() string {
 // selector allows commands together with keys and channels.
 type selector struct {
 	catalog     *catalog
+	root        bool // that of the user itself, written without parentheses
 	everything  bool // every command; the set says the same
 	future      bool // began with every command: those to come are allowed, too
 	commands    commandSet
@@ -134,7 +135,7 @@ func (s *selector) addKeys(glob string, a access) error {
 	if s.allKeys {
 		return errAllKeys
 	}
-	if !printable(glob) {
+	if !printable(glob) || !s.inSelector(glob) {
 		return errSyntax
 	}
 	for i := range s.keys {
@@ -151,7 +152,7 @@ func (s *selector) addChannels(glob string) error {
 	if s.allChannels {
 		return errAllChannels
 	}
-	if !printable(glob) {
+	if !printable(glob) || !s.inSelector(glob) {
 		return errSyntax
 	}
 	if !slices.Contains(s.channels, glob) {
@@ -162,6 +163,9 @@ func (s *selector) addChannels(glob string) error {
 
 // printable reports whether a name survives being written to a file of words.
 func printable(name string) bool { return !strings.ContainsAny(name, " \t\n\v\f\r\x00") }
+
+// inSelector reports whether a pattern survives being written between parentheses.
+func (s *selector) inSelector(glob string) bool { return s.root || !strings.HasSuffix(glob, ")") }
 
 // allow carries out a rule of a command, a subcommand or a first argument.
 func (s *selector) allow(name string) error {
@@ -180,7 +184,7 @@ func (s *selector) allow(name string) error {
 		return errUnknown
 	case strings.Contains(name[:cut], "|"):
 		return errFirstArg
-	case arg == "":
+	case arg == "" || !printable(arg):
 		return errSyntax
 	case len(cmd.Sub) > 0:
 		sub := s.catalog.named(name)

@@ -24,7 +24,11 @@ type rights struct {
 	selectors  []*selector // the first one is that of the user itself
 }
 
-func newRights(c *catalog) *rights { return &rights{selectors: []*selector{newSelector(c)}} }
+func newRights(c *catalog) *rights {
+	root := newSelector(c)
+	root.root = true
+	return &rights{selectors: []*selector{root}}
+}
 
 func (r *rights) clone() *rights {
 	n := *r

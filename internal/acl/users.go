@@ -72,7 +72,7 @@ func (u *Users) All() []*User {
 
 // Set carries out rules on a user, all or none of them, and makes the user if there is none of that name.
 func (u *Users) Set(name string, rules ...string) error {
-	if !printable(name) {
+	if name == "" || !printable(name) {
 		return ErrName
 	}
 	u.mu.Lock()
@@ -126,8 +126,8 @@ func (u *Users) Lines() []string {
 	return out
 }
 
-// Load replaces all users by those of a file's lines, each of which is empty or "user",
-// a name and rules. If any is wrong nothing changes, and the error tells of all of
+// Load replaces all users, the default one only if it is named, by those of a file's lines,
+// each of which is empty or "user", a name and rules. If any is wrong nothing changes, and the error tells of all of
 // them. It returns the users that are gone; those that stay keep their sessions.
 func (u *Users) Load(file, text string) (gone []*User, err error) {
 	u.mu.Lock()
@@ -146,8 +146,8 @@ func (u *Users) Load(file, text string) (gone []*User, err error) {
 	if wrong.Len() > 0 {
 		return nil, errors.New(wrong.String() + "WARNING: ACL errors detected, no change to the previously active ACL rules was performed")
 	}
-	if next[Default] == nil {
-		next[Default] = u.defaults()
+	if next[Default] == nil { // a file that says nothing of it must not open the server to everybody
+		next[Default] = u.byName[Default].rights.Load()
 	}
 	return u.replace(next), nil
 }

@@ -24,11 +24,11 @@ var geoCommands = []*Command{
 		Since: "6.2.0", Complexity: costOfArea, Summary: "Returns the members whose places lie in a circle or a box."},
 	{Name: "geosearchstore", Arity: -8, Flags: Write | DenyOOM, Group: GroupGeo, Keys: []KeySpec{keyAt(1, KeyOW|KeyUpdate), keyAt(2, KeyRO|KeyAccess)}, Run: geosearchstore,
 		Since: "6.2.0", Complexity: costOfArea, Summary: "Stores the members whose places lie in a circle or a box."},
-	{Name: "georadius", Arity: -6, Flags: Write | DenyOOM | MovableKeys, Group: GroupGeo, Keys: radiusKeys(6), Run: georadius, MayWrite: storesAt(6),
+	{Name: "georadius", Arity: -6, Flags: Write | DenyOOM | MovableKeys, Group: GroupGeo, Keys: radiusKeys(6), FindKeys: findRadiusKeys(6), Run: georadius, MayWrite: storesAt(6),
 		Since: "3.2.0", Deprecated: "6.2.0", Instead: "`GEOSEARCH` and `GEOSEARCHSTORE` with `BYRADIUS`", Complexity: costOfArea, Summary: "Returns or stores the members whose places lie in a circle around a place."},
 	{Name: "georadius_ro", Arity: -6, Flags: ReadOnly, Group: GroupGeo, Keys: oneKey(KeyRO | KeyAccess), Run: georadiusRO,
 		Since: "3.2.10", Deprecated: "6.2.0", Instead: "`GEOSEARCH` with `BYRADIUS`", Complexity: costOfArea, Summary: "Returns the members whose places lie in a circle around a place."},
-	{Name: "georadiusbymember", Arity: -5, Flags: Write | DenyOOM | MovableKeys, Group: GroupGeo, Keys: radiusKeys(5), Run: georadiusbymember, MayWrite: storesAt(5),
+	{Name: "georadiusbymember", Arity: -5, Flags: Write | DenyOOM | MovableKeys, Group: GroupGeo, Keys: radiusKeys(5), FindKeys: findRadiusKeys(5), Run: georadiusbymember, MayWrite: storesAt(5),
 		Since: "3.2.0", Deprecated: "6.2.0", Instead: "`GEOSEARCH` and `GEOSEARCHSTORE` with `BYRADIUS` and `FROMMEMBER`", Complexity: costOfArea, Summary: "Returns or stores the members whose places lie in a circle around a member's."},
 	{Name: "georadiusbymember_ro", Arity: -5, Flags: ReadOnly, Group: GroupGeo, Keys: oneKey(KeyRO | KeyAccess), Run: georadiusbymemberRO,
 		Since: "3.2.10", Deprecated: "6.2.0", Instead: "`GEOSEARCH` with `BYRADIUS` and `FROMMEMBER`", Complexity: costOfArea, Summary: "Returns the members whose places lie in a circle around a member's."},
@@ -40,6 +40,21 @@ func radiusKeys(options int) []KeySpec {
 		keyAt(1, KeyRO|KeyAccess),
 		{Flags: KeyOW | KeyUpdate, Index: options, Keyword: "STORE", Step: 1},
 		{Flags: KeyOW | KeyUpdate, Index: options, Keyword: "STOREDIST", Step: 1},
+	}
+}
+
+// findRadiusKeys finds the keys of a call whose options begin at an argument: the first, and
+// the target of the last STORE or STOREDIST, which is the one that counts.
+func findRadiusKeys(options int) func(args [][]byte) []Key {
+	return func(args [][]byte) []Key {
+		keys := []Key{{1, KeyRO | KeyAccess}}
+		for i := options; i < len(args)-1; i++ {
+			if word := strings.ToUpper(string(clip(args[i], 10))); word == "STORE" || word == "STOREDIST" {
+				i++
+				keys = append(keys[:1], Key{i, KeyOW | KeyUpdate})
+			}
+		}
+		return keys
 	}
 }
 

@@ -33,8 +33,8 @@ func sortKeys(args [][]byte) []Key {
 		case "GET", "BY":
 			i++
 		case "STORE":
-			if i+1 < len(args) {
-				target = []Key{{i + 1, KeyOW | KeyUpdate}}
+			if i++; i < len(args) {
+				target = []Key{{i, KeyOW | KeyUpdate}}
 			}
 		}
 	}

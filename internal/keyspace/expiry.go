@@ -129,6 +129,21 @@ func (s *Space) MeanTTL(rnd Random) (int64, error) {
 	return sum * k / n, err
 }
 
+// SoonestExpiry returns the timestamp at which the time of a key comes, or has come, that is the
+// first of the database; false if there is none. Until such a key has been removed its rows
+// belong together: no history may be dropped from that timestamp on, for its entry
+// would go as expired and leave the others behind.
+func (s *Space) SoonestExpiry() (at uint64, any bool, err error) {
+	prefix := append(s.row(len(ttlPrefix)), ttlPrefix...)
+	err = s.tx.Walk(store.PrefixSpan(prefix), store.Ascending, func(name []byte, _ txn.Row) bool {
+		if any = len(name) >= len(prefix)+8; any {
+			at = binary.BigEndian.Uint64(name[len(prefix):])
+		}
+		return false
+	})
+	return at, any, err
+}
+
 // RemoveExpired removes up to limit keys that have expired, those first whose
 // time came first, and returns how many it has removed.
 func (s *Space) RemoveExpired(limit int) (int, error) {

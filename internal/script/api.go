@@ -56,6 +56,9 @@ func (w *world) versionAPI(t *lua.Table) {
 	t.SetField("REDIS_VERSION", lua.String(version))
 }
 
+// logLineMost is how much of what a script logs is written, in bytes.
+const logLineMost = 1024
+
 func (w *world) log(c *lua.Call) {
 	if c.NArgs() < 2 {
 		raiseError(c, "redis.log() requires two arguments or more.")
@@ -68,13 +71,18 @@ func (w *world) log(c *lua.Call) {
 	if l < int64(LogDebug) || l > int64(LogWarning) {
 		raiseError(c, "Invalid debug level.")
 	}
-	var words []string
-	for _, v := range c.Args()[1:] {
-		if s, ok := lua.ToString(v); ok {
-			words = append(words, s)
+	var line strings.Builder
+	for i, v := range c.Args()[1:] {
+		s, ok := lua.ToString(v)
+		if !ok || line.Len() >= logLineMost {
+			continue
 		}
+		if i > 0 && line.Len() > 0 {
+			line.WriteByte(' ')
+		}
+		line.WriteString(s[:min(len(s), logLineMost-line.Len())])
 	}
-	w.engine.opts.Log(Level(l), strings.Join(words, " "))
+	w.engine.opts.Log(Level(l), line.String())
 }
 
 func (w *world) setProtocol(c *lua.Call) {
@@ -148,7 +156,7 @@ func (w *world) mayRun(c *lua.Call) {
 		raiseError(c, wrong)
 	}
 	cmd := r.ctx.Env.Table.Find(args)
-	if cmd == nil {
+	if cmd == nil || !cmd.Accepts(len(args)) {
 		raiseError(c, "Invalid command passed to redis.acl_check_cmd()")
 	}
 	c.Return(lua.Bool(r.host.MayRun(cmd, args) == nil))

@@ -44,8 +44,8 @@ func (r *run) call(c *lua.Call) (failed bool) {
 		c.Return(countedError(c, why.Error()))
 		return true
 	}
-	if cmd.Has(command.Write) {
-		r.wrote.Store(true)
+	if cmd.Has(command.Write) && !r.fate.write() {
+		c.Step(math.MaxInt32) // does not return: the script has been killed
 	}
 	r.inner = command.Ctx{
 		Args: args, Cmd: cmd, Out: &r.out, Keys: r.ctx.Keys.DB(r.script.DB), Env: r.ctx.Env,

@@ -54,15 +54,16 @@ func killRuns(runs []*run, functions bool) (done bool, failed error) {
 	failed = errNotBusy
 	for _, r := range runs {
 		switch {
-		case r.wrote.Load():
+		case r.fate.wrote():
 			failed = errUnkillable
 		case r.function != functions:
 			if failed != errUnkillable {
 				failed = r.busyReason()
 			}
-		default:
-			r.killed.Store(true)
+		case r.fate.kill():
 			done = true
+		default:
+			failed = errUnkillable // it has written just now
 		}
 	}
 	return done, failed

@@ -32,10 +32,32 @@ type run struct {
 
 	keys, argv *lua.Table
 
-	wrote  atomic.Bool // shared: a command that writes has been called
-	killed atomic.Bool // shared
-	slow   atomic.Bool // shared: it takes longer than Settings.BusyAfter
+	fate fate        // shared
+	slow atomic.Bool // shared: it takes longer than Settings.BusyAfter
 }
+
+// fate decides between a script's first write and somebody who kills it: one that has written is
+// not killed, and one that was killed writes nothing.
+type fate struct{ state atomic.Int32 }
+
+const (
+	fateOpen int32 = iota
+	fateWrote
+	fateKilled
+)
+
+// write reports whether the script may write.
+func (f *fate) write() bool {
+	return f.state.CompareAndSwap(fateOpen, fateWrote) || f.state.Load() == fateWrote
+}
+
+// kill reports whether the script ends without having written.
+func (f *fate) kill() bool {
+	return f.state.CompareAndSwap(fateOpen, fateKilled) || f.state.Load() == fateKilled
+}
+
+func (f *fate) wrote() bool  { return f.state.Load() == fateWrote }
+func (f *fate) killed() bool { return f.state.Load() == fateKilled }
 
 // start is what carryOut has to know of a script.
 type start struct {
@@ -191,7 +213,7 @@ func errorText(err error) string {
 // interrupted is called every now and then while the script runs.
 func (r *run) interrupted() error {
 	e := r.engine
-	if r.killed.Load() {
+	if r.fate.killed() {
 		return errKilled
 	}
 	if e.opts.Context.Err() != nil {

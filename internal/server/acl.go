@@ -127,11 +127,14 @@ func (c *session) checkAgain(k call) error {
 	}[d.Reason])
 }
 
+// clipped is the beginning of b.
+func clipped(b []byte, most int) []byte { return b[:min(len(b), most)] }
+
 // logDenied takes down in the ACL log that a call was denied.
 func (c *session) logDenied(d acl.Decision, context string, k call) {
 	object := k.route.cmd.FullName()
 	if d.Reason != acl.DeniedCommand {
-		object = string(k.args[d.Arg])
+		object = string(clipped(k.args[d.Arg], 256))
 	}
 	c.srv.stats.deniedCalls[d.Reason].Add(1)
 	c.logDeniedObject(acl.Entry{Reason: d.Reason, Context: context, Object: object, User: c.facts.user.Load().Name()})

@@ -159,3 +159,22 @@ func TestParseMemory(t *testing.T) {
 		}
 	}
 }
+
+// A file that makes users and says nothing of the default one leaves it its password.
+func TestUsersBesidePassword(t *testing.T) {
+	c := NewConfig()
+	if err := c.read(strings.NewReader("requirepass s3cret\nuser alice on >p ~* +@all\n")); err != nil {
+		t.Fatal(err)
+	}
+	users, err := LoadUsers(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := users.Get("default")
+	if d.NeedsNoPassword() || d.Accepts("x") || !d.Accepts("s3cret") {
+		t.Errorf("the default user is %s, want it to have the password", d.Rules())
+	}
+	if !users.Get("alice").Accepts("p") {
+		t.Error("alice cannot log in")
+	}
+}

@@ -70,6 +70,7 @@ func (c *session) interrupt() {
 
 // close ends the connection from any goroutine.
 func (c *session) close() {
+	c.facts.closed.Store(true)
 	c.srv.waiters.leave(c)
 	_ = c.conn.Close()
 }

@@ -132,6 +132,9 @@ func (c *session) logIn(ctx *command.Ctx, name, password string) error {
 	}
 	c.setUser(u)
 	c.setAuthed(true)
+	if c.srv.users.Get(name) != u {
+		c.ending = true // removed meanwhile, by somebody who did not find this session yet
+	}
 	return nil
 }
 
@@ -143,7 +146,9 @@ func (c *session) setAuthed(ok bool) {
 // setProto changes the protocol. What others have told the client before stays in front of what
 // is written in the new one.
 func (c *session) setProto(v int) {
-	c.out.Raw(c.output.takeHeld())
+	if c.tx == nil { // else they would stand within the reply of EXEC
+		c.out.Raw(c.output.takeHeld())
+	}
 	c.out.SetProto(v)
 	c.facts.proto.Store(int64(v))
 }

@@ -148,6 +148,9 @@ func (m *migration) watch() (map[string]*session, error) {
 	watchers := make(map[string]*session, len(m.keys))
 	err := m.c.srv.db.Sequence(m.c.srv.ctx, func(*txn.Seq) {
 		for _, key := range m.keys {
+			if watchers[string(key)] != nil {
+				continue // it is named twice
+			}
 			w := &session{srv: m.c.srv}
 			w.watch(dbKey{m.c.db, string(key)}, true)
 			watchers[string(key)] = w

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"time"
+
+	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
 // counterBits is how far a timestamp's milliseconds are shifted: see package hlc.
@@ -31,5 +33,27 @@ func (s *Server) dropHistory(ctx context.Context) error {
 	if floor <= 0 {
 		return nil
 	}
-	return s.opts.Compact(ctx, uint64(floor)<<counterBits)
+	ts, err := s.belowExpired(uint64(floor) << counterBits)
+	if err != nil || ts == 0 {
+		return err
+	}
+	return s.opts.Compact(ctx, ts)
+}
+
+// belowExpired lowers ts below the time of every key that has expired and still waits to be
+// removed.
+func (s *Server) belowExpired(ts uint64) (uint64, error) {
+	err := s.view(func(root *keyspace.Space) error {
+		for db := range keyspace.Databases {
+			at, any, err := root.DB(db).SoonestExpiry()
+			if err != nil {
+				return err
+			}
+			if any && at <= ts {
+				ts = at - 1
+			}
+		}
+		return nil
+	})
+	return ts, err
 }

@@ -9,6 +9,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/elastickv/elastickv/hlc"
+	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
 )
 
 // History older than the setting says is dropped at every interval, and an error
@@ -35,6 +41,8 @@ func TestRetention(t *testing.T) {
 			},
 		}}
 		s.cfg.Store(cfg)
+		db := withData(s, t.Context())
+		defer db.Close()
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -53,6 +61,62 @@ func TestRetention(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), "not today") {
 			t.Errorf("the log does not tell of the error:\n%s", log.String())
+		}
+	})
+}
+
+// withData gives a Server a DB that holds nothing.
+func withData(s *Server, ctx context.Context) *txn.Local {
+	db := txn.NewLocal(store.NewMVCCStore().(store.Engine), hlc.New(time.Now), txn.Options{})
+	limits := keyspace.DefaultLimits()
+	s.db, s.ctx = db, ctx
+	s.env.Store(&command.Env{Keys: keyspace.Env{Limits: &limits}})
+	return db
+}
+
+// The entry of a key that has expired must not go before the rest of the key: whoever makes the
+// key anew would find its old elements.
+func TestRetentionWaitsForExpiredKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var floor uint64
+		s := &Server{log: slog.New(slog.DiscardHandler), opts: Options{
+			Now:     time.Now,
+			Compact: func(_ context.Context, ts uint64) error { floor = ts; return nil },
+		}}
+		cfg := NewConfig()
+		if err := cfg.Set("retention", "0"); err != nil {
+			t.Fatal(err)
+		}
+		s.cfg.Store(cfg)
+		db := withData(s, t.Context())
+		defer db.Close()
+		expires := time.Now().Add(time.Minute).UnixMilli()
+		update := func(fn func(keys *keyspace.Space) error) {
+			err := db.Update(t.Context(), func(tx *txn.Tx) error { return fn(keyspace.Open(tx, 3, s.env.Load().Keys)) })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		update(func(keys *keyspace.Space) error { return keys.SetString([]byte("k"), []byte("v"), expires) })
+		drop := func() int64 {
+			if err := s.dropHistory(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return int64(floor >> counterBits)
+		}
+		if got, want := drop(), time.Now().UnixMilli(); got != want {
+			t.Errorf("before the key expires history goes up to %d, want %d", got, want)
+		}
+		time.Sleep(time.Hour)
+		if got := drop(); got >= expires {
+			t.Errorf("history goes up to %d, though a key that expired at %d is still there", got, expires)
+		}
+		update(func(keys *keyspace.Space) error {
+			_, err := keys.RemoveExpired(1)
+			return err
+		})
+		if got, want := drop(), time.Now().UnixMilli(); got != want {
+			t.Errorf("when the key has been removed history goes up to %d, want %d", got, want)
 		}
 	})
 }

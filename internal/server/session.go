@@ -62,6 +62,7 @@ type session struct {
 
 // sessionFacts are what other connections may ask of a session.
 type sessionFacts struct {
+	closed   atomic.Bool // by somebody else
 	user     atomic.Pointer[acl.User]
 	lastCall atomic.Pointer[command.Command]
 	lastTime atomic.Int64 // Unix nanoseconds
@@ -138,7 +139,7 @@ func (c *session) find(args [][]byte) call {
 func (c *session) carryOut(calls [][][]byte) {
 	c.clock = c.srv.opts.Now()
 	c.arrived = c.clock
-	for len(calls) > 0 && !c.ending {
+	for len(calls) > 0 && !c.over() {
 		if calls = c.waitForPause(calls); c.ending {
 			return
 		}
@@ -159,6 +160,10 @@ func (c *session) carryOut(calls [][][]byte) {
 	}
 }
 
+// over reports whether no further command is to be carried out: the client has asked for
+// that, or somebody has closed the connection.
+func (c *session) over() bool { return c.ending || c.facts.closed.Load() }
+
 // sequenced hands the first call, which has to run inside the sequencer, to it
 // together with all those after it that may run there, and returns the rest. What
 // has been carried out is durable when it returns.
@@ -174,7 +179,7 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 			}
 			c.step(next)
 			done++
-			if done == len(calls) || c.ending || c.blocked != nil || c.out.Len()-from >= flushBytes {
+			if done == len(calls) || c.over() || c.blocked != nil || c.out.Len()-from >= flushBytes {
 				return
 			}
 		}

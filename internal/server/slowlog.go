@@ -85,6 +85,11 @@ func secret(k call, i int) bool {
 	case "hello":
 		is := func(at int) bool { return at >= 2 && strings.EqualFold(string(k.args[at]), "auth") }
 		return is(i-1) || is(i-2) // a name or password that is the word itself is hidden, too
+	case "acl|setuser":
+		return i >= 2
+	case "migrate":
+		is := func(at int, word string) bool { return at >= 6 && strings.EqualFold(string(k.args[at]), word) }
+		return is(i-1, "auth") || is(i-1, "auth2") || is(i-2, "auth2")
 	case "config|set":
 		if i < 3 || i%2 == 0 {
 			return false

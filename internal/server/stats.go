@@ -131,8 +131,10 @@ func (s *stats) rejected(r *route, err error) {
 	s.errorReply(errorCode([]byte(err.Error())))
 }
 
-// errorCode is the first word of an error's text.
+// errorCode is the first word of an error's text. Scripts may make it as long as they like.
 func errorCode(text []byte) string {
+	const most = 64
+	text = clipped(text, most)
 	if i := bytes.IndexAny(text, " \r"); i >= 0 {
 		text = text[:i]
 	}
