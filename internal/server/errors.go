@@ -159,6 +159,16 @@ func errConfigSet(name string, cause error) error {
 	return command.Error(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %v", name, cause))
 }
 
+// What can be wrong with settings of connections that are changed while the server runs.
+const (
+	errBind = badValue("Failed to bind to specified addresses.")
+	errPort = badValue("Unable to listen on this port. Check server logs.")
+)
+
+func errUpdateTLS(cause error) error {
+	return badValue("Unable to update TLS configuration: " + cause.Error())
+}
+
 func errConfigRewrite(cause error) error {
 	return command.Error(fmt.Sprintf("ERR Rewriting config file: %v", cause))
 }
