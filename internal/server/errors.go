@@ -101,7 +101,12 @@ const (
 	errNoFailover      = command.Error("ERR No failover in progress.")
 	errFailoverTimeout = command.Error("ERR FAILOVER timeout must be greater than 0")
 	errNoModules       = command.Error("ERR elastickv has no modules")
+	errReplicaFlag     = command.Error("ERR value is out of range, value must between 0 and 1")
 )
+
+func errReplicaOption(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Unrecognized REPLCONF option: %s", name))
+}
 
 func errNoSamples(event []byte) error {
 	return command.Error(fmt.Sprintf("ERR No samples available for event '%s'", event))
