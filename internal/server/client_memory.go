@@ -16,7 +16,7 @@ import (
 
 // About what a connection takes besides its buffers, in bytes.
 const (
-	sessionBytes      = 6 << 10 // the session, its goroutine and its socket
+	sessionBytes      = 6 << 10  // the session, its goroutine and its socket
 	secureBytes       = 12 << 10 // TLS: its state and its buffers
 	subscriptionBytes = 128      // one channel, pattern or watched key
 )

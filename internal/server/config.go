@@ -214,23 +214,14 @@ func configSet(c *command.Ctx) error {
 	srv.configMu.Lock()
 	defer srv.configMu.Unlock()
 	old := srv.cfg.Load()
+	if err := old.checkChanges(pairs); err != nil {
+		return err
+	}
 	next := old.clone()
-	seen := make(map[*setting]bool)
 	for i := 0; i < len(pairs); i += 2 {
 		s := settingNamed(string(pairs[i]))
-		if s == nil {
-			return errConfigUnknown(pairs[i])
-		}
-		name := strings.ToLower(string(pairs[i]))
-		if seen[s] {
-			return errConfigSet(name, errDuplicateSetting)
-		}
-		seen[s] = true
-		if s.atStart {
-			return errConfigSet(name, errImmutableSetting)
-		}
 		if err := s.set(next, string(pairs[i+1])); err != nil {
-			return errConfigSet(name, err)
+			return errConfigSet(strings.ToLower(string(pairs[i])), err)
 		}
 		next.given[s.name] = true
 	}
@@ -239,6 +230,25 @@ func configSet(c *command.Ctx) error {
 	}
 	srv.applyConfig(next)
 	c.Out.OK()
+	return nil
+}
+
+// checkChanges looks at the names in a CONFIG SET, before any value. What cannot be changed may be
+// set to what it is.
+func (c *Config) checkChanges(pairs [][]byte) error {
+	seen := make(map[*setting]bool)
+	for i := 0; i < len(pairs); i += 2 {
+		name, s := strings.ToLower(string(pairs[i])), settingNamed(string(pairs[i]))
+		switch {
+		case s == nil:
+			return errConfigUnknown(pairs[i])
+		case s.atStart && s.get(c) != string(pairs[i+1]):
+			return errConfigSet(name, errImmutableSetting)
+		case seen[s]:
+			return errConfigSet(name, errDuplicateSetting)
+		}
+		seen[s] = true
+	}
 	return nil
 }
 
