@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,17 +22,22 @@ import (
 // encryptionOff is the setting of a server that seals nothing.
 const encryptionOff = "off"
 
-// newProvider returns where the key encryption key comes from, or nil. A variable of the
-// environment is removed from there, so that no process that this one starts inherits it.
+// newProvider returns where the key encryption key of a server comes from, or nil.
 func newProvider(cfg *server.Config, env lookupEnv) (keys.Provider, error) {
 	if cfg.Encryption() == encryptionOff {
 		return nil, nil
 	}
+	return parseProvider(cfg.Encryption(), env)
+}
+
+// parseProvider returns the source of a key encryption key. A variable of the environment is
+// removed from there, so that no process that this one starts inherits it.
+func parseProvider(source string, env lookupEnv) (keys.Provider, error) {
 	take := func(name string) (string, bool) {
 		text, ok := env(name)
 		return text, ok && os.Unsetenv(name) == nil
 	}
-	return keys.ParseProvider(cfg.Encryption(), keys.Surroundings{Take: take, Rand: rand.Reader})
+	return keys.ParseProvider(source, keys.Surroundings{Take: take, Rand: rand.Reader})
 }
 
 // loadKeys reads the keys of the data folder, or returns nil if nothing is sealed.
@@ -97,32 +101,16 @@ var _ admin.Keys = (*keeper)(nil)
 // keeperPause is what is waited for before something is tried again that has failed.
 const keeperPause = time.Minute
 
-// startKeeper opens the door and begins to work. stop ends both and waits for that. Without
-// keys there is nothing to do.
-func startKeeper(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, log *slog.Logger) (stop func(), err error) {
-	if r == nil {
-		return func() {}, nil
-	}
-	k := &keeper{ring: r, e: e, log: log, rate: cfg.EncryptionRate(), due: make(chan struct{}, 1)}
+// startKeeper begins to work. stop ends that and waits for it.
+func startKeeper(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, log *slog.Logger) (k *keeper, stop func()) {
+	k = &keeper{ring: r, e: e, log: log, rate: cfg.EncryptionRate(), due: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
-	ln, err := admin.Listen(ctx, cfg.Dir())
-	if err != nil {
-		cancel()
-		return nil, err
-	}
 	var all sync.WaitGroup
-	all.Go(func() { k.serve(ctx, ln) })
 	all.Go(func() { k.resealWhenDue(ctx) })
 	all.Go(func() { k.renewWhenDue(ctx) })
-	return func() {
+	return k, func() {
 		cancel()
 		all.Wait()
-	}, nil
-}
-
-func (k *keeper) serve(ctx context.Context, ln net.Listener) {
-	if err := admin.Serve(ctx, ln, k, k.log); err != nil {
-		k.log.Error("elastickv keys is no longer answered", "err", err)
 	}
 }
 

@@ -92,23 +92,43 @@ func Load(ctx context.Context, o Options) (*Ring, error) {
 		r.file.Store(&sidecar{Format: sidecarFormat, NextKey: 1, KEK: note})
 		return r, nil
 	}
+	if err := r.open(ctx, text); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// OpenCipher returns a cipher with the keys of a keys.json that stands alone, as in a backup; text is
+// all of it. It opens what was sealed under them; nothing new is ever sealed.
+func OpenCipher(ctx context.Context, text []byte, kek Provider) (*encryption.Cipher, error) {
+	r := &Ring{cipher: encryption.NewCipher()}
+	r.change.keys = map[uint32]Secret{}
+	r.setProvider(kek)
+	if err := r.open(ctx, text); err != nil {
+		return nil, err
+	}
+	return r.cipher, nil
+}
+
+// open takes in the keys of text, which is what keys.json has in it.
+func (r *Ring) open(ctx context.Context, text []byte) error {
 	file, err := parseSidecar(text)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if r.change.kek, err = openKEK(ctx, o.KEK, file.KEK); err != nil {
-		return nil, err
+	if r.change.kek, err = openKEK(ctx, r.change.provider, file.KEK); err != nil {
+		return err
 	}
 	if err := file.verify(r.change.kek); err != nil {
-		return nil, err
+		return err
 	}
 	for _, row := range file.Keys {
 		key, err := unwrap(r.change.kek, dekName{row.ID, row.Purpose}, row.Wrapped)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := r.cipher.AddKey(row.ID, key.bytes()); err != nil {
-			return nil, err
+			return err
 		}
 		r.change.keys[row.ID] = key
 	}
@@ -117,7 +137,7 @@ func Load(ctx context.Context, o Options) (*Ring, error) {
 	if file.Stage != StageProvisioned {
 		r.active.Store(file.Active)
 	}
-	return r, nil
+	return nil
 }
 
 // setProvider is for whoever holds the lock, or has the ring alone.

@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// The requests of the door. Each has a JSON object as its answer; a fault has the status 409
-// and {"error": …}.
+// The requests of the door. Each has a JSON object as its answer, but for the backup, which is
+// the answer itself; a fault has the status 409 and {"error": …}.
 const (
+	backupPath = "/v1/backup"      // GET: a backup
 	keysPath   = "/v1/keys"        // GET: KeysStatus
 	rotatePath = "/v1/keys/rotate" // POST: Rotated
 	rewrapPath = "/v1/keys/rewrap" // POST rewrapRequest: Rewrapped
@@ -48,14 +49,20 @@ const (
 	requestMost    = 64 << 10         // bytes of a request
 	requestWait    = 10 * time.Second // that a client may take to send one
 	connectionMost = 16               // connections at the same time
+	stallWait      = 5 * time.Minute  // that a client may leave a backup unread
 )
 
+// Operated is what an operator can ask.
+type Operated struct {
+	Keys   Keys                                         // nil: nothing is sealed
+	Backup func(ctx context.Context, w io.Writer) error // writes a backup to w
+}
+
 // Serve answers at ln until ctx ends, and closes it.
-func Serve(ctx context.Context, ln net.Listener, k Keys, log *slog.Logger) error {
+func Serve(ctx context.Context, ln net.Listener, o Operated, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           handler(k, log),
+		Handler:           handler(o, log),
 		ReadHeaderTimeout: requestWait,
-		ReadTimeout:       requestWait,
 		MaxHeaderBytes:    requestMost,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -78,8 +85,24 @@ func Serve(ctx context.Context, ln net.Listener, k Keys, log *slog.Logger) error
 	return err
 }
 
-func handler(k Keys, log *slog.Logger) http.Handler {
+func handler(o Operated, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+backupPath, func(w http.ResponseWriter, r *http.Request) { sendBackup(w, r, o, log) })
+	if o.Keys == nil {
+		mux.HandleFunc(keysPath+"/", noKeys)
+		mux.HandleFunc(keysPath, noKeys)
+		return mux
+	}
+	handleKeys(mux, o.Keys, log)
+	return mux
+}
+
+// noKeys is the answer of a server that has none.
+func noKeys(w http.ResponseWriter, _ *http.Request) {
+	answer(w, nil, errors.New("the server seals nothing: it was started without --encryption"))
+}
+
+func handleKeys(mux *http.ServeMux, k Keys, log *slog.Logger) {
 	mux.HandleFunc("GET "+keysPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, k.Status(), nil) })
 	mux.HandleFunc("POST "+rotatePath, func(w http.ResponseWriter, _ *http.Request) {
 		id, err := k.Rotate()
@@ -104,7 +127,6 @@ func handler(k Keys, log *slog.Logger) http.Handler {
 		logDone(log, "retire", err, "key", in.ID)
 		answer(w, struct{}{}, err)
 	})
-	return mux
 }
 
 // logDone leaves a trace of what an operator has done to keys.
@@ -118,6 +140,9 @@ func logDone(log *slog.Logger, what string, err error, args ...any) {
 
 // read decodes a request, or answers that it cannot.
 func read(w http.ResponseWriter, r *http.Request, in any) bool {
+	// No longer than that, but what the request asks for may take longer.
+	late := time.AfterFunc(requestWait, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	defer late.Stop()
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, requestMost))
 	d.DisallowUnknownFields()
 	err := d.Decode(in)
