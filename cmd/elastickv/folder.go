@@ -34,14 +34,14 @@ type engine interface {
 	store.Resealer
 }
 
-// openStore opens the store of the data folder, which it creates if need be. With a ring it
-// seals from the first write on.
+// openStore opens the store of the data folder, which it creates if need be. Unless the ring is idle
+// it seals from the first write on.
 func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
 	if err := checkFolder(cfg.Dir()); err != nil {
 		return nil, err
 	}
 	e, err := openEngine(filepath.Join(cfg.Dir(), storeFolder), cfg, ring, log)
-	if errors.Is(err, store.ErrValueSealed) {
+	if ring.Idle() && errors.Is(err, keys.ErrStale) {
 		return nil, fmt.Errorf("data folder %s: its values are sealed, and %s is missing; put that back, and start with --encryption (%w)", cfg.Dir(), keys.FileName, err)
 	}
 	return e, err
@@ -59,10 +59,8 @@ func openEngine(path string, cfg *server.Config, ring *keys.Ring, log *slog.Logg
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the store in %s is no engine", path), s.Close())
 	}
-	if ring != nil {
-		if err := beginKeys(ring, e, log); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
+	if err := beginKeys(ring, e, log); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return e, nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/elastickv/elastickv/internal/server"
 )
 
-// startOperated begins to look after the keys, if there are any, and opens the door to operators.
+// startOperated begins to look after the keys and opens the door to operators.
 // stop ends both and waits for that.
 func startOperated(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, log *slog.Logger) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -24,11 +24,8 @@ func startOperated(ctx context.Context, r *keys.Ring, e engine, cfg *server.Conf
 		cancel()
 		return nil, err
 	}
-	o := admin.Operated{Backup: func(_ context.Context, w io.Writer) error { return writeBackup(w, e, cfg.Dir(), r != nil) }}
-	stopKeeper := func() {}
-	if r != nil {
-		o.Keys, stopKeeper = startKeeper(ctx, r, e, cfg, log)
-	}
+	k, stopKeeper := startKeeper(ctx, r, e, cfg, log)
+	o := admin.Operated{Keys: k, Backup: func(_ context.Context, w io.Writer) error { return writeBackup(w, e, cfg.Dir(), r) }}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := admin.Serve(ctx, ln, o, log); err != nil {
@@ -43,15 +40,20 @@ func startOperated(ctx context.Context, r *keys.Ring, e engine, cfg *server.Conf
 }
 
 // writeBackup writes all that e holds now.
-func writeBackup(w io.Writer, e engine, dir string, sealed bool) error {
+func writeBackup(w io.Writer, e engine, dir string, r *keys.Ring) error {
 	image, err := e.Snapshot()
 	if err != nil {
 		return err
 	}
 	defer image.Close()
-	src := backup.Source{Snapshot: image, Header: backup.Header{Created: time.Now().UTC(), Server: version()}}
-	if sealed {
-		src.Keys = func() ([]byte, error) { return os.ReadFile(filepath.Join(dir, keys.FileName)) }
-	}
-	return backup.Write(w, src)
+	return backup.Write(w, backup.Source{
+		Snapshot: image,
+		Header:   backup.Header{Created: time.Now().UTC(), Server: version()},
+		Keys: func() ([]byte, error) {
+			if !r.Sealing() {
+				return nil, nil
+			}
+			return os.ReadFile(filepath.Join(dir, keys.FileName))
+		},
+	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -218,12 +217,9 @@ func (f *restoreFlags) restore(ctx context.Context, plain io.Reader, head *backu
 
 // gather makes the store, beside where it will be.
 func gather(ctx context.Context, plain io.Reader, cfg *server.Config, kek keys.Provider, log *slog.Logger) error {
-	var ring *keys.Ring
-	if kek != nil {
-		var err error
-		if ring, err = keys.Load(ctx, keys.Options{Dir: cfg.Dir(), KEK: kek, Rand: rand.Reader, Now: time.Now}); err != nil {
-			return err
-		}
+	ring, err := loadKeys(ctx, cfg, kek)
+	if err != nil {
+		return err
 	}
 	e, err := openEngine(filepath.Join(cfg.Dir(), restoringFolder), cfg, ring, log)
 	if err != nil {

@@ -51,7 +51,7 @@ func TestBackupFlags(t *testing.T) {
 }
 
 // openFolder opens the store of a data folder.
-func openFolder(t *testing.T, dir, source string) engine {
+func openFolder(t *testing.T, dir, source string) (engine, *keys.Ring) {
 	t.Helper()
 	cfg := server.NewConfig()
 	for name, value := range map[string]string{"dir": dir, "encryption": source} {
@@ -71,19 +71,19 @@ func openFolder(t *testing.T, dir, source string) engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	return e, ring
 }
 
 // backupOf makes a folder with one value in it and backs it up.
 func backupOf(t *testing.T, dir, source string) string {
 	t.Helper()
 	folder := filepath.Join(dir, "data")
-	e := openFolder(t, folder, source)
+	e, ring := openFolder(t, folder, source)
 	if err := e.PutAt(context.Background(), []byte("k"), []byte("the secret value"), 1<<16, 0); err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := writeBackup(&b, e, folder, source != encryptionOff); err != nil {
+	if err := writeBackup(&b, e, folder, ring); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {
@@ -146,7 +146,7 @@ func TestRestore(t *testing.T) {
 			if _, err := os.Stat(filepath.Join("to", keys.FileName)); (err == nil) != (tc.is != "off") {
 				t.Errorf("keys.json: %v", err)
 			}
-			e := openFolder(t, "to", tc.is)
+			e, _ := openFolder(t, "to", tc.is)
 			defer e.Close()
 			if v, err := e.GetAt(context.Background(), []byte("k"), 1<<16); string(v) != "the secret value" || err != nil {
 				t.Errorf("got %q, %v", v, err)

@@ -37,6 +37,9 @@ func (f *fakeKeys) Status() KeysStatus {
 		Reseal: ResealOf(store.ResealStats{Running: true, Below: 2, Failure: errors.New("no room")})}
 }
 func (f *fakeKeys) Rotate() (uint32, error) { return 4, f.note("rotate") }
+func (f *fakeKeys) Enable(_ context.Context, provider string) (string, error) {
+	return "file:new", f.note("enable %q", provider)
+}
 func (f *fakeKeys) Rewrap(_ context.Context, provider string) (string, error) {
 	return "file:now", f.note("rewrap %q", provider)
 }
@@ -87,13 +90,16 @@ func TestDoor(t *testing.T) {
 		if got, err := c.Rotate(ctx); err != nil || got.Active != 4 {
 			t.Errorf("got %+v, %v", got, err)
 		}
+		if got, err := c.Enable(ctx, "file:y"); err != nil || got.Provider != "file:new" {
+			t.Errorf("got %+v, %v", got, err)
+		}
 		if got, err := c.Rewrap(ctx, "file:x"); err != nil || got.Provider != "file:now" {
 			t.Errorf("got %+v, %v", got, err)
 		}
 		if err := c.Retire(ctx, 7); err != nil {
 			t.Error(err)
 		}
-		if got := strings.Join(k.told, ", "); got != `rotate, rewrap "file:x", retire 7` {
+		if got := strings.Join(k.told, ", "); got != `rotate, enable "file:y", rewrap "file:x", retire 7` {
 			t.Errorf("told %s", got)
 		}
 		k.err = &keys.InUseError{ID: 7, Why: "it is"}

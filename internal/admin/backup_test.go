@@ -34,7 +34,7 @@ func TestBackup(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			serve(t, dir, Operated{Backup: tc.backup})
+			serve(t, dir, Operated{Keys: &fakeKeys{}, Backup: tc.backup})
 			var got bytes.Buffer
 			n, err := NewClient(dir).Backup(ctx, &got)
 			if tc.want != "" {
@@ -54,7 +54,7 @@ func TestBackup(t *testing.T) {
 func TestBackupEndsWithClient(t *testing.T) {
 	ended := make(chan error, 1)
 	dir := t.TempDir()
-	serve(t, dir, Operated{Backup: func(_ context.Context, w io.Writer) error {
+	serve(t, dir, Operated{Keys: &fakeKeys{}, Backup: func(_ context.Context, w io.Writer) error {
 		for {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
 				ended <- err
@@ -73,17 +73,3 @@ func TestBackupEndsWithClient(t *testing.T) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no room") }
-
-// A server without keys says so to those who ask for them.
-func TestNoKeys(t *testing.T) {
-	dir := t.TempDir()
-	serve(t, dir, Operated{})
-	c := NewClient(dir)
-	_, status := c.KeysStatus(context.Background())
-	_, rotated := c.Rotate(context.Background())
-	for _, err := range []error{status, rotated} {
-		if err == nil || !strings.Contains(err.Error(), "without --encryption") {
-			t.Errorf("got %v", err)
-		}
-	}
-}

@@ -54,9 +54,14 @@ func (c *Client) Rotate(ctx context.Context) (out Rotated, err error) {
 	return out, c.ask(ctx, http.MethodPost, rotatePath, struct{}{}, &out)
 }
 
+// Enable is Keys.Enable.
+func (c *Client) Enable(ctx context.Context, provider string) (out Provided, err error) {
+	return out, c.ask(ctx, http.MethodPost, enablePath, providerRequest{provider}, &out)
+}
+
 // Rewrap is Keys.Rewrap.
-func (c *Client) Rewrap(ctx context.Context, provider string) (out Rewrapped, err error) {
-	return out, c.ask(ctx, http.MethodPost, rewrapPath, rewrapRequest{provider}, &out)
+func (c *Client) Rewrap(ctx context.Context, provider string) (out Provided, err error) {
+	return out, c.ask(ctx, http.MethodPost, rewrapPath, providerRequest{provider}, &out)
 }
 
 // Retire is Keys.Retire.

@@ -19,7 +19,8 @@ const (
 	backupPath = "/v1/backup"      // GET: a backup
 	keysPath   = "/v1/keys"        // GET: KeysStatus
 	rotatePath = "/v1/keys/rotate" // POST: Rotated
-	rewrapPath = "/v1/keys/rewrap" // POST rewrapRequest: Rewrapped
+	enablePath = "/v1/keys/enable" // POST providerRequest: Provided
+	rewrapPath = "/v1/keys/rewrap" // POST providerRequest: Provided
 	retirePath = "/v1/keys/retire" // POST retireRequest: {}
 )
 
@@ -28,12 +29,12 @@ type Rotated struct {
 	Active uint32 `json:"active"`
 }
 
-type rewrapRequest struct {
+type providerRequest struct {
 	Provider string `json:"provider"` // empty: the one that there is
 }
 
-// Rewrapped is the answer to a rewrap.
-type Rewrapped struct {
+// Provided is the answer when there is another key encryption key.
+type Provided struct {
 	Provider string `json:"provider"` // that has to be given at the next start
 }
 
@@ -88,18 +89,8 @@ func Serve(ctx context.Context, ln net.Listener, o Operated, log *slog.Logger) e
 func handler(o Operated, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+backupPath, func(w http.ResponseWriter, r *http.Request) { sendBackup(w, r, o, log) })
-	if o.Keys == nil {
-		mux.HandleFunc(keysPath+"/", noKeys)
-		mux.HandleFunc(keysPath, noKeys)
-		return mux
-	}
 	handleKeys(mux, o.Keys, log)
 	return mux
-}
-
-// noKeys is the answer of a server that has none.
-func noKeys(w http.ResponseWriter, _ *http.Request) {
-	answer(w, nil, errors.New("the server seals nothing: it was started without --encryption"))
 }
 
 func handleKeys(mux *http.ServeMux, k Keys, log *slog.Logger) {
@@ -109,15 +100,19 @@ func handleKeys(mux *http.ServeMux, k Keys, log *slog.Logger) {
 		logDone(log, "rotate", err, "active", id)
 		answer(w, Rotated{id}, err)
 	})
-	mux.HandleFunc("POST "+rewrapPath, func(w http.ResponseWriter, r *http.Request) {
-		var in rewrapRequest
-		if !read(w, r, &in) {
-			return
-		}
-		name, err := k.Rewrap(r.Context(), in.Provider)
-		logDone(log, "rewrap", err, "provider", name)
-		answer(w, Rewrapped{name}, err)
-	})
+	provide := func(path, what string, do func(ctx context.Context, provider string) (string, error)) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			var in providerRequest
+			if !read(w, r, &in) {
+				return
+			}
+			name, err := do(r.Context(), in.Provider)
+			logDone(log, what, err, "provider", name)
+			answer(w, Provided{name}, err)
+		})
+	}
+	provide(enablePath, "enable", k.Enable)
+	provide(rewrapPath, "rewrap", k.Rewrap)
 	mux.HandleFunc("POST "+retirePath, func(w http.ResponseWriter, r *http.Request) {
 		var in retireRequest
 		if !read(w, r, &in) {

@@ -77,10 +77,8 @@ func (h *headed) Write(p []byte) (int, error) {
 
 func (h *headed) begin() (err error) {
 	head := h.src.Header
-	if h.src.Keys != nil {
-		if head.Keys, err = h.src.Keys(); err != nil {
-			return err
-		}
+	if head.Keys, err = h.src.Keys(); err != nil {
+		return err
 	}
 	text, err := json.Marshal(head)
 	if err != nil {

@@ -35,10 +35,7 @@ var sampleHeader = Header{Created: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC
 
 func sample(t testing.TB, keys string) []byte {
 	t.Helper()
-	src := Source{Snapshot: image{text: "the snapshot"}, Header: sampleHeader}
-	if keys != "" {
-		src.Keys = func() ([]byte, error) { return []byte(keys), nil }
-	}
+	src := Source{Snapshot: image{text: "the snapshot"}, Header: sampleHeader, Keys: func() ([]byte, error) { return []byte(keys), nil }}
 	var b bytes.Buffer
 	if err := Write(&b, src); err != nil {
 		t.Fatal(err)
@@ -89,7 +86,7 @@ func TestKeysAreReadLate(t *testing.T) {
 func TestWriteFails(t *testing.T) {
 	broken := errors.New("broken")
 	for name, src := range map[string]Source{
-		"snapshot": {Snapshot: image{"x", nil, broken}},
+		"snapshot": {Snapshot: image{"x", nil, broken}, Keys: func() ([]byte, error) { return nil, nil }},
 		"keys":     {Snapshot: image{"x", nil, nil}, Keys: func() ([]byte, error) { return nil, broken }},
 	} {
 		if err := Write(io.Discard, src); !errors.Is(err, broken) {
