@@ -124,7 +124,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		EngineInfo: func() []server.Figure { return metrics.Info(src) },
 	})
 	src.Server = srv
-	stopKeeper, err := startKeeper(ctx, ring, engine, cfg, log)
+	stopOperated, err := startOperated(ctx, ring, engine, cfg, log)
 	if err != nil {
 		return errors.Join(err, db.Close(), engine.Close())
 	}
@@ -135,7 +135,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	err = srv.Serve(ctx, listeners...)
 	stopReloads()
 	stopMetrics()
-	stopKeeper()
+	stopOperated()
 	if err != nil {
 		return err // what is on disk is whole; to close could wait for ever
 	}

@@ -36,7 +36,7 @@ internal/script:    internal/command internal/keyspace internal/resp internal/rd
 internal/server:    internal/script internal/acl internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
 internal/replica:   internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
-internal/backup:    store encryption
+internal/backup:
 internal/metrics:   internal/server internal/shard internal/replica store
 internal/admin:      internal/metrics internal/backup internal/shard store encryption/keys
 cmd/elastickv:      *
