@@ -544,3 +544,59 @@ func TestTLSMaxClients(t *testing.T) {
 	}
 	first.ask("PING", "+PONG\r\n")
 }
+
+// halves is a connection that, once it is asked to, sends the first half of what is written and
+// keeps the rest for later.
+type halves struct {
+	net.Conn
+	hold bool
+	rest []byte
+}
+
+func (h *halves) Write(b []byte) (int, error) {
+	if !h.hold {
+		return h.Conn.Write(b)
+	}
+	h.rest = append(h.rest, b[len(b)/2:]...)
+	_, err := h.Conn.Write(b[:len(b)/2])
+	return len(b), err
+}
+
+// A command that waits is woken by a read deadline, also in the middle of a record of TLS: what has
+// come of it is not lost.
+func TestTLSBlocking(t *testing.T) {
+	s := startTLS(t)
+	other := s.dial(t)
+	raw, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	under := &halves{Conn: raw}
+	w := wireOn(t, tls.Client(under, s.ca.Trusting(s.client)))
+	_ = w.SetDeadline(time.Now().Add(replyWait))
+	for n := range 20 {
+		w.send("BLPOP k 0\r\n")
+		eventually(t, "it waits", func() bool { return s.srv.Activity().Blocked == 1 })
+		under.hold = true
+		w.send("PING\r\n")
+		other.ask(fmt.Sprintf("RPUSH k v%02d", n), ":1\r\n")
+		w.expect(fmt.Sprintf("*2\r\n$1\r\nk\r\n$3\r\nv%02d\r\n", n))
+		under.hold = false
+		if _, err := raw.Write(under.rest); err != nil {
+			t.Fatal(err)
+		}
+		under.rest = nil
+		w.expect("+PONG\r\n")
+		w.ask("BLPOP k 0.01", "*-1\r\n")
+	}
+}
+
+// An idle client is closed, and told that nothing was cut off.
+func TestTLSIdleClientIsClosed(t *testing.T) {
+	s := startTLS(t, "timeout", "1")
+	w := s.dial(t)
+	w.ask("PING", "+PONG\r\n")
+	if _, err := w.r.ReadByte(); err != io.EOF {
+		t.Errorf("the end: %v", err)
+	}
+}
