@@ -61,6 +61,7 @@ func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
 		return path
 	}
 	conf := file("bad.conf", "port 7000\nmaxclients many\n")
+	plain := file("plain.conf", "port 7000\n")
 	foreign := filepath.Dir(file("foreign/thesis.tex", "x"))
 	foreignStore := filepath.Dir(filepath.Dir(file("fs/store/thesis.tex", "x")))
 	damaged := filepath.Dir(filepath.Dir(file("damaged/store/STORE", "elastickv store\nformat x\n")))
@@ -83,6 +84,7 @@ func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
 		{"no port", []string{"--listen", "localhost"}, 2, "--listen localhost: the address has to be HOST:PORT"},
 		{"bad port", []string{"--listen", ":99999"}, 2, "--listen :99999: the port has to be"},
 		{"two hosts", []string{"--listen", "127.0.0.1:0", "--tls-listen", ":0"}, 2, "--tls-listen :0: the host has to be that of --listen"},
+		{"a plain port in the open", []string{"--config", plain, "--tls-listen", ":0"}, 2, "--tls-listen :0: plain clients, to whom the file of --config gives port 7000, would get in at that host, too"},
 		{"no TLS port", []string{"--tls-listen", "localhost"}, 2, "--tls-listen localhost: the address has to be HOST:PORT"},
 		{"bad certificates", []string{"--tls-auth-clients", "maybe"}, 2, "--tls-auth-clients maybe: argument(s) must be one of"},
 		{"no certificate", []string{"--tls-listen", "127.0.0.1:0"}, 1, "tls-cert-file and tls-key-file have to name"},

@@ -87,6 +87,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	began := time.Now()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from the first moment: by itself it ends a process
+	defer signal.Stop(hangups)
 	level := new(slog.LevelVar)
 	log := newLogger(cfg, level, io)
 	listeners, err := server.Listen(ctx, cfg)

@@ -86,6 +86,7 @@ func parseServe(args []string, env lookupEnv) (*server.Config, error) {
 			return nil, fmt.Errorf("%s: %w", passwordVariable, err)
 		}
 	}
+	bind := cfg.Get("bind")
 	var faults []error
 	fs.Visit(func(f *flag.Flag) {
 		var err error
@@ -104,8 +105,13 @@ func parseServe(args []string, env lookupEnv) (*server.Config, error) {
 	if *listen != "" && *tlsListen != "" && len(faults) == 0 && hostOf(*listen) != hostOf(*tlsListen) {
 		faults = append(faults, fmt.Errorf("--tls-listen %s: the host has to be that of --listen, %s", *tlsListen, *listen))
 	}
-	if *tlsListen != "" && !cfg.Given("port") {
+	switch {
+	case *tlsListen == "" || *listen != "":
+	case !cfg.Given("port"):
 		faults = append(faults, cfg.Set("port", "0"))
+	case cfg.Get("port") != "0" && cfg.Get("bind") != bind:
+		faults = append(faults, fmt.Errorf("--tls-listen %s: plain clients, to whom the file of --config gives port %s, would get in at that host, too: say --listen or, in the file, bind or port 0",
+			*tlsListen, cfg.Get("port")))
 	}
 	return cfg, errors.Join(faults...)
 }
