@@ -5,15 +5,14 @@ import "fmt"
 // pushFrame adds a frame. Frames are used again, so that a pointer to one stays good.
 func (th *thread) pushFrame() *frame {
 	n := len(th.frames)
-	if n < cap(th.frames) {
+	if n < cap(th.frames) && th.frames[:n+1][n] != nil {
 		th.frames = th.frames[:n+1]
-	} else {
-		th.frames = append(th.frames, nil)
+		return th.frames[n]
 	}
-	if th.frames[n] == nil {
-		th.frames[n] = new(frame)
-	}
-	return th.frames[n]
+	th.state.charge(sizeofFrame)
+	f := new(frame)
+	th.frames = append(th.frames, f)
+	return f
 }
 
 // enter begins a call of the value at index at of the stack, with the arguments up to the
@@ -249,5 +248,5 @@ func (th *thread) iterate(at, want int) {
 // raise raises a text with the position of the running function in front, if that is one
 // of Lua.
 func (th *thread) raise(format string, args ...any) {
-	panic(errorString(th.where(0) + fmt.Sprintf(format, args...)))
+	panic(th.state.raised(th.where(0) + fmt.Sprintf(format, args...)))
 }

@@ -1,5 +1,7 @@
 package lua
 
+import "slices"
+
 // Entry is a function of a library.
 type Entry struct {
 	Name string
@@ -95,6 +97,10 @@ func (b *textBuilder) addByte(c byte) {
 
 // value returns what has been collected. The builder must not be used any more.
 func (b *textBuilder) value() Value {
-	b.state.memory.pinned -= int64(cap(b.bytes))
+	b.state.unpin(cap(b.bytes))
+	if spare := cap(b.bytes) - len(b.bytes); spare > len(b.bytes)/4 {
+		b.state.charge(len(b.bytes))
+		b.bytes = slices.Clip(append([]byte(nil), b.bytes...))
+	}
 	return bytesValue(b.bytes)
 }

@@ -104,6 +104,7 @@ func (t *Table) getString(k Value) Value {
 		if n.next == 0 {
 			return Nil
 		}
+		t.owner.budget-- // keys can be chosen so that they all share one chain
 		n = &t.nodes[n.next-1]
 	}
 }
@@ -125,6 +126,7 @@ func (t *Table) find(k Value) *node {
 		if n.next == 0 {
 			return nil
 		}
+		t.owner.budget--
 		n = &t.nodes[n.next-1]
 	}
 	return n
@@ -187,6 +189,7 @@ func (t *Table) insert(k Value) *Value {
 		if other != at {
 			for int(t.nodes[other].next-1) != at {
 				other = int(t.nodes[other].next - 1)
+				t.owner.budget--
 			}
 			t.nodes[other].next = int32(free + 1)
 			t.nodes[free] = *main
@@ -280,6 +283,7 @@ func (t *Table) slowBorder() int {
 	for !t.GetInt(n).IsNil() {
 		n++
 	}
+	t.owner.budget -= n
 	return n - 1
 }
 
@@ -319,6 +323,7 @@ func (t *Table) indexOf(k Value) int {
 			if t.nodes[at].next == 0 {
 				panic(errorString("invalid key to 'next'"))
 			}
+			t.owner.budget--
 			at = int(t.nodes[at].next - 1)
 		}
 		return len(t.array) + at + 1

@@ -182,7 +182,7 @@ enter:
 		case opEq:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			holds := RawEqual(*x, *y)
-			if holds && x.ref != y.ref {
+			if x.ref != y.ref && x.bits == y.bits {
 				s.work(*x, *y)
 			}
 			if !holds && x.isTable() && y.isTable() {
