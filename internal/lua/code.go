@@ -122,6 +122,20 @@ func (p *proto) size() int64 {
 	return int64(n)
 }
 
+// sizeOfAll is size with the constants' texts, and with the functions within.
+func (p *proto) sizeOfAll() int64 {
+	n := p.size()
+	for _, k := range p.constants {
+		if k.isString() {
+			n += int64(k.strLen())
+		}
+	}
+	for _, inner := range p.protos {
+		n += inner.sizeOfAll()
+	}
+	return n
+}
+
 func (p *proto) line(pc int) int {
 	if pc < 0 || pc >= len(p.lines) {
 		return 0

@@ -193,14 +193,7 @@ func (th *thread) closure(f *frame, i int) *Function {
 func (th *thread) callNative(fn *Function, at, want int) {
 	s := th.state
 	*th.pushFrame() = frame{fn: fn, at: at, base: at + 1, want: want}
-	if s.callsInUse == len(s.calls) {
-		s.calls = append(s.calls, &Call{state: s})
-	}
-	c := s.calls[s.callsInUse]
-	s.callsInUse++
-	c.thread = th
-	c.args = th.stack[at+1 : th.top : th.top]
-	c.results = c.results[:0]
+	c := s.beginCall(th, th.stack[at+1:th.top:th.top])
 	fn.native(c)
 	s.callsInUse--
 	th.frames = th.frames[:len(th.frames)-1]
@@ -209,6 +202,19 @@ func (th *thread) callNative(fn *Function, at, want int) {
 		return
 	}
 	th.deliver(c.results, at, want)
+}
+
+// beginCall returns a Call, which is in use until callsInUse is lowered again.
+func (s *State) beginCall(th *thread, args []Value) *Call {
+	if s.callsInUse == len(s.calls) {
+		s.calls = append(s.calls, &Call{state: s})
+	}
+	c := s.calls[s.callsInUse]
+	s.callsInUse++
+	c.thread = th
+	c.args = args
+	c.results = c.results[:0]
+	return c
 }
 
 // deliver puts the results of a call at index at: as many as are wanted, or all up to the

@@ -98,7 +98,7 @@ const endOfText = -1
 // hold pins n bytes until the chunk is compiled.
 func (l *lexer) hold(n int) {
 	l.held += n
-	l.state.pin(n)
+	l.state.Pin(n)
 }
 
 func (l *lexer) peek() int {

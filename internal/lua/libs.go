@@ -78,10 +78,10 @@ func (b *textBuilder) grow(n int) {
 	if size > maxString {
 		panic(errMemory)
 	}
-	b.state.memory.pinned += int64(size - cap(b.bytes))
-	b.state.charge(size)
+	b.state.Pin(size)
 	grown := make([]byte, len(b.bytes), size)
 	copy(grown, b.bytes)
+	b.state.Unpin(cap(b.bytes))
 	b.bytes = grown
 }
 
@@ -97,7 +97,7 @@ func (b *textBuilder) addByte(c byte) {
 
 // value returns what has been collected. The builder must not be used any more.
 func (b *textBuilder) value() Value {
-	b.state.unpin(cap(b.bytes))
+	b.state.Unpin(cap(b.bytes))
 	if spare := cap(b.bytes) - len(b.bytes); spare > len(b.bytes)/4 {
 		b.state.charge(len(b.bytes))
 		b.bytes = slices.Clip(append([]byte(nil), b.bytes...))

@@ -54,14 +54,16 @@ func (s *State) memoryDue(n int64) {
 	m.trigger = max(m.limit, m.used+m.limit/2)
 }
 
-// pin is charge for what no census sees, because only Go refers to it. unpin takes it back;
-// so does a protected call that catches an error.
-func (s *State) pin(n int) {
+// Pin is Charge for what the State does not see, because only Go refers to it. Unpin takes it
+// back when nobody does any more, or a value of the program holds it; an error that ends the Go
+// function does so, too.
+func (s *State) Pin(n int) {
 	s.memory.pinned += int64(n)
 	s.charge(n)
 }
 
-func (s *State) unpin(n int) { s.memory.pinned -= int64(n) }
+// Unpin takes back what Pin has accounted for.
+func (s *State) Unpin(n int) { s.memory.pinned -= int64(n) }
 
 // newString returns s as a value that the program pays for.
 func (s *State) newString(str string) Value {

@@ -20,7 +20,7 @@ func (s *State) compile(name, src string) *Function {
 	p.chunk()
 	p.check(tokEOF)
 	fn := s.newClosure(p.fn.finish())
-	s.unpin(l.held)
+	s.Unpin(l.held)
 	return fn
 }
 

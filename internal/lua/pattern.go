@@ -66,7 +66,7 @@ func (m *matcher) start(s, p int) int {
 	m.depth = 0
 	end := m.match(s, p)
 	if m.deepest >= stepsAtOnce {
-		m.call.state.unpin(m.deepest / stepsAtOnce * stepsAtOnce * sizeofMatch)
+		m.call.state.Unpin(m.deepest / stepsAtOnce * stepsAtOnce * sizeofMatch)
 		m.deepest = 0
 	}
 	return end
@@ -105,7 +105,7 @@ func (m *matcher) deeper() {
 	}
 	m.deepest = m.depth
 	if m.deepest%stepsAtOnce == 0 {
-		m.call.state.pin(stepsAtOnce * sizeofMatch)
+		m.call.state.Pin(stepsAtOnce * sizeofMatch)
 	}
 }
 

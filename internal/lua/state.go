@@ -93,6 +93,15 @@ func (s *State) Load(name string, src []byte) (fn *Function, err error) {
 	return fn, err
 }
 
+// Do runs Go code as a Go function that a program has called: it may use all of c but the results,
+// and what ends the program ends it. Do returns that error.
+func (s *State) Do(fn GoFunction) error {
+	return s.protect(func() {
+		fn(s.beginCall(s.running, nil))
+		s.callsInUse--
+	})
+}
+
 // Call calls fn and returns its results. An error that the program did not catch is an
 // *Error; one of Options.Interrupt is returned as it is. Call may be used by a Go function
 // that the program has called.

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -91,16 +92,32 @@ func scriptLoad(c *command.Ctx) error {
 		if s, err = newScript(c.Args[2]); err != nil {
 			return err
 		}
-		w := e.evals.take()
-		_, err = w.script(s)
-		e.evals.put(w)
-		if err != nil {
+		if err := e.compile(c, s); err != nil {
 			return err
 		}
 	}
 	e.cache.keep(s)
 	c.Out.BulkString(s.sha)
 	return nil
+}
+
+// compile looks whether a script can be compiled. It may take as long as a script that runs, and can
+// be killed like one.
+func (e *Engine) compile(c *command.Ctx, s *cached) error {
+	w := e.evals.take()
+	defer e.evals.put(w)
+	w.run = &run{engine: e, host: hostOf(c), ctx: c, world: w, name: s.sha, began: e.opts.Now()}
+	defer func() { w.run = nil }()
+	e.begin(w.run)
+	defer e.end(w.run)
+	_, err := w.script(s)
+	switch {
+	case errors.Is(err, errKilled):
+		return errKilledText
+	case errors.Is(err, errStopped):
+		return errShutdown
+	}
+	return err
 }
 
 func scriptExists(c *command.Ctx) error {

@@ -83,34 +83,33 @@ func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
 	}
 	defer leave()
 	w := p.take()
-	fn, err := s.find(w)
-	if err != nil {
-		p.put(w)
-		return err
-	}
 	r := &run{
 		engine: e, host: hostOf(c), ctx: c, world: w, name: s.name, function: s.function, began: e.opts.Now(),
 		readOnly:  s.readOnly || s.flags&noWrites != 0 || c.Keys.ReadOnly(),
 		sequenced: !c.Keys.ReadOnly(),
 		script:    command.Script{DB: c.Keys.Number()},
 	}
-	reusable, err := r.execute(fn, s.keys, s.argv)
+	reusable, err := r.execute(s)
 	if reusable {
 		p.put(w)
 	}
 	return err
 }
 
-// execute calls fn and writes the reply. It reports whether the world is as a script should
-// leave it.
-func (r *run) execute(fn *lua.Function, keys, argv [][]byte) (reusable bool, err error) {
+// execute calls the script and writes the reply. It reports whether the world is as a script
+// should leave it.
+func (r *run) execute(s start) (reusable bool, err error) {
 	r.engine.begin(r)
 	defer r.engine.end(r)
 	w := r.world
 	w.run = r
 	defer func() { w.run = nil }()
+	fn, err := s.find(w)
+	if err != nil {
+		return r.notFound(err)
+	}
 	var results []lua.Value
-	if err = r.arguments(keys, argv); err == nil {
+	if err = r.arguments(s.keys, s.argv); err == nil {
 		if r.function {
 			results, err = w.lua.Call(fn, lua.TableValue(r.keys), lua.TableValue(r.argv))
 		} else {
@@ -124,20 +123,31 @@ func (r *run) execute(fn *lua.Function, keys, argv [][]byte) (reusable bool, err
 	if len(results) > 0 {
 		v = results[0]
 	}
-	return true, r.reply(v)
+	return r.reply(v)
 }
 
 // arguments makes the tables of keys and arguments, which for scripts are globals.
 func (r *run) arguments(keys, argv [][]byte) error {
 	w := r.world
-	_, err := w.lua.Call(w.lua.NewFunction(func(c *lua.Call) {
+	return w.lua.Do(func(c *lua.Call) {
 		r.keys, r.argv = tableOf(c, keys), tableOf(c, argv)
 		if g := w.lua.Globals(); !r.function {
-			g.SetField("KEYS", lua.TableValue(r.keys))
-			g.SetField("ARGV", lua.TableValue(r.argv))
+			g.Set(nameKeys, lua.TableValue(r.keys))
+			g.Set(nameArgv, lua.TableValue(r.argv))
 		}
-	}))
-	return err
+	})
+}
+
+var nameKeys, nameArgv = lua.String("KEYS"), lua.String("ARGV")
+
+// notFound ends a run that has not begun because there is nothing to call: the command has no
+// effect, unless somebody has killed it.
+func (r *run) notFound(err error) (reusable bool, _ error) {
+	var refused command.Error
+	if errors.As(err, &refused) {
+		return true, err
+	}
+	return r.failed(err)
 }
 
 func tableOf(c *lua.Call, items [][]byte) *lua.Table {
@@ -199,15 +209,6 @@ func describe(v lua.Value) string {
 		return fmt.Sprint(v.Truthy())
 	}
 	return v.Kind().String()
-}
-
-// errorText returns what is wrong with a source.
-func errorText(err error) string {
-	var raised *lua.Error
-	if errors.As(err, &raised) {
-		return describe(raised.Value)
-	}
-	return err.Error()
 }
 
 // interrupted is called every now and then while the script runs.
