@@ -102,6 +102,12 @@ func (s *State) Do(fn GoFunction) error {
 	})
 }
 
+// CallFirst is Call for the first result alone, or Nil.
+func (s *State) CallFirst(fn *Function, args ...Value) (result Value, err error) {
+	err = s.protect(func() { result = s.running.callFirst(FunctionValue(fn), args...) })
+	return result, err
+}
+
 // Call calls fn and returns its results. An error that the program did not catch is an
 // *Error; one of Options.Interrupt is returned as it is. Call may be used by a Go function
 // that the program has called.

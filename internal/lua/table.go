@@ -39,11 +39,25 @@ const (
 	arrayBitsMax = 26 // an array part holds at most 2^26 values
 )
 
+// smallArray is up to how many values an array part lies in the same piece of memory as its table.
+const smallArray = 4
+
+type smallTable struct {
+	table  Table
+	values [smallArray]Value
+}
+
 // NewTable returns an empty table with room for that many values in the array part and
 // in the hash part. If they do not fit into the memory, the program that runs ends.
 func (s *State) NewTable(array, hash int) *Table {
 	s.charge(sizeofTable)
 	s.lastID++
+	if hash == 0 && 0 < array && array <= smallArray {
+		s.charge(sizeofValue * smallArray)
+		small := &smallTable{table: Table{owner: s, id: s.lastID}}
+		small.table.array = small.values[:array:array]
+		return &small.table
+	}
 	t := &Table{owner: s, id: s.lastID}
 	if array > 0 || hash > 0 {
 		t.resize(array, hash)

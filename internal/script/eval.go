@@ -27,12 +27,21 @@ func evalBody(c *command.Ctx, readOnly bool) error {
 			return err
 		}
 	}
-	return e.eval(c, s, start{readOnly: readOnly, keys: keys, argv: argv})
+	return e.carryOut(c, &e.evals, start{
+		name: s.sha, flags: s.flags, readOnly: readOnly, keys: keys, argv: argv,
+		find: func(w *world) (*lua.Function, error) {
+			fn, err := w.script(s)
+			if err == nil {
+				e.cache.remember(s)
+			}
+			return fn, err
+		},
+	})
 }
 
 func evalDigest(c *command.Ctx, readOnly bool) error {
 	e := engineOf(c)
-	if len(c.Args[1]) != len(digest(nil)) {
+	if len(c.Args[1]) != digestLength {
 		return errNoScript
 	}
 	keys, argv, err := splitKeys(c, command.ErrNotInteger)
@@ -43,20 +52,10 @@ func evalDigest(c *command.Ctx, readOnly bool) error {
 	if s == nil {
 		return errNoScript
 	}
-	return e.eval(c, s, start{readOnly: readOnly, keys: keys, argv: argv})
-}
-
-// eval carries out a script.
-func (e *Engine) eval(c *command.Ctx, s *cached, how start) error {
-	how.name, how.flags = s.sha, s.flags
-	how.find = func(w *world) (*lua.Function, error) {
-		fn, err := w.script(s)
-		if err == nil {
-			e.cache.remember(s)
-		}
-		return fn, err
-	}
-	return e.carryOut(c, &e.evals, how)
+	return e.carryOut(c, &e.evals, start{
+		name: s.sha, flags: s.flags, readOnly: readOnly, keys: keys, argv: argv,
+		find: func(w *world) (*lua.Function, error) { return w.script(s) },
+	})
 }
 
 // newScript reads the first line of a script.

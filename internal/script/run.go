@@ -30,8 +30,6 @@ type run struct {
 	out    resp.Writer    // the reply to the call in progress, in the script's protocol
 	inner  command.Ctx    // the call in progress
 
-	keys, argv *lua.Table
-
 	fate fate        // shared
 	slow atomic.Bool // shared: it takes longer than Settings.BusyAfter
 }
@@ -83,13 +81,19 @@ func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
 	}
 	defer leave()
 	w := p.take()
-	r := &run{
+	r := &w.spare // the last script that ran in it has ended, so nobody knows it any more
+	out := r.out
+	out.Reset()
+	out.SetProto(2)
+	*r = run{
+		out:    out,
 		engine: e, host: hostOf(c), ctx: c, world: w, name: s.name, function: s.function, began: e.opts.Now(),
 		readOnly:  s.readOnly || s.flags&noWrites != 0 || c.Keys.ReadOnly(),
 		sequenced: !c.Keys.ReadOnly(),
 		script:    command.Script{DB: c.Keys.Number()},
 	}
 	reusable, err := r.execute(s)
+	*r = run{out: r.out}
 	if reusable {
 		p.put(w)
 	}
@@ -108,36 +112,24 @@ func (r *run) execute(s start) (reusable bool, err error) {
 	if err != nil {
 		return r.notFound(err)
 	}
-	var results []lua.Value
-	if err = r.arguments(s.keys, s.argv); err == nil {
-		if r.function {
-			results, err = w.lua.Call(fn, lua.TableValue(r.keys), lua.TableValue(r.argv))
-		} else {
-			results, err = w.lua.Call(fn)
-		}
+	var v lua.Value
+	keys, argv := tableOf(w.lua, s.keys), tableOf(w.lua, s.argv)
+	if r.function {
+		v, err = w.lua.CallFirst(fn, keys, argv)
+	} else {
+		g := w.lua.Globals()
+		g.Set(nameKeys, keys)
+		g.Set(nameArgv, argv)
+		v, err = w.lua.CallFirst(fn)
 	}
 	if err != nil {
 		return r.failed(err)
 	}
-	var v lua.Value
-	if len(results) > 0 {
-		v = results[0]
-	}
 	return r.reply(v)
 }
 
-// arguments makes the tables of keys and arguments, which for scripts are globals.
-func (r *run) arguments(keys, argv [][]byte) error {
-	w := r.world
-	return w.lua.Do(func(c *lua.Call) {
-		r.keys, r.argv = tableOf(c, keys), tableOf(c, argv)
-		if g := w.lua.Globals(); !r.function {
-			g.Set(nameKeys, lua.TableValue(r.keys))
-			g.Set(nameArgv, lua.TableValue(r.argv))
-		}
-	})
-}
-
+// The keys and arguments of scripts are globals. Whether there is memory for them is found out when the
+// script runs.
 var nameKeys, nameArgv = lua.String("KEYS"), lua.String("ARGV")
 
 // notFound ends a run that has not begun because there is nothing to call: the command has no
@@ -150,13 +142,13 @@ func (r *run) notFound(err error) (reusable bool, _ error) {
 	return r.failed(err)
 }
 
-func tableOf(c *lua.Call, items [][]byte) *lua.Table {
-	t := c.State().NewTable(len(items), 0)
+func tableOf(s *lua.State, items [][]byte) lua.Value {
+	t := s.NewTable(len(items), 0)
 	for i, item := range items {
-		c.State().Charge(len(item))
+		s.Charge(len(item))
 		t.SetInt(i+1, lua.String(string(item)))
 	}
-	return t
+	return lua.TableValue(t)
 }
 
 // failed writes the reply to a script that ended in an error. One that was stopped has no

@@ -16,6 +16,7 @@ type world struct {
 
 	run     *run     // the script that runs, or nil
 	loading *loading // the library that is being loaded, or nil
+	spare   run      // what the last script ran in, for the next one
 	spent   bool     // a program has taken all the memory: nobody knows in the middle of what
 
 	compiled  map[*cached]*lua.Function             // of scripts
