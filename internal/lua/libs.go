@@ -70,11 +70,17 @@ type textBuilder struct {
 	bytes []byte
 }
 
+// shortText is the room that a text begins with if it grows in small steps.
+const shortText = 32
+
 func (b *textBuilder) grow(n int) {
 	if len(b.bytes)+n <= cap(b.bytes) {
 		return
 	}
-	size := max(2*cap(b.bytes), len(b.bytes)+n, 32)
+	size := max(2*cap(b.bytes), len(b.bytes)+n)
+	if n == 1 {
+		size = max(size, shortText)
+	}
 	if size > maxString {
 		panic(errMemory)
 	}
@@ -98,7 +104,7 @@ func (b *textBuilder) addByte(c byte) {
 // value returns what has been collected. The builder must not be used any more.
 func (b *textBuilder) value() Value {
 	b.state.Unpin(cap(b.bytes))
-	if spare := cap(b.bytes) - len(b.bytes); spare > len(b.bytes)/4 {
+	if spare := cap(b.bytes) - len(b.bytes); spare > len(b.bytes)/4 && cap(b.bytes) > shortText {
 		b.state.charge(len(b.bytes))
 		b.bytes = slices.Clip(append([]byte(nil), b.bytes...))
 	}

@@ -111,7 +111,7 @@ func (m *matcher) deeper() {
 
 func (m *matcher) matchItems(s, p int) int {
 	for {
-		m.work(0)
+		m.steps++
 		if p >= len(m.pattern) {
 			return s
 		}
