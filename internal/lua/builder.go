@@ -33,6 +33,7 @@ type block struct {
 	captured bool // some variable of it is an upvalue
 }
 
+// What the compiler needs besides the code that it makes.
 const (
 	sizeofBuilder  = 256
 	sizeofJump     = 16  // in the lists that it is part of

@@ -106,7 +106,7 @@ func (b *textBuilder) value() Value {
 	b.state.Unpin(cap(b.bytes))
 	if spare := cap(b.bytes) - len(b.bytes); spare > len(b.bytes)/4 && cap(b.bytes) > shortText {
 		b.state.charge(len(b.bytes))
-		b.bytes = slices.Clip(append([]byte(nil), b.bytes...))
+		b.bytes = slices.Clone(b.bytes)
 	}
 	return bytesValue(b.bytes)
 }

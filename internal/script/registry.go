@@ -2,6 +2,7 @@ package script
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,6 +95,9 @@ func (e *Engine) newLibrary(source []byte, began time.Time) (*library, error) {
 		w.loaded[lib] = bodies
 	}
 	e.calls.put(w)
+	if errors.Is(err, errStopped) {
+		return nil, errShutdown
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 
 // HeapPeak runs f and returns by how many bytes the heap grew meanwhile: what can be reached,
 // as one collection after the other has found it, without garbage.
-func HeapPeak(f func()) int64 {
+func HeapPeak(f func()) (grown int64) {
 	runtime.GC()
 	before := liveHeap()
 	var over atomic.Bool
@@ -21,9 +21,12 @@ func HeapPeak(f func()) int64 {
 		}
 		peak <- most - before
 	}()
+	defer func() { // also if f ends the test
+		over.Store(true)
+		grown = <-peak
+	}()
 	f()
-	over.Store(true)
-	return <-peak
+	return 0
 }
 
 func liveHeap() int64 {
