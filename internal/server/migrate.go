@@ -18,11 +18,36 @@ import (
 var migrateRow = &command.Command{
 	Name: "migrate", Arity: -6, Flags: command.Write | command.MovableKeys, Group: command.GroupGeneric, Cats: command.CatDangerous,
 	Keys: []command.KeySpec{
-		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete, Index: 3, Step: 1},
-		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete | command.KeyIncomplete, Index: -2, Keyword: "KEYS", Last: -1, Step: 1},
+		{Flags: migrateKeyFlags, Index: 3, Step: 1},
+		{Flags: migrateKeyFlags | command.KeyIncomplete, Index: -2, Keyword: "KEYS", Last: -1, Step: 1},
 	},
-	Run: migrate, Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the keys and their bytes, here and there",
+	FindKeys: migrateKeys, Run: migrate, Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the keys and their bytes, here and there",
 	Summary: "Moves keys to another server.", Tips: []string{"nondeterministic_output"},
+}
+
+const migrateKeyFlags = command.KeyRW | command.KeyAccess | command.KeyDelete
+
+// migrateOptions are the words between the timeout and KEYS, and how many arguments each has.
+var migrateOptions = map[string]int{"COPY": 0, "REPLACE": 0, "AUTH": 1, "AUTH2": 2}
+
+// migrateKeys finds the keys of a call: what KEYS lists, if the place of the only key is empty. If it
+// is not, KEYS is an error, and there are none.
+func migrateKeys(args [][]byte) (keys []command.Key) {
+	from, to := 3, 4
+	for i := 6; i < len(args); i++ {
+		word := strings.ToUpper(string(clipped(args[i], 8)))
+		if word == "KEYS" {
+			if from, to = i+1, len(args); len(args[3]) > 0 {
+				return nil
+			}
+			break
+		}
+		i += migrateOptions[word]
+	}
+	for i := from; i < to; i++ {
+		keys = append(keys, command.Key{At: i, Flags: migrateKeyFlags})
+	}
+	return keys
 }
 
 // migration is one call of MIGRATE.
@@ -106,16 +131,17 @@ func (m *migration) parseOptions(ctx *command.Ctx) error {
 	args := ctx.Args
 	for i := 6; i < len(args); i++ {
 		more := len(args) - i - 1
-		switch strings.ToUpper(string(args[i])) {
+		word := strings.ToUpper(string(clipped(args[i], 8)))
+		n := migrateOptions[word]
+		if more < n {
+			return command.ErrSyntax
+		}
+		switch word {
 		case "COPY":
 			m.copy = true
 		case "REPLACE":
 			m.replace = true
 		case "AUTH", "AUTH2":
-			n := len(args[i]) - len("AUTH") + 1
-			if more < n {
-				return command.ErrSyntax
-			}
 			m.auth = args[i+1 : i+1+n]
 			i += n
 		case "KEYS":
