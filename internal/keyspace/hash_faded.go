@@ -44,7 +44,7 @@ func (s *Space) faded(key []byte, e entry) (bool, error) {
 		return false, err
 	}
 	var last uint64
-	err = s.walkFieldTTL(key, store.Descending, func(at uint64, _ []byte) bool { last = at; return false })
+	err = s.walkFieldTTL(key, x.soonest, store.Descending, func(at uint64, _ []byte) bool { last = at; return false })
 	return last <= s.tx.Now(), err
 }
 
@@ -129,7 +129,7 @@ func (h *Hash) removeDue(limit int64) error {
 		field []byte
 	}
 	var due []row
-	err := h.s.walkFieldTTL(h.key, store.Ascending, func(at uint64, field []byte) bool {
+	err := h.s.walkFieldTTL(h.key, h.soonest, store.Ascending, func(at uint64, field []byte) bool {
 		if at > h.s.tx.Now() {
 			return false
 		}
@@ -145,7 +145,6 @@ func (h *Hash) removeDue(limit int64) error {
 		}
 	}
 	h.s.shared.fieldsExpired += int64(len(due))
-	h.s.changed(h.key)
 	h.s.Notify(ClassHash, "hexpired", h.key)
 	if err := h.shrink(int64(len(due))); err != nil || h.Exists() {
 		return err
