@@ -198,7 +198,7 @@ func (r *reader) expiringListpack(elements []packed) Hash {
 	r.check(len(elements)%3 == 0)
 	for ; len(elements) > 2; elements = elements[3:] {
 		at, ok := elements[2].integer()
-		r.check(ok && at >= 0)
+		r.check(ok && at >= 0 && at <= momentMost)
 		out.Fields = append(out.Fields, Field{elements[0].bytes(), elements[1].bytes(), at})
 	}
 	return out
@@ -216,7 +216,7 @@ func (r *reader) expiringHash() Hash {
 		after := r.length()
 		f := Field{Name: r.string(), Value: r.string()}
 		if after > 0 {
-			r.check(soonest <= momentMost && after <= momentMost)
+			r.check(soonest <= momentMost && after-1 <= momentMost-soonest)
 			f.ExpireAt = int64(soonest + after - 1)
 		}
 		out.Fields = append(out.Fields, f)

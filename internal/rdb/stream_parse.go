@@ -1,9 +1,6 @@
 package rdb
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 // The entries of a stream are in nodes: an ID, as 16 bytes, and a listpack, whose
 // elements are
@@ -49,7 +46,7 @@ func (r *reader) stream(kind byte) Value {
 		s.MaxDeletedID = r.id()
 		s.EntriesAdded = r.length()
 	}
-	r.check(length == uint64(len(s.Entries)) && s.EntriesAdded >= length && s.EntriesAdded <= math.MaxInt64)
+	r.check(length == uint64(len(s.Entries)))
 	if n := len(s.Entries); n > 0 {
 		r.check(s.Entries[n-1].ID.Compare(s.LastID) <= 0)
 	}
@@ -147,7 +144,6 @@ func (r *reader) group(s *Stream, kind byte) Group {
 		g.EntriesRead = s.estimateRead(g.LastID)
 	} else {
 		g.EntriesRead = int64(r.length())
-		r.check(g.EntriesRead >= -1)
 	}
 	byID := make(map[ID]int)
 	for n := r.length(); n > 0 && r.err == nil; n-- {

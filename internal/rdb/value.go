@@ -47,7 +47,7 @@ type Stream struct {
 	Entries      []Entry // in order of their IDs
 	LastID       ID      // at or above those of all entries
 	MaxDeletedID ID
-	EntriesAdded uint64 // over its life
+	EntriesAdded uint64 // over its life, as far as clients have left that alone
 	Groups       []Group
 }
 
@@ -75,7 +75,7 @@ type Entry struct {
 type Group struct {
 	Name        []byte
 	LastID      ID    // the last that was delivered
-	EntriesRead int64 // -1: not known
+	EntriesRead int64 // -1: not known; clients can make it anything
 	Pending     []Pending
 	Consumers   []Consumer
 }
