@@ -48,35 +48,8 @@ func (s *Space) faded(key []byte, e entry) (bool, error) {
 	return last <= s.tx.Now(), err
 }
 
-// fadedKeys returns the hashes that are still in the directory although all of their
-// fields have expired.
-func (s *Space) fadedKeys() (map[string]bool, error) {
-	due, err := s.dueHashes(0)
-	if err != nil || len(due) == 0 {
-		return nil, err
-	}
-	out := make(map[string]bool)
-	for _, key := range due {
-		row, ok, err := s.tx.Get(s.entryName(key))
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			continue
-		}
-		e, err := parseEntry(row)
-		if err != nil {
-			return nil, err
-		}
-		if out[string(key)], err = s.faded(key, e); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
 // dueHashes returns the hashes of which some field has expired and not been removed, at
-// most limit; 0 is all.
+// most limit.
 func (s *Space) dueHashes(limit int) ([][]byte, error) {
 	prefix := append(s.row(len(fieldsTTLPrefix)), fieldsTTLPrefix...)
 	end := binary.BigEndian.AppendUint64(bytes.Clone(prefix), s.tx.Now()+1)

@@ -399,6 +399,44 @@ func TestHashFades(t *testing.T) {
 	})
 }
 
+// TestWalkCost says that a page of keys costs what is on it, however many hashes have fields that
+// have expired.
+func TestWalkCost(t *testing.T) {
+	w, e := newScaledWorld(t)
+	w.update(t, func(s *Space) error {
+		var errs []error
+		for i := range 2000 {
+			h, err := s.Hash(fmt.Appendf(nil, "h%04d", i))
+			_, err1 := h.SetAll(Field{[]byte("f"), nil}, Field{[]byte("g"), nil})
+			err2 := expireAt(h, s.Now()+1, []byte("f"))
+			if i%2 == 1 {
+				err2 = expireAt(h, s.Now()+1, []byte("f"), []byte("g")) // it will be gone as a whole
+			}
+			errs = append(errs, err, err1, err2)
+		}
+		return errors.Join(errs...)
+	})
+	w.now = w.now.Add(time.Second)
+	w.view(t, func(s *Space) error {
+		e.read = 0
+		var seen []string
+		err := s.Walk([]byte("h"), []byte("h0500"), func(key []byte, kind Kind) bool {
+			if kind != KindHash {
+				t.Errorf("%s is a %v", key, kind)
+			}
+			seen = append(seen, string(key))
+			return len(seen) < 3
+		})
+		if want := []string{"h0500", "h0502", "h0504"}; !slices.Equal(seen, want) {
+			t.Errorf("keys are %q, want %q", seen, want)
+		}
+		if e.read > 30 {
+			t.Errorf("%d rows were read for a page of 3 keys", e.read)
+		}
+		return err
+	})
+}
+
 func TestHashWalkFromTheMiddle(t *testing.T) {
 	w := newWorld()
 	defer w.close()

@@ -30,24 +30,39 @@ func (s *Space) Remove(key []byte) (bool, error) {
 // ascending order, until fn returns false. fn must not write; key is valid only
 // during the call.
 func (s *Space) Walk(prefix, start []byte, fn func(key []byte, kind Kind) bool) error {
-	n := len(dbPrefix(s.place())) + len(entryPrefix)
 	span := store.PrefixSpan(s.entryName(prefix))
 	if bytes.Compare(start, prefix) > 0 {
 		span.Start = s.entryName(start)
 	}
-	faded, err := s.fadedKeys()
-	if err != nil {
-		return err
+	for {
+		key, e, err := s.walkEntries(span, fn)
+		if err != nil || key == nil {
+			return err
+		}
+		faded, err := s.faded(key, e)
+		if err != nil || !faded && !fn(key, e.kind) {
+			return err
+		}
+		span.Start = append(s.entryName(key), 0)
 	}
+}
+
+// walkEntries calls fn for the keys of a span of directory entries until it returns false, or up to
+// a hash of which it cannot tell whether it has faded, since that takes reads. It returns that.
+func (s *Space) walkEntries(span store.Span, fn func(key []byte, kind Kind) bool) (key []byte, e entry, err error) {
+	n := len(dbPrefix(s.place())) + len(entryPrefix)
 	var bad error
 	err = s.tx.Walk(span, store.Ascending, func(name []byte, r txn.Row) bool {
-		var e entry
 		if e, bad = parseEntry(r); bad != nil {
 			return false
 		}
-		return faded[string(name[n:])] || fn(name[n:], e.kind)
+		if x := e.expiring(); x.count > 0 && x.soonest <= s.tx.Now() {
+			key, e.body = append([]byte{}, name[n:]...), bytes.Clone(e.body)
+			return false
+		}
+		return fn(name[n:], e.kind)
 	})
-	return errors.Join(err, bad)
+	return key, e, errors.Join(err, bad)
 }
 
 // Copy makes dst, in the database to, a copy of src with the same expiry. What
