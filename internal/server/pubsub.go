@@ -200,6 +200,9 @@ func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 		c.seq.AfterSync(func() { hub.Publish(k, channel, payload, own) })
 		ctx.Out.Int(int64(n))
 	default:
+		if hub.Active() {
+			c.srv.db.Settled() // what the client has read is told before what it says
+		}
 		ctx.Out.Int(int64(hub.Publish(k, channel, payload, own)))
 	}
 	return nil
