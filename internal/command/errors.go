@@ -189,13 +189,13 @@ const (
 
 // Errors of DUMP and RESTORE.
 const (
-	ErrBusyKey       = Error("BUSYKEY Target key name already exists.")
-	ErrBadPayload    = Error("ERR Bad data format")
-	ErrPayloadFooter = Error("ERR DUMP payload version or checksum are wrong")
-	ErrRestoreTTL    = Error("ERR Invalid TTL value, must be >= 0")
-	ErrRestoreIdle   = Error("ERR Invalid IDLETIME value, must be >= 0")
-	ErrRestoreFreq   = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
-	ErrDumpTooLarge  = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
+	ErrBusyKey         = Error("BUSYKEY Target key name already exists.")
+	ErrBadPayload      = Error("ERR Bad data format")
+	ErrPayloadFooter   = Error("ERR DUMP payload version or checksum are wrong")
+	ErrRestoreTTL      = Error("ERR Invalid TTL value, must be >= 0")
+	ErrRestoreIdle     = Error("ERR Invalid IDLETIME value, must be >= 0")
+	ErrRestoreFreq     = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
+	ErrDumpTooLarge    = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
 )
 
 // Errors of the server's own limits.
@@ -225,7 +225,7 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrBadPayload, false
 	case errors.Is(err, rdb.ErrFooter):
 		return ErrPayloadFooter, false
-	case errors.Is(err, txn.ErrTooLarge):
+	case errors.Is(err, txn.ErrTooLarge), errors.Is(err, rdb.ErrTooLarge):
 		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):
 		return ErrKeyTooLong, false

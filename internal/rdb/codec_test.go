@@ -304,7 +304,7 @@ func TestBomb(t *testing.T) {
 		w.length(size)
 		w.b = append(w.b, zeros...)
 	}
-	if _, err := parse(w.b, times/2*size); !errors.Is(err, ErrFormat) {
+	if _, err := parse(w.b, times/2*size); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := parse(w.b, times*2*size); err != nil {

@@ -24,6 +24,16 @@ type ZSet struct {
 	Compact bool     // written as a listpack
 }
 
+// What a Member, a Field and so on take in memory, in bytes.
+const (
+	memberSize   = sliceSize + 8
+	fieldSize    = 2*sliceSize + 8
+	entrySize    = idSize + sliceSize
+	pendingSize  = idSize + 3*8
+	consumerSize = sliceSize + 2*8
+	groupSize    = 3*sliceSize + idSize + 8
+)
+
 // Member is a member of a sorted set with its score, which is a number.
 type Member struct {
 	Name  []byte
