@@ -3,6 +3,7 @@ package keyspace
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
@@ -75,6 +76,16 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	if !ok {
 		return ErrNoSuchKey
 	}
+	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
+	n, err := s.elements(src, e)
+	if err != nil {
+		return err
+	}
+	if len(into) > 0 { // what cannot be written need not be read
+		if err := s.tx.Fits(n, n*int64(len(into[1]))); err != nil {
+			return err
+		}
+	}
 	old, err := to.clear(dst)
 	if err != nil {
 		return err
@@ -82,7 +93,6 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	if old.kind != KindNone { // what is overwritten is another key, not a changed one
 		to.Notify(ClassNew, "new", dst)
 	}
-	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
 	for i := range from {
 		if err := s.copyRows(from[i], into[i]); err != nil {
 			return err
@@ -97,6 +107,34 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	return to.write(dst, old, e)
 }
 
+// elements returns how many elements the collection at key, whose entry is e, has at least: fields of a
+// hash that are going to expire may have. A string has none.
+func (s *Space) elements(key []byte, e entry) (int64, error) {
+	c := collection{s: s, key: key, entry: e}
+	switch e.kind {
+	case KindHash:
+		n, err := c.metaLen(store.HashMetaKey(key))
+		return n - e.expiring().count, err
+	case KindSet:
+		return c.metaLen(store.SetMetaKey(key))
+	case KindZSet:
+		return c.metaLen(store.ZSetMetaKey(key))
+	case KindList:
+		l, err := s.List(key)
+		if err != nil {
+			return 0, err
+		}
+		return l.Len(), nil
+	case KindStream:
+		st, err := s.Stream(key)
+		if err != nil {
+			return 0, err
+		}
+		return st.Len(), nil
+	}
+	return 0, nil
+}
+
 // copyRows copies every row that begins with from, and has not expired, to a name that
 // begins with into.
 func (s *Space) copyRows(from, into []byte) error {
@@ -105,11 +143,17 @@ func (s *Space) copyRows(from, into []byte) error {
 		expireAt    uint64
 	}
 	var rows []copied
+	var size int64
+	var tooLarge error
 	err := s.tx.Walk(store.PrefixSpan(from), store.Ascending, func(name []byte, r txn.Row) bool {
-		rows = append(rows, copied{append(bytes.Clone(into), name[len(from):]...), bytes.Clone(r.Value), r.ExpireAt})
+		size += int64(len(into) + len(name) - len(from) + len(r.Value))
+		if tooLarge = s.tx.Fits(int64(len(rows)+1), size); tooLarge != nil {
+			return false
+		}
+		rows = append(rows, copied{slices.Concat(into, name[len(from):]), bytes.Clone(r.Value), r.ExpireAt})
 		return true
 	})
-	if err != nil {
+	if err := errors.Join(err, tooLarge); err != nil {
 		return err
 	}
 	for _, r := range rows {
