@@ -44,6 +44,45 @@ func (c *session) found(words ...string) call {
 	return c.find(args)
 }
 
+// TestMigrateKeepsNoHistory says that no view is open while another server is waited for.
+func TestMigrateKeepsNoHistory(t *testing.T) {
+	c := loneSession(t, "on", "nopass", "+@all", "~*")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	host, port, _ := net.SplitHostPort(ln.Addr().String())
+	db := c.srv.db.(*txn.Local)
+	if err := db.Sequence(t.Context(), func(seq *txn.Seq) {
+		c.seq = seq
+		c.step(c.found("SET", "k", "v"))
+		c.seq = nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.step(c.found("MIGRATE", host, port, "k", "0", "20000"))
+	}()
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // it waits for the reply now
+		t.Error(err)
+	}
+	if n := db.Pins().Count; n != 0 {
+		t.Errorf("%d transactions are open", n)
+	}
+	conn.Close()
+	<-done
+	if got := string(c.out.Bytes()); !strings.Contains(got, "-IOERR") {
+		t.Errorf("answered %q", got)
+	}
+}
+
 // TestRefusedStaysRefused has a user allowed what a call was refused for just before: it was
 // not sent to where it may run, so it must not run.
 func TestRefusedStaysRefused(t *testing.T) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/sha256"
 	"errors"
 	"net"
 	"strconv"
@@ -60,6 +61,9 @@ type migration struct {
 	replace bool
 	auth    [][]byte // of AUTH, if there are any
 	keys    [][]byte
+
+	// sent has the hash of the payload of each stream: what is done to its groups changes no key.
+	sent map[string][sha256.Size]byte
 }
 
 // migrateTimeout is what a timeout of 0 means.
@@ -73,9 +77,12 @@ func migrate(ctx *command.Ctx) error {
 	if !ctx.MayBlock {
 		return errMigrateInMulti
 	}
-	if there, err := m.look(ctx.Keys.Reading()); err != nil {
+	there := false
+	m.c.transact(func(root *keyspace.Space) { there, err = m.look(root.DB(m.c.db).Reading()) })
+	if err != nil || m.c.ending {
 		return err
-	} else if !there {
+	}
+	if !there {
 		ctx.Out.Simple("NOKEY")
 		return nil
 	}
@@ -109,7 +116,7 @@ func parseMigrate(ctx *command.Ctx) (*migration, error) {
 	args := ctx.Args
 	m := &migration{
 		c: callerOf(ctx), addr: net.JoinHostPort(string(args[1]), string(args[2])), db: string(args[4]),
-		timeout: migrateTimeout, keys: args[3:4],
+		timeout: migrateTimeout, keys: args[3:4], sent: make(map[string][sha256.Size]byte),
 	}
 	if err := m.parseOptions(ctx); err != nil {
 		return nil, err
@@ -210,6 +217,12 @@ func (m *migration) pack() (out []restoring, err error) {
 			if !ok {
 				continue
 			}
+			if kind, e := keys.Kind(key); e != nil {
+				err = e
+				return nil
+			} else if kind == keyspace.KindStream {
+				m.sent[string(key)] = sha256.Sum256(payload)
+			}
 			ttl := int64(0)
 			if at != 0 {
 				ttl = max(at-keys.Now(), 1)
@@ -235,6 +248,16 @@ func writeCall(w *resp.Writer, args ...[]byte) {
 	}
 }
 
+// unchanged reports whether a stream is as it was sent. Of other keys, those who watch know.
+func (m *migration) unchanged(keys *keyspace.Space, key []byte) (bool, error) {
+	sent, ok := m.sent[string(key)]
+	if !ok {
+		return true, nil
+	}
+	payload, _, ok, err := command.Payload(keys, key, m.c.srv.env.Load().MaxBulk)
+	return ok && sha256.Sum256(payload) == sent, err
+}
+
 // remove deletes the keys that the other server has got, unless they have changed since.
 func (m *migration) remove(moved [][]byte, watchers map[string]*session) error {
 	if len(moved) == 0 {
@@ -245,7 +268,11 @@ func (m *migration) remove(moved [][]byte, watchers map[string]*session) error {
 		failed = m.c.srv.update(seq, &telling{}, func(root *keyspace.Space) error {
 			keys := root.DB(m.c.db)
 			for _, key := range moved {
-				if watchers[string(key)].dirty.Load() {
+				same, err := m.unchanged(keys, key)
+				if err != nil {
+					return err
+				}
+				if !same || watchers[string(key)].dirty.Load() {
 					kept = errMigrateChanged
 					continue
 				}
