@@ -189,13 +189,13 @@ const (
 
 // Errors of DUMP and RESTORE.
 const (
-	ErrBusyKey         = Error("BUSYKEY Target key name already exists.")
-	ErrBadPayload      = Error("ERR Bad data format")
-	ErrPayloadFooter   = Error("ERR DUMP payload version or checksum are wrong")
-	ErrRestoreTTL      = Error("ERR Invalid TTL value, must be >= 0")
-	ErrRestoreIdle     = Error("ERR Invalid IDLETIME value, must be >= 0")
-	ErrRestoreFreq     = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
-	ErrDumpTooLarge    = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
+	ErrBusyKey       = Error("BUSYKEY Target key name already exists.")
+	ErrBadPayload    = Error("ERR Bad data format")
+	ErrPayloadFooter = Error("ERR DUMP payload version or checksum are wrong")
+	ErrRestoreTTL    = Error("ERR Invalid TTL value, must be >= 0")
+	ErrRestoreIdle   = Error("ERR Invalid IDLETIME value, must be >= 0")
+	ErrRestoreFreq   = Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
+	ErrDumpTooLarge  = Error("ERR the value is too large for one payload (proto-max-bulk-len)")
 )
 
 // Errors of the server's own limits.
