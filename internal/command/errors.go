@@ -225,7 +225,7 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrBadPayload, false
 	case errors.Is(err, rdb.ErrFooter):
 		return ErrPayloadFooter, false
-	case errors.Is(err, txn.ErrTooLarge):
+	case errors.Is(err, txn.ErrTooLarge), errors.Is(err, rdb.ErrTooLarge):
 		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):
 		return ErrKeyTooLong, false
