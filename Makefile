@@ -6,6 +6,7 @@ RAPID     ?= 20000
 KEYS      ?= 1000000
 ROUNDS    ?= 50
 KILLS     ?= 30
+HISTORIES ?= 20000
 BENCHTIME ?= 1s
 
 # Packages whose tests run a good deal with the race detector on: all but the
@@ -69,6 +70,7 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -race -timeout 60m $(RACE)
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
+	$(GO) test -timeout 60m ./test -run TestDifferential -histories $(HISTORIES)
 	$(GO) test -C test/clients -timeout 120m . -kills $(KILLS)
 	$(MAKE) kms
 	$(MAKE) fuzz FUZZTIME=60s

@@ -15,6 +15,7 @@ import (
 
 var (
 	killsFlag = flag.Int("kills", 3, "how often a test kills the server under a job queue")
+	realFlag  = flag.Bool("real", false, "kill a redis-server that syncs every write instead, to see that the tests ask for nothing that Redis does not do")
 	seedFlag  = flag.Uint64("seed", 0, "seed of the moments at which it is killed; 0: a new one")
 )
 
@@ -37,7 +38,13 @@ type victim struct {
 
 func newVictim(t *testing.T) *victim {
 	t.Helper()
-	return &victim{Server: testkit.Elastickv(t, t.TempDir()), enough: make(chan struct{}, 1)}
+	v := &victim{enough: make(chan struct{}, 1)}
+	if *realFlag {
+		v.Server = testkit.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+	} else {
+		v.Server = testkit.Elastickv(t, t.TempDir())
+	}
+	return v
 }
 
 // happened counts one thing that the workload has seen happen.
