@@ -8,6 +8,7 @@ ROUNDS    ?= 50
 KILLS     ?= 30
 HISTORIES ?= 20000
 BENCHTIME ?= 1s
+SIMULATIONS ?= 50000
 
 # Packages whose tests run a good deal with the race detector on: all but the
 # checks of the source itself.
@@ -69,6 +70,7 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -count=3 -timeout 60m ./...
 	$(GO) test -race -timeout 60m $(RACE)
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
+	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
 	$(GO) test -timeout 60m ./test -run TestDifferential -histories $(HISTORIES)
 	$(GO) test -C test/clients -timeout 120m . -kills $(KILLS)
