@@ -24,6 +24,12 @@ var serverMetrics = []metric{
 		func(s *sample) int64 { return s.server.Connections }),
 	counter("rejected_connections_total", "Connections turned away: over maxclients, or refused by protected-mode.",
 		func(s *sample) int64 { return s.server.Refused }),
+	counter("tls_handshake_failures_total", "Connections on which client and server could not agree on TLS.",
+		func(s *sample) int64 { return s.server.Handshakes }),
+	gauge("tls_certificate_expiry_timestamp_seconds", "When the certificate of the server expires, or one of those behind it in its file, in Unix seconds; 0 without TLS.",
+		func(s *sample) float64 { return unixSeconds(s.server.CertificateEnds) }),
+	counter("evicted_clients_total", "Connections closed because all clients took more memory than maxmemory-clients.",
+		func(s *sample) int64 { return s.server.Evicted }),
 	counter("output_limit_disconnections_total", "Connections closed because the client did not read its replies.",
 		func(s *sample) int64 { return s.server.OverLimit }),
 	counter("auth_failures_total", "Wrong passwords.",
@@ -95,4 +101,11 @@ func commandDurations(s *sample) (h store.Histogram) {
 		h.Sum += s.server.ByCommand[i].Took.Seconds()
 	}
 	return h
+}
+
+func unixSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }

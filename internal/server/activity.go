@@ -27,6 +27,9 @@ type Activity struct {
 	ErrorCodes        map[string]int64  // error replies by their first word, of a bounded number
 	ByCommand         []CommandActivity // those that were called, in order of names
 	Latency           []LatencyBucket   // of all commands, shortest first
+	Evicted           int64             // connections closed to save memory
+	Handshakes        int64             // of TLS, that failed
+	CertificateEnds   time.Time         // when the certificate expires that clients get to see; zero without TLS
 }
 
 // CommandActivity are the figures of one command. The name is one of the table.
@@ -49,6 +52,7 @@ func (s *Server) Activity() Activity {
 	st := &s.stats
 	a := Activity{
 		Clients: s.sessions.count(), Blocked: int(s.waiters.blocked.Load()), Connections: st.connections.Load(), Refused: st.refused.Load(),
+		Handshakes: st.handshakes.Load(), Evicted: st.evicted.Load(), CertificateEnds: s.certificateEnds(),
 		OverLimit: st.overLimit.Load(), Denied: st.denied.Load(), Commands: st.commands.Load(),
 		Received: st.received.Load(), Sent: st.sent.Load(), Hits: st.hits.Load(), Misses: st.misses.Load(),
 		Expired: st.expired.Load(), ExpiredFields: st.fields.Load(), Changes: st.changes.Load(), RetentionFailures: st.dropsFailed.Load(),

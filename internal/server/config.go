@@ -16,9 +16,14 @@ import (
 // puts a changed copy in its place.
 type Config struct {
 	bind           string // addresses, separated by spaces; one that begins with - may fail
-	port           int64
+	port           int64  // for clients that do not speak TLS; 0: there are none
+	anyPort        bool   // any free one, until Listen has found it
+	tls            tlsSettings
+	unixSocket     string
+	unixMode       uint32 // of the socket; 0: as the system makes it
 	protected      bool
 	maxClients     int64
+	clientsMemory  int64 // bytes of all clients together from which the largest are cut off; below 0: percent of maxmemory; 0: none
 	timeout        int64 // seconds without a command until a connection is closed; 0: never
 	keepalive      int64 // seconds
 	password       string
@@ -113,28 +118,22 @@ func (c *Config) EncryptionRate() int64 { return c.encryptionRate }
 // MetricsListen is the address at which metrics are served; none if it is empty.
 func (c *Config) MetricsListen() string { return c.metricsListen }
 
-// Addresses returns the addresses to listen on. Those that are optional may fail.
-func (c *Config) Addresses() []Address {
-	var out []Address
-	for _, host := range strings.Fields(c.bind) {
-		host, optional := strings.CutPrefix(host, "-")
-		switch host {
-		case "*":
-			host = "0.0.0.0"
-		case "::*":
-			host = "::"
-		}
-		out = append(out, Address{Host: host, Port: int(c.port), Optional: optional})
+// UseAnyPort leaves a port, of the setting port or tls-port, to Listen: any free one will do.
+// It panics for any other setting.
+func (c *Config) UseAnyPort(name string) {
+	switch name {
+	case "port":
+		c.anyPort = true
+	case "tls-port":
+		c.tls.anyPort = true
+	default:
+		panic("server: no port: " + name)
 	}
-	return out
+	c.given[name] = true
 }
 
-// Address is one place to listen on.
-type Address struct {
-	Host     string
-	Port     int
-	Optional bool // it is no fault if this host has no such address
-}
+// Given reports whether a setting was set, whatever its value.
+func (c *Config) Given(name string) bool { return c.given[settingNamed(name).name] }
 
 func (c *Config) clone() *Config {
 	d := *c
@@ -214,28 +213,42 @@ func configSet(c *command.Ctx) error {
 	srv := serverOf(c)
 	srv.configMu.Lock()
 	defer srv.configMu.Unlock()
-	next := srv.cfg.Load().clone()
-	seen := make(map[*setting]bool)
+	old := srv.cfg.Load()
+	if err := old.checkChanges(pairs); err != nil {
+		return err
+	}
+	next := old.clone()
 	for i := 0; i < len(pairs); i += 2 {
 		s := settingNamed(string(pairs[i]))
-		if s == nil {
-			return errConfigUnknown(pairs[i])
-		}
-		name := strings.ToLower(string(pairs[i]))
-		if seen[s] {
-			return errConfigSet(name, errDuplicateSetting)
-		}
-		seen[s] = true
-		if s.atStart {
-			return errConfigSet(name, errImmutableSetting)
-		}
 		if err := s.set(next, string(pairs[i+1])); err != nil {
-			return errConfigSet(name, err)
+			return errConfigSet(strings.ToLower(string(pairs[i])), err)
 		}
 		next.given[s.name] = true
 	}
+	if err := srv.changeConnections(old, next, pairs); err != nil {
+		return err
+	}
 	srv.applyConfig(next)
 	c.Out.OK()
+	return nil
+}
+
+// checkChanges looks at the names in a CONFIG SET, before any value. What cannot be changed may be
+// set to what it is.
+func (c *Config) checkChanges(pairs [][]byte) error {
+	seen := make(map[*setting]bool)
+	for i := 0; i < len(pairs); i += 2 {
+		name, s := strings.ToLower(string(pairs[i])), settingNamed(string(pairs[i]))
+		switch {
+		case s == nil:
+			return errConfigUnknown(pairs[i])
+		case s.atStart && s.get(c) != string(pairs[i+1]):
+			return errConfigSet(name, errImmutableSetting)
+		case seen[s]:
+			return errConfigSet(name, errDuplicateSetting)
+		}
+		seen[s] = true
+	}
 	return nil
 }
 

@@ -22,6 +22,9 @@ const lastWords = 5 * time.Second
 // serve is the life of a connection.
 func (c *session) serve() {
 	defer c.end()
+	if !c.welcome() {
+		return
+	}
 	for !c.ending {
 		most := pipelineMost
 		if !c.authed {
@@ -39,6 +42,20 @@ func (c *session) serve() {
 		c.facts.lastTime.Store(c.clock.UnixNano())
 		c.flush()
 	}
+}
+
+// welcome does what comes before the first command, and reports whether there may be any.
+func (c *session) welcome() bool {
+	if !c.handshake() {
+		return false
+	}
+	if why := c.srv.stranger(c.conn); why != "" {
+		c.srv.stats.refused.Add(1)
+		c.out.Error(string(why))
+		c.flush()
+		return false
+	}
+	return true
 }
 
 // awaitMore sets the time until which the next command has to arrive.
@@ -99,7 +116,9 @@ func (c *session) end() {
 	c.output.release()
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	last := time.AfterFunc(lastWords, c.close)
-	_ = c.output.wait()
+	if t, ok := c.conn.(*secureConn); c.output.wait() == nil && ok {
+		t.farewell(c.srv.opts.Now())
+	}
 	last.Stop()
 	c.close()
 }

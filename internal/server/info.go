@@ -117,7 +117,11 @@ func (s *Server) infoServer(r *report) error {
 	r.add("go_version", runtime.Version())
 	r.add("process_id", os.Getpid())
 	r.add("run_id", s.runID)
-	r.add("tcp_port", s.port.Load())
+	if cfg := s.cfg.Load(); cfg.port != 0 {
+		r.add("tcp_port", cfg.port)
+	} else {
+		r.add("tcp_port", cfg.tls.port)
+	}
 	r.add("server_time_usec", now.UnixMicro())
 	r.add("uptime_in_seconds", int64(up.Seconds()))
 	r.add("uptime_in_days", int64(up.Hours()/24))
@@ -125,16 +129,19 @@ func (s *Server) infoServer(r *report) error {
 	r.add("configured_hz", s.cfg.Load().hz)
 	r.add("executable", exe)
 	r.add("config_file", s.cfg.Load().file)
+	s.infoListeners(r)
 	return nil
 }
 
 func (s *Server) infoClients(r *report) error {
-	var output int64
+	var input, output int64
 	var watching int
 	all := s.sessions.all()
 	for _, c := range all {
 		_, n := c.output.waiting()
 		output = max(output, n)
+		held, _ := c.in.Usage()
+		input = max(input, held)
 		if c.facts.watching.Load() > 0 {
 			watching++
 		}
@@ -142,6 +149,7 @@ func (s *Server) infoClients(r *report) error {
 	r.add("connected_clients", len(all))
 	r.add("cluster_connections", 0)
 	r.add("maxclients", s.cfg.Load().maxClients)
+	r.add("client_recent_max_input_buffer", input)
 	r.add("client_recent_max_output_buffer", output)
 	r.add("blocked_clients", s.waiters.blocked.Load())
 	r.add("tracking_clients", s.tracking.Figures().Clients)
@@ -219,7 +227,7 @@ func (s *Server) infoStats(r *report) error {
 	r.add("keyspace_hits", st.hits.Load())
 	r.add("keyspace_misses", st.misses.Load())
 	r.add("evicted_keys", 0)
-	r.add("evicted_clients", 0)
+	r.add("evicted_clients", st.evicted.Load())
 	r.add("pubsub_channels", s.hub.Topics(pubsub.Channel))
 	r.add("pubsub_patterns", s.hub.Topics(pubsub.Pattern))
 	r.add("pubsubshard_channels", s.hub.Topics(pubsub.Shard))

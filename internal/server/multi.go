@@ -23,6 +23,7 @@ const callOverhead = 64
 func (m *multi) reset(c *session) {
 	*m = multi{facts: &c.facts}
 	m.facts.queued.Store(-1)
+	m.facts.gathered.Store(0)
 }
 
 // spoil makes EXEC fail.
@@ -54,6 +55,7 @@ func (c *session) enqueue(k call) {
 	m.writes = m.writes || c.changes(k)
 	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
+	m.facts.gathered.Store(m.bytes)
 	c.out.Simple("QUEUED")
 }
 

@@ -78,7 +78,9 @@ type Server struct {
 	monitors monitors
 	scripts  scripting
 	expiry   expiry
-	port     atomic.Int64 // the first listener's
+
+	listeners listeners
+	identity  atomic.Pointer[identity] // nil: nobody speaks TLS
 
 	// ctx ends when connections must go without an answer: after a fault, or
 	// when the grace of a shutdown is over.
@@ -142,6 +144,7 @@ func (s *Server) applyConfig(cfg *Config) {
 	s.cfg.Store(cfg)
 	s.slowlog.trim(int(cfg.slowlogLen))
 	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
+	s.evictClients()
 	s.sendInvalidations(s.tracking.Limit(int(cfg.trackingKeys)))
 	if s.opts.LogLevel != nil {
 		s.opts.LogLevel(cfg.LogLevel())
@@ -151,24 +154,23 @@ func (s *Server) applyConfig(cfg *Config) {
 // Serve accepts connections until ctx ends or a client asks for a shutdown,
 // then lets what is under way finish and returns nil. It returns an error if
 // the store has failed, or if connections did not come to an end in time. It
-// closes the listeners.
+// closes the listeners, of which those that Listen has returned know who speaks TLS.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
-	if len(listeners) > 0 {
-		if a, ok := listeners[0].Addr().(*net.TCPAddr); ok {
-			s.port.Store(int64(a.Port))
+	if err := s.begin(listeners); err != nil {
+		for _, ln := range listeners {
+			_ = ln.Close()
 		}
+		return err
 	}
-	s.warnProtected(listeners)
 	background, stopBackground := context.WithCancel(s.ctx)
 	defer stopBackground()
-	var loops, acceptors sync.WaitGroup
+	var loops sync.WaitGroup
 	loops.Go(func() { s.expiryLoop(background) })
 	loops.Go(func() { s.statsLoop(background) })
+	loops.Go(func() { s.certificateLoop(background) })
+	loops.Go(func() { s.evictionLoop(background) })
 	if s.opts.Compact != nil {
 		loops.Go(func() { s.retentionLoop(background) })
-	}
-	for _, ln := range listeners {
-		acceptors.Go(func() { s.accept(ln) })
 	}
 
 	select {
@@ -177,10 +179,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	case <-s.ctx.Done():
 	}
 	s.beginShutdown()
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
-	acceptors.Wait()
+	s.closeListeners()
 	stopBackground()
 	err := s.drain()
 	loops.Wait()
@@ -240,7 +239,7 @@ func (s *Server) drain() error {
 
 // warnProtected says so when nobody can get in through a listener that was
 // meant for other machines.
-func (s *Server) warnProtected(listeners []net.Listener) {
+func (s *Server) warnProtected(listeners []*listener) {
 	cfg := s.cfg.Load()
 	for _, ln := range listeners {
 		if cfg.protected && s.open() && !loopback(ln.Addr()) {
@@ -251,14 +250,14 @@ func (s *Server) warnProtected(listeners []net.Listener) {
 }
 
 // accept takes connections until the listener is closed.
-func (s *Server) accept(ln net.Listener) {
+func (s *Server) accept(ln *listener) {
 	pause := time.Duration(0)
 	for {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(conn)
+			s.admit(ln.protect(conn, s.identity.Load()))
 		case s.stopping() || errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -278,12 +277,11 @@ func (s *Server) accept(ln net.Listener) {
 // admit starts a session for a connection, or turns it away.
 func (s *Server) admit(conn net.Conn) {
 	s.stats.connections.Add(1)
-	cfg := s.cfg.Load()
-	if cfg.protected && s.open() && !loopback(conn.RemoteAddr()) {
-		s.refuse(conn, errProtected)
+	if why := s.stranger(conn); why != "" && !isSecure(conn) {
+		s.refuse(conn, why)
 		return
 	}
-	if int64(s.sessions.count()) >= cfg.maxClients {
+	if int64(s.sessions.count()) >= s.cfg.Load().maxClients {
 		s.refuse(conn, errMaxClients)
 		return
 	}
@@ -295,12 +293,22 @@ func (s *Server) admit(conn net.Conn) {
 	}()
 }
 
+// stranger is why a client may not come in because of where it is, if it may not.
+func (s *Server) stranger(conn net.Conn) command.Error {
+	if s.cfg.Load().protected && s.open() && !loopback(conn.RemoteAddr()) {
+		return errProtected
+	}
+	return ""
+}
+
 // refuse tells a client why it is not let in. The few bytes always fit into the
-// connection's buffer.
+// connection's buffer. One that speaks TLS has not agreed on it yet, and is only cut off.
 func (s *Server) refuse(conn net.Conn, why command.Error) {
 	s.stats.refused.Add(1)
-	_ = conn.SetWriteDeadline(s.opts.Now().Add(patience))
-	_, _ = conn.Write([]byte("-" + string(why) + "\r\n"))
+	if !isSecure(conn) {
+		_ = conn.SetWriteDeadline(s.opts.Now().Add(patience))
+		_, _ = conn.Write([]byte("-" + string(why) + "\r\n"))
+	}
 	_ = conn.Close()
 }
 

@@ -26,7 +26,9 @@ type session struct {
 	remote string
 	local  string
 	began  time.Time
-	output *output // shared
+
+	onSocket bool    // of the file system; immutable, as the other facts of where the client is
+	output   *output // shared
 
 	in    *resp.Reader
 	batch resp.Pipeline
@@ -71,6 +73,9 @@ type sessionFacts struct {
 	watching atomic.Int64
 	proto    atomic.Int64
 	received atomic.Int64 // bytes
+	gathered atomic.Int64 // bytes in a MULTI
+	replies  atomic.Int64 // bytes that the buffer of replies has room for
+	peak     atomic.Int64 // bytes of replies that it has held at most
 	noEvict  atomic.Bool
 	noTouch  atomic.Bool
 
@@ -91,12 +96,12 @@ type sessionFacts struct {
 func newSession(srv *Server, conn net.Conn) *session {
 	cfg := srv.cfg.Load()
 	c := &session{
-		srv: srv, conn: conn, remote: conn.RemoteAddr().String(), local: conn.LocalAddr().String(),
-		began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
+		srv: srv, conn: conn, began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
 		authed: srv.open(),
 	}
+	c.remote, c.local, c.onSocket = places(conn)
 	c.setUser(srv.users.Get(acl.Default))
-	if t, ok := conn.(*net.TCPConn); ok {
+	if t, ok := beneath(conn).(*net.TCPConn); ok {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
 	}
 	c.in = resp.NewReader(&counted{conn, &srv.stats.received, &c.facts.received}, srv.readLimits(c.authed))
