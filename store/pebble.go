@@ -27,6 +27,7 @@ type pebbleStore struct {
 	engine    *pebble.Options
 	lock      *pebble.Lock
 	db        *pebble.DB
+	views     views
 	seal      sealing
 
 	tombstonesMost int // defaultTombstonesMost unless a test has set it
@@ -227,6 +228,7 @@ func (s *pebbleStore) Close() error {
 		return nil
 	}
 	s.closeSnapshots()
+	s.views.shut()
 	err := s.db.Close()
 	if lockErr := s.lock.Close(); err == nil {
 		err = lockErr
