@@ -15,7 +15,7 @@ import (
 //
 // Lock order: restoring, compaction.running or resealing, apply, publish. Below them, and never
 // one inside another: gaps, a shard of versions, the conflict counts, open
-// snapshots, progress, reseals, stalls. Readers take only gaps and a shard, for a look-up in memory.
+// snapshots, views.closing, progress, reseals, stalls. Readers take only gaps and a shard, for a look-up in memory.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate
 	fs        vfs.FS                // where dir is
