@@ -73,7 +73,7 @@ func appendSpanBounds(dst []byte, span Span) (lower, upper []byte) {
 	} else {
 		dst = appendKeyBound(dst, span.End)
 	}
-	lower, upper = dst[:n:n], dst[n:]
+	lower, upper = dst[:n], dst[n:]
 	if bytes.Compare(lower, upper) > 0 {
 		lower = upper // a span that ends before it starts is empty
 	}
@@ -177,7 +177,9 @@ func (w *scanner) walk(span Span, order Order) error {
 		return err
 	}
 	w.iter = v.iter
-	w.iter.SetBounds(appendSpanBounds(w.seek[:0], span)) // which copies them
+	lower, upper := appendSpanBounds(w.seek[:0], span)
+	w.iter.SetBounds(lower, upper) // which copies them
+	w.seek = lower[:0]
 	w.ranges.index = ranges
 	if !w.anyTS {
 		err = w.s.checkReadable(w.ts)

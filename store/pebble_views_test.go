@@ -152,3 +152,27 @@ func TestViewsShowCommits(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// Nor do they keep the tables that a restore has replaced.
+func TestViewsLeaveWhatIsRestored(t *testing.T) {
+	s := openMem(t)
+	ctx := context.Background()
+	must(t, s.PutAt(ctx, []byte("k"), []byte("v"), 1, 0))
+	image, err := s.Snapshot()
+	must(t, err)
+	var stream bytes.Buffer
+	_, err = image.WriteTo(&stream)
+	must(t, firstError(err, image.Close()))
+	must(t, s.db.Flush())
+	s.views.closing.drains.Wait()
+	_, err = s.ScanAt(ctx, nil, nil, 10, maxTS)
+	must(t, err)
+	if s.views.waiting() == 0 {
+		t.Fatal("no iterator waits")
+	}
+	must(t, s.Restore(&stream))
+	s.views.closing.drains.Wait()
+	if n := s.views.waiting(); n != 0 {
+		t.Errorf("%d iterators wait that read what was replaced", n)
+	}
+}
