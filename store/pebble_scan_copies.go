@@ -58,8 +58,9 @@ func (c *rowCopies) growBytes(n int) {
 	size := n
 	if n <= bytesLeast {
 		size = min(max(bytesLeast, 2*cap(c.bytes)), bytesMost)
-		if rows := len(c.list); rows > 0 {
-			size = min(size, n+(c.limit-rows-1)*(c.used/rows+1))
+		rows := len(c.list)
+		if left := c.limit - rows - 1; rows > 0 && left < bytesMost { // which limits the product, too
+			size = min(size, n+left*(c.used/rows+1))
 		}
 	}
 	c.bytes = make([]byte, 0, max(size, n, 1))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"math"
 	"testing"
 )
 
@@ -36,6 +37,23 @@ func TestRowCopies(t *testing.T) {
 		if key, value := row(i); !bytes.Equal(p.Key, key) || !bytes.Equal(p.Value, value) {
 			t.Errorf("row %d is %q: %q", i, p.Key, p.Value)
 		}
+	}
+}
+
+// A caller who wants all rows there are gets them in blocks, too.
+func TestRowCopiesWithoutLimit(t *testing.T) {
+	c := rowCopies{limit: math.MaxInt}
+	const rows = 1000
+	blocks := 0
+	for range rows {
+		before := cap(c.bytes) - len(c.bytes)
+		c.add(make([]byte, 30), make([]byte, 100))
+		if cap(c.bytes)-len(c.bytes) > before {
+			blocks++
+		}
+	}
+	if len(c.list) != rows || blocks > 12 {
+		t.Errorf("%d rows in %d blocks", len(c.list), blocks)
 	}
 }
 
