@@ -49,6 +49,7 @@ type Local struct {
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
 	pins  pins
+	meter meter
 }
 
 // task is one call of Sequence or Commit on its way through the sequencer.
@@ -78,6 +79,7 @@ func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
 	l.queue.init()
 	l.pins.init(engine, clock, l.opts.PinAge)
+	l.meter.init(l)
 	l.done.Add(2)
 	go l.sequence()
 	go l.sync()
@@ -163,8 +165,10 @@ func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
 
 // Close implements DB.
 func (l *Local) Close() error {
+	l.meter.stop() // which may wait for the sequencer
 	l.queue.close()
 	l.done.Wait()
+	l.meter.close()
 	return nil
 }
 
