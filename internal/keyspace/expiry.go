@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
@@ -159,7 +158,7 @@ func (s *Space) RemoveExpired(limit int) (int, error) {
 	}
 	for _, d := range due {
 		if len(d) < 8 {
-			return 0, fmt.Errorf("keyspace: expiry index of database %d has a row of %d bytes", s.db, len(d))
+			return 0, s.errExpiryRow(len(d))
 		}
 		if err := s.Expire(d[8:]); err != nil {
 			return 0, err

@@ -59,6 +59,9 @@ type Host interface {
 	RefuseForScript(cmd *command.Command, why command.Error)
 	// MayRun returns why the user of the session may not carry out a command, nil if they may.
 	MayRun(cmd *command.Command, args [][]byte) error
+	// OutOfMemory reports whether there was no room for more data, and none could be made, when
+	// the script was called.
+	OutOfMemory() bool
 	// DeniedToScript is told of a call that MayRun has refused.
 	DeniedToScript(cmd *command.Command, args [][]byte)
 }

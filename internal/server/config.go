@@ -15,43 +15,49 @@ import (
 // Config is the value of every setting. A Server never changes one: CONFIG SET
 // puts a changed copy in its place.
 type Config struct {
-	bind           string // addresses, separated by spaces; one that begins with - may fail
-	port           int64
-	protected      bool
-	maxClients     int64
-	timeout        int64 // seconds without a command until a connection is closed; 0: never
-	keepalive      int64 // seconds
-	password       string
-	users          []string // the rules of each, its name first
-	aclFile        string
-	aclLogMost     int64
-	newChannels    string // allchannels or resetchannels
-	queryLimit     int64  // bytes of a MULTI that is being queued
-	bulkMax        int64  // bytes of one argument or string
-	output         map[string]outputLimit
-	enableDebug    string
-	metricsListen  string // address for metrics; none if empty
-	dir            string
-	cacheSize      int64 // bytes
-	encryption     string
-	encryptionRate int64 // bytes a second
-	logLevel       string
-	logFormat      string
-	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
-	slowlogLen     int64
-	listCompress   int64
-	shutdownWait   int64 // seconds
-	hz             int64 // rounds a second of the search for expired keys
-	retention      int64 // seconds that old versions are kept
-	retentionEvery int64 // seconds; a round looks at what was written since the last one
-	tracking       bool  // of latencies
-	latencyMillis  int64 // from which an event is remembered; 0: none is
-	notify         notifications
-	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
-	limits         keyspace.Limits
-	hllSparse      int64 // bytes
-	busyAfter      int64 // milliseconds that a script may take until others are told
-	luaMemory      int64 // bytes that a script may hold
+	bind            string // addresses, separated by spaces; one that begins with - may fail
+	port            int64
+	protected       bool
+	maxClients      int64
+	timeout         int64 // seconds without a command until a connection is closed; 0: never
+	keepalive       int64 // seconds
+	password        string
+	users           []string // the rules of each, its name first
+	aclFile         string
+	aclLogMost      int64
+	newChannels     string // allchannels or resetchannels
+	queryLimit      int64  // bytes of a MULTI that is being queued
+	bulkMax         int64  // bytes of one argument or string
+	output          map[string]outputLimit
+	enableDebug     string
+	metricsListen   string // address for metrics; none if empty
+	dir             string
+	cacheSize       int64 // bytes
+	encryption      string
+	encryptionRate  int64 // bytes a second
+	logLevel        string
+	logFormat       string
+	slowerThan      int64 // microseconds; below 0: nothing is logged as slow
+	slowlogLen      int64
+	listCompress    int64
+	shutdownWait    int64 // seconds
+	hz              int64 // rounds a second of the search for expired keys
+	retention       int64 // seconds that old versions are kept
+	retentionEvery  int64 // seconds; a round looks at what was written since the last one
+	tracking        bool  // of latencies
+	latencyMillis   int64 // from which an event is remembered; 0: none is
+	notify          notifications
+	trackingKeys    int64 // keys of which is remembered who has read them; 0: any number
+	limits          keyspace.Limits
+	hllSparse       int64  // bytes
+	busyAfter       int64  // milliseconds that a script may take until others are told
+	maxMemory       int64  // bytes of the dataset; 0: any number
+	policy          string // of eviction
+	evictionSamples int64  // candidates of each database
+	tenacity        int64  // see the function
+	lfuLogFactor    int64
+	lfuDecay        int64 // minutes
+	luaMemory       int64 // bytes that a script may hold
 
 	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
 	file  string          // that CONFIG REWRITE rewrites
@@ -211,37 +217,48 @@ func configSet(c *command.Ctx) error {
 	if len(pairs)%2 != 0 {
 		return command.ErrSyntax
 	}
-	srv := serverOf(c)
-	srv.configMu.Lock()
-	defer srv.configMu.Unlock()
-	next := srv.cfg.Load().clone()
-	seen := make(map[*setting]bool)
-	for i := 0; i < len(pairs); i += 2 {
-		s := settingNamed(string(pairs[i]))
-		if s == nil {
-			return errConfigUnknown(pairs[i])
-		}
-		name := strings.ToLower(string(pairs[i]))
-		if seen[s] {
-			return errConfigSet(name, errDuplicateSetting)
-		}
-		seen[s] = true
-		if s.atStart {
-			return errConfigSet(name, errImmutableSetting)
-		}
-		if err := s.set(next, string(pairs[i+1])); err != nil {
-			return errConfigSet(name, err)
-		}
-		next.given[s.name] = true
+	counted, err := serverOf(c).configure(pairs)
+	if err != nil {
+		return err
 	}
-	srv.applyConfig(next)
+	callerOf(c).settled(counted)
 	c.Out.OK()
 	return nil
+}
+
+// configure changes settings, all or none.
+func (s *Server) configure(pairs [][]byte) (counted <-chan struct{}, err error) {
+	s.configMu.Lock()
+	defer s.configMu.Unlock()
+	next := s.cfg.Load().clone()
+	seen := make(map[*setting]bool)
+	for i := 0; i < len(pairs); i += 2 {
+		set := settingNamed(string(pairs[i]))
+		if set == nil {
+			return nil, errConfigUnknown(pairs[i])
+		}
+		name := strings.ToLower(string(pairs[i]))
+		if seen[set] {
+			return nil, errConfigSet(name, errDuplicateSetting)
+		}
+		seen[set] = true
+		if set.atStart {
+			return nil, errConfigSet(name, errImmutableSetting)
+		}
+		if err := set.set(next, string(pairs[i+1])); err != nil {
+			return nil, errConfigSet(name, err)
+		}
+		next.given[set.name] = true
+	}
+	return s.applyConfig(next), nil
 }
 
 func configResetStat(c *command.Ctx) error {
 	srv := serverOf(c)
 	srv.stats.reset(srv.routes)
+	srv.room.evicted.Store(0)
+	srv.room.exceeded.reset()
+	srv.freedBefore.Store(srv.db.Measured().Spans)
 	c.Out.OK()
 	return nil
 }

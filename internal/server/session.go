@@ -50,6 +50,7 @@ type session struct {
 	user    *acl.User
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
+	full    bool // there was no room for more data when the last command came, and none could be made
 	mute    bool // CLIENT REPLY OFF
 	skip    bool // the reply to this command is not sent
 	skipOne bool // CLIENT REPLY SKIP: that to the next is not
@@ -172,7 +173,10 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	err := c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), func(seq *txn.Seq) {
 		c.seq = seq
 		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
-		defer func() { c.seq = nil }()
+		defer func() {
+			c.srv.makeRoom(seq) // so that who only reads need not
+			c.seq = nil
+		}()
 		for next := first; ; next = c.find(calls[done]) {
 			if done > 0 && (c.place(next) == outside || c.paused(next)) {
 				return
@@ -235,7 +239,11 @@ func (c *session) refusal(k call) error {
 func (c *session) step(k call) {
 	c.out.Raw(c.output.takeHeld()) // what others have told the client comes in between
 	mark, silent := c.out.Len(), c.mute || c.skip
-	switch err := c.refusal(k); {
+	err := c.refusal(k)
+	if err == nil {
+		err = c.refusalByMemory(k)
+	}
+	switch {
 	case err != nil:
 		c.refuse(k, err)
 	case c.multi.on && !k.route.atOnce:
@@ -326,6 +334,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	ctx := &command.Ctx{
 		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
+		Untouched: c.untouched(k.route.cmd),
 	}
 	if !c.user.Unrestricted() {
 		ctx.ReadsAll = c.user.ReadsAll

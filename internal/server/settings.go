@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/elastickv/elastickv/internal/eviction"
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
@@ -28,18 +29,20 @@ func (b badValue) Error() string { return string(b) }
 
 // What can be wrong with the value of a setting.
 const (
-	errDuplicateSetting = badValue("duplicate parameter")
-	errImmutableSetting = badValue("can't set immutable config")
-	errSettingInteger   = badValue("argument couldn't be parsed into an integer")
-	errSettingMemory    = badValue("argument must be a memory value")
-	errSettingBool      = badValue("argument must be 'yes' or 'no'")
-	errOutputLimits     = badValue("Wrong number of arguments in buffer limit configuration.")
-	errOutputClass      = badValue("Invalid client class specified in buffer limit configuration.")
-	errOutputNumber     = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
-	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
-	errEventClass       = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
-	errSettingKEK       = badValue("argument must be off, file:PATH, env:NAME or command:LINE")
-	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
+	errDuplicateSetting       = badValue("duplicate parameter")
+	errImmutableSetting       = badValue("can't set immutable config")
+	errSettingInteger         = badValue("argument couldn't be parsed into an integer")
+	errSettingMemory          = badValue("argument must be a memory value")
+	errSettingPercent         = badValue("percentage argument must be less or equal to 100")
+	errSettingBool            = badValue("argument must be 'yes' or 'no'")
+	errSettingMemoryOrPercent = badValue("argument must be a memory or percent value")
+	errOutputLimits           = badValue("Wrong number of arguments in buffer limit configuration.")
+	errOutputClass            = badValue("Invalid client class specified in buffer limit configuration.")
+	errOutputNumber           = badValue("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+	errSettingListen          = badValue("argument must be HOST:PORT with a port from 0 to 65535")
+	errEventClass             = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+	errSettingKEK             = badValue("argument must be off, file:PATH, env:NAME or command:LINE")
+	errSettingHosts           = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
 // settings is every setting, in the order of CONFIG GET. Those that always has
@@ -73,6 +76,13 @@ var settings = []setting{
 	intSetting("hz", "10", 1, 500, func(c *Config) *int64 { return &c.hz }),
 	intSetting("shutdown-timeout", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.shutdownWait }),
 
+	memorySetting("maxmemory", "0", 0, func(c *Config) *int64 { return &c.maxMemory }),
+	enumSetting("maxmemory-policy", "noeviction", func(c *Config) *string { return &c.policy }, eviction.PolicyNames()...),
+	intSetting("maxmemory-samples", "5", 1, 64, func(c *Config) *int64 { return &c.evictionSamples }),
+	intSetting("maxmemory-eviction-tenacity", "10", 0, 100, func(c *Config) *int64 { return &c.tenacity }),
+	intSetting("lfu-log-factor", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuLogFactor }),
+	intSetting("lfu-decay-time", "1", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuDecay }),
+
 	enumSetting("loglevel", "notice", func(c *Config) *string { return &c.logLevel },
 		"debug", "verbose", "notice", "warning"),
 	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
@@ -105,11 +115,17 @@ var settings = []setting{
 	always("appendonly", "yes"),
 	always("appendfsync", "always"),
 	always("save", ""),
-	always("maxmemory", "0"),
-	always("maxmemory-policy", "noeviction"),
+	{name: "maxmemory-clients", get: func(*Config) string { return "0" }, set: setClientsMemory},
+	always("replica-ignore-maxmemory", "yes").formerly("slave-ignore-maxmemory"),
+	// Nobody waits for rows to be taken off the disk.
+	always("lazyfree-lazy-eviction", "yes"),
+	always("lazyfree-lazy-expire", "yes"),
+	always("lazyfree-lazy-server-del", "yes"),
+	always("lazyfree-lazy-user-del", "yes"),
+	always("lazyfree-lazy-user-flush", "yes"),
 	always("cluster-enabled", "no").onlyAtStart(),
 	always("replica-read-only", "yes"),
-	always("replicaof", ""),
+	always("replicaof", "").formerly("slaveof"),
 	always("daemonize", "no").onlyAtStart(),
 }
 
@@ -250,6 +266,24 @@ func always(name, value string) setting {
 			}
 			return fmt.Errorf("is always '%s' here", value)
 		}}
+}
+
+// setClientsMemory takes no memory for all clients together, which would be to close some for the
+// sake of the others: the limits of each stand in client-output-buffer-limit and its like.
+func setClientsMemory(_ *Config, v string) error {
+	if share, ok := strings.CutSuffix(v, "%"); ok {
+		n, err := strconv.ParseUint(share, 10, 64)
+		if err == nil && n > 100 {
+			return errSettingPercent
+		}
+		v = share
+	}
+	if n, ok := parseMemory(v); !ok {
+		return errSettingMemoryOrPercent
+	} else if n != 0 {
+		return fmt.Errorf("is always '0' here")
+	}
+	return nil
 }
 
 // checkListen accepts an address to listen on, or none. Without a host it is all of the machine's.

@@ -3,7 +3,6 @@ package txn
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
 	"sync/atomic"
 
@@ -391,5 +390,5 @@ func (m *meter) given() error {
 // RowsSize counts the rows of the transaction's view, of every name, up to the given number, and
 // their bytes; whole says that there are no more.
 func (tx *Tx) RowsSize(most int) (bytes int64, whole bool, err error) {
-	return bytesOf(&tx.view, store.Span{}, min(most, math.MaxInt32))
+	return bytesOf(&tx.view, store.Span{}, most)
 }
