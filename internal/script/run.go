@@ -79,7 +79,7 @@ func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
 	if s.flags&(unflagged|noWrites) == 0 && s.readOnly {
 		return errWriteFlag
 	}
-	if s.flags&(unflagged|noWrites|allowOOM) == 0 && hostOf(c).OutOfMemory() {
+	if s.flags.needRoom() && hostOf(c).OutOfMemory() {
 		return errDenyOOM
 	}
 	leave, err := e.enter(c)

@@ -170,7 +170,7 @@ func (s *Server) evictOne(seq *txn.Seq, p eviction.Policy, cfg *Config) (gone bo
 		case eviction.Expiry:
 			gone, err = evictSoonest(root)
 		default:
-			gone, err = s.evictUnused(root, p, int(cfg.evictionSamples))
+			gone, err = s.evictUnused(root, p, int(min(cfg.evictionSamples, candidatesMost)))
 		}
 		return err
 	})
@@ -179,6 +179,10 @@ func (s *Server) evictOne(seq *txn.Seq, p eviction.Policy, cfg *Config) (gone bo
 	}
 	return gone && err == nil, err
 }
+
+// candidatesMost is how many candidates are looked at for one eviction, in each database: among so
+// many the best is hardly ever another than among more.
+const candidatesMost = 256
 
 // evictTries bounds how often candidates are looked for that are not there any more.
 const evictTries = 16
@@ -332,10 +336,26 @@ func (c *session) refusalByMemory(k call) error {
 		nothing := eviction.PolicyNamed(cfg.policy).Order == eviction.Nothing
 		c.full = c.srv.overLimit(cfg) && (nothing || c.srv.room.full.Load())
 	}
-	if c.full && (k.route.cmd.Has(command.DenyOOM) || k.route.exec && c.multi.grows || c.multi.on && !k.route.atOnce) {
+	if c.full && c.needsRoom(k) {
 		return errOutOfMemory
 	}
 	return nil
+}
+
+// needsRoom reports whether a call may make the dataset larger, or the commands that are queued.
+func (c *session) needsRoom(k call) bool {
+	switch {
+	case c.grows(k):
+		return true
+	case k.route.exec:
+		return c.multi.grows
+	}
+	return c.multi.on && !k.route.leaves
+}
+
+// grows reports whether a call by itself may make the dataset larger.
+func (c *session) grows(k call) bool {
+	return k.route.cmd.Has(command.DenyOOM) || k.route.scripted && c.srv.scripts.engine.NeedsRoom(k.route.cmd, k.args)
 }
 
 // OutOfMemory implements script.Host.

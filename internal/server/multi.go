@@ -53,7 +53,7 @@ func (c *session) enqueue(k call) {
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
 	m.writes = m.writes || c.changes(k)
-	m.grows = m.grows || k.route.cmd.Has(command.DenyOOM)
+	m.grows = m.grows || c.grows(k)
 	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
 	c.out.Simple("QUEUED")

@@ -82,8 +82,8 @@ type Server struct {
 	room     room
 	// freedBefore is what Measure.Spans was when the counters were set to zero.
 	freedBefore atomic.Int64
-	uses     *eviction.Uses
-	port     atomic.Int64 // the first listener's
+	uses        *eviction.Uses
+	port        atomic.Int64 // the first listener's
 
 	// ctx ends when connections must go without an answer: after a fault, or
 	// when the grace of a shutdown is over.

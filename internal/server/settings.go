@@ -78,7 +78,7 @@ var settings = []setting{
 
 	memorySetting("maxmemory", "0", 0, func(c *Config) *int64 { return &c.maxMemory }),
 	enumSetting("maxmemory-policy", "noeviction", func(c *Config) *string { return &c.policy }, eviction.PolicyNames()...),
-	intSetting("maxmemory-samples", "5", 1, 64, func(c *Config) *int64 { return &c.evictionSamples }),
+	intSetting("maxmemory-samples", "5", 1, math.MaxInt32, func(c *Config) *int64 { return &c.evictionSamples }),
 	intSetting("maxmemory-eviction-tenacity", "10", 0, 100, func(c *Config) *int64 { return &c.tenacity }),
 	intSetting("lfu-log-factor", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuLogFactor }),
 	intSetting("lfu-decay-time", "1", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuDecay }),
