@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
@@ -73,14 +74,16 @@ func (s *Space) Evict(key []byte, volatile bool) (bool, error) {
 	return true, nil
 }
 
-// Candidates returns up to n keys that lie side by side, from a random one on, with how much each
+// candidateStarts is from how many random keys on candidates are taken.
+const candidateStarts = 2
+
+// Candidates calls offer with about n keys, neighbours of random ones, and with how much each
 // is to be preferred for eviction: the milliseconds without use, or how far its count of uses is
 // below the highest. With volatile they are keys that expire. Of a key that is not remembered the
-// last write of its directory entry counts.
+// last write of its directory entry counts. A key may come twice.
 //
-// A few neighbours cost about as much as one random key. Which of them are old has nothing to do
-// with each other, but for keys that are named in the order in which they are made; there other
-// random starts make up for it, since a pool keeps the best of several calls.
+// A few neighbours cost about as much as one random key. They are often used alike; against that help
+// several starts, and a pool that keeps the best of several calls.
 func (s *Space) Candidates(rnd Random, volatile bool, n int, offer func(key []byte, score int64)) error {
 	prefix, size, err := s.evictable(volatile)
 	if err != nil || size == 0 {
@@ -88,40 +91,59 @@ func (s *Space) Candidates(rnd Random, volatile bool, n int, offer func(key []by
 	}
 	p := s.pool(prefix, size, rnd)
 	p.keys = true
-	first, ok, err := p.one()
-	if err != nil || !ok {
-		return err
-	}
-	if volatile {
-		return s.volatileCandidates(p, first.name, n, offer)
-	}
-	return p.walk(first.name, store.Ascending, func(key []byte, r txn.Row) bool {
-		key = bytes.Clone(key)
-		offer(key, s.score(key, r.TS))
-		n--
-		return n > 0
-	})
-}
-
-// volatileCandidates are from the index of expiries, where it does not stand when a key was written.
-func (s *Space) volatileCandidates(p *pool, start []byte, n int, offer func(key []byte, score int64)) error {
-	var keys [][]byte
-	err := p.walk(start, store.Ascending, func(name []byte, _ txn.Row) bool {
-		if len(name) >= 8 {
-			keys = append(keys, bytes.Clone(name[8:]))
+	n = min((n+candidateStarts-1)/candidateStarts, int(min(size, math.MaxInt32)))
+	for range candidateStarts {
+		first, ok, err := p.one()
+		if err != nil || !ok {
+			return err
 		}
-		return len(keys) < n
-	})
-	for _, key := range keys {
+		rows, err := p.neighbours(first.name, n)
 		if err != nil {
 			return err
 		}
-		var row txn.Row
-		if row, _, err = s.tx.Peek(s.lookupName(key)); err == nil {
-			offer(key, s.score(key, row.TS))
+		for _, e := range rows {
+			if err := s.offer(e, volatile, offer); err != nil {
+				return err
+			}
 		}
 	}
-	return err
+	return nil
+}
+
+// neighbour is a row as a walk has found it.
+type neighbour struct {
+	name []byte
+	ts   uint64
+}
+
+// neighbours returns the first n rows from the name start on; after the last row comes the first.
+func (p *pool) neighbours(start []byte, n int) (rows []neighbour, err error) {
+	take := func(name []byte, r txn.Row) bool {
+		rows = append(rows, neighbour{bytes.Clone(name), r.TS})
+		return len(rows) < n
+	}
+	if err = p.walk(start, store.Ascending, take); err == nil && len(rows) < n {
+		err = p.walk(nil, store.Ascending, take)
+	}
+	return rows, err
+}
+
+// offer hands on a row that stands for a key. The index of expiries does not tell when a key was written.
+func (s *Space) offer(e neighbour, volatile bool, fn func(key []byte, score int64)) error {
+	key, ts := e.name, e.ts
+	if volatile {
+		if len(key) < 8 {
+			return s.errExpiryRow(len(key))
+		}
+		key = key[8:]
+		row, _, err := s.tx.Peek(s.lookupName(key))
+		if err != nil {
+			return err
+		}
+		ts = row.TS
+	}
+	fn(key, s.score(key, ts))
+	return nil
 }
 
 // score is how much a key is to be preferred for eviction. ts is when it was written, 0 if just now.
