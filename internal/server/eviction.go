@@ -10,7 +10,6 @@ import (
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/eviction"
-	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -32,51 +31,13 @@ type room struct {
 	policy string // whose candidates are in pool
 	nextDB int    // from which a random key is evicted next
 
-	reported string // the last error that was logged; the loop's own
+	// The loop's:
+	reported  string    // the last error that was logged
+	countNext time.Time // before that a count that has failed does not begin again
 }
 
-// exceeded is for how long the limit has been exceeded.
-type exceeded struct {
-	mu    sync.Mutex
-	since time.Time // zero: it is not now
-	total time.Duration
-}
-
-func (e *exceeded) begin(now time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.since.IsZero() {
-		e.since = now
-	}
-}
-
-func (e *exceeded) end(now time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.since.IsZero() {
-		e.total += now.Sub(e.since)
-		e.since = time.Time{}
-	}
-}
-
-func (e *exceeded) reset() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.total, e.since = 0, time.Time{}
-}
-
-// times returns for how long the limit has been exceeded in all, and without a break until now.
-func (e *exceeded) times(now time.Time) (total, current time.Duration) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.since.IsZero() {
-		current = now.Sub(e.since)
-	}
-	return e.total + current, current
-}
-
-// errOutOfMemory refuses commands that could make the dataset larger.
-const errOutOfMemory = command.Error("OOM command not allowed when used memory > 'maxmemory'.")
+// countPause is for how long a count that has failed is left alone.
+const countPause = 10 * time.Second
 
 // tenacity is for how long keys may be evicted before others have their turn, as Redis reckons it
 // from the setting maxmemory-eviction-tenacity, from 0 to 100.
@@ -161,101 +122,6 @@ func (s *Server) evict(seq *txn.Seq, cfg *Config, began time.Time) (full bool) {
 	}
 }
 
-// evictOne evicts a key in a transaction of its own, if there is any that may go.
-func (s *Server) evictOne(seq *txn.Seq, p eviction.Policy, cfg *Config) (gone bool, err error) {
-	err = s.update(seq, &telling{}, func(root *keyspace.Space) error {
-		switch p.Order {
-		case eviction.Chance:
-			gone, err = s.evictRandom(root, p)
-		case eviction.Expiry:
-			gone, err = evictSoonest(root)
-		default:
-			gone, err = s.evictUnused(root, p, int(min(cfg.evictionSamples, candidatesMost)))
-		}
-		return err
-	})
-	if gone && err == nil {
-		s.room.evicted.Add(1)
-	}
-	return gone && err == nil, err
-}
-
-// candidatesMost is how many candidates are looked at for one eviction, in each database: among so
-// many the best is hardly ever another than among more.
-const candidatesMost = 256
-
-// evictTries bounds how often candidates are looked for that are not there any more.
-const evictTries = 16
-
-// evictUnused evicts the best of a few candidates of each database, and of those that were left over.
-func (s *Server) evictUnused(root *keyspace.Space, p eviction.Policy, samples int) (bool, error) {
-	for range evictTries {
-		any := false
-		for db := range keyspace.Databases {
-			err := root.DB(db).Candidates(s.opts.Rand, p.Volatile, samples, func(key []byte, score int64) {
-				any = true
-				s.room.pool.Offer(eviction.Candidate{DB: db, Key: key, Score: score})
-			})
-			if err != nil {
-				return false, err
-			}
-		}
-		for c, ok := s.room.pool.Take(); ok; c, ok = s.room.pool.Take() {
-			if gone, err := root.DB(c.DB).Evict(c.Key, p.Volatile); gone || err != nil {
-				return gone, err
-			}
-		}
-		if !any {
-			break
-		}
-	}
-	return false, nil
-}
-
-// evictRandom takes a key of each database by turns.
-func (s *Server) evictRandom(root *keyspace.Space, p eviction.Policy) (bool, error) {
-	for range evictTries * keyspace.Databases {
-		s.room.nextDB = (s.room.nextDB + 1) % keyspace.Databases
-		keys := root.DB(s.room.nextDB)
-		key, ok, err := keys.RandomEvictable(s.opts.Rand, p.Volatile)
-		if err != nil {
-			return false, err
-		}
-		if !ok {
-			continue
-		}
-		if gone, err := keys.Evict(key, p.Volatile); gone || err != nil {
-			return gone, err
-		}
-	}
-	return false, nil
-}
-
-// evictSoonest evicts the key that expires first. One whose time has come is removed as expired, and
-// the next is looked for.
-func evictSoonest(root *keyspace.Space) (bool, error) {
-	for range evictTries {
-		var first []byte
-		db, soonest := -1, int64(math.MaxInt64)
-		for i := range keyspace.Databases {
-			key, at, ok, err := root.DB(i).Soonest()
-			if err != nil {
-				return false, err
-			}
-			if ok && at < soonest {
-				first, db, soonest = key, i, at
-			}
-		}
-		if db < 0 {
-			break
-		}
-		if gone, err := root.DB(db).Evict(first, true); gone || err != nil {
-			return gone, err
-		}
-	}
-	return false, nil
-}
-
 func (s *Server) wakeEviction() {
 	select {
 	case s.room.wake <- struct{}{}:
@@ -287,8 +153,11 @@ func (s *Server) evictMeanwhile(ctx context.Context) {
 		return
 	}
 	if failure := s.db.Measured().Failure; failure != nil {
-		s.room.report(s, failure)
-		s.db.Measure(true)
+		if now := s.opts.Now(); now.After(s.room.countNext) {
+			s.room.report(s, failure)
+			s.db.Measure(true)
+			s.room.countNext = now.Add(countPause)
+		}
 		return
 	}
 	if !s.overLimit(cfg) && !s.room.full.Load() {
@@ -322,77 +191,42 @@ func (r *room) report(s *Server, err error) {
 	}
 }
 
-// refusalByMemory is why a call cannot be carried out for want of room. Inside the sequencer keys are
-// evicted first; elsewhere it is what came of that last.
-func (c *session) refusalByMemory(k call) error {
-	cfg := c.srv.cfg.Load()
-	if cfg.maxMemory == 0 {
-		c.full = false
-		return nil
-	}
-	if c.seq != nil {
-		c.full = c.srv.makeRoom(c.seq)
-	} else {
-		nothing := eviction.PolicyNamed(cfg.policy).Order == eviction.Nothing
-		c.full = c.srv.overLimit(cfg) && (nothing || c.srv.room.full.Load())
-	}
-	if c.full && c.needsRoom(k) {
-		return errOutOfMemory
-	}
-	return nil
+// exceeded is for how long the limit has been exceeded.
+type exceeded struct {
+	mu    sync.Mutex
+	since time.Time // zero: it is not now
+	total time.Duration
 }
 
-// needsRoom reports whether a call may make the dataset larger, or the commands that are queued.
-func (c *session) needsRoom(k call) bool {
-	switch {
-	case c.grows(k):
-		return true
-	case k.route.exec:
-		return c.multi.grows
+func (e *exceeded) begin(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.since.IsZero() {
+		e.since = now
 	}
-	return c.multi.on && !k.route.leaves
 }
 
-// grows reports whether a call by itself may make the dataset larger.
-func (c *session) grows(k call) bool {
-	return k.route.cmd.Has(command.DenyOOM) || k.route.scripted && c.srv.scripts.engine.NeedsRoom(k.route.cmd, k.args)
+func (e *exceeded) end(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.since.IsZero() {
+		e.total += now.Sub(e.since)
+		e.since = time.Time{}
+	}
 }
 
-// OutOfMemory implements script.Host.
-func (c *session) OutOfMemory() bool { return c.full }
-
-// datasetSize is the bytes of all rows: counted, or estimated while nobody knows exactly.
-func (s *Server) datasetSize() (n int64, err error) {
-	if m := s.db.Measured(); m.Exact() {
-		return m.Bytes, nil
-	}
-	err = s.view(func(root *keyspace.Space) error {
-		n, err = root.DatasetSize(s.opts.Rand)
-		return err
-	})
-	return n, err
+func (e *exceeded) reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.total, e.since = 0, time.Time{}
 }
 
-// measurePatience is how long CONFIG SET waits for the dataset to be counted, so that what follows it
-// finds the limit in force unless there is much to count.
-const measurePatience = time.Second
-
-// settled waits until the dataset has been counted after CONFIG SET, and begins to evict, if the session
-// can wait: inside the sequencer the loop does both.
-func (c *session) settled(ready <-chan struct{}) {
-	if c.seq != nil {
-		return
+// times returns for how long the limit has been exceeded in all, and without a break until now.
+func (e *exceeded) times(now time.Time) (total, current time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.since.IsZero() {
+		current = now.Sub(e.since)
 	}
-	defer func() {
-		if c.srv.overLimit(c.srv.cfg.Load()) {
-			c.srv.makeRoomOnce(c.srv.scripts.calm.Load().ctx)
-		}
-	}()
-	t := time.NewTimer(measurePatience)
-	defer t.Stop()
-	select {
-	case <-ready:
-	case <-t.C:
-	case <-c.srv.ctx.Done():
-	}
+	return e.total + current, current
 }

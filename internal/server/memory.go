@@ -153,3 +153,15 @@ func (s *Server) clientMemory() (bytes uint64) {
 	}
 	return bytes
 }
+
+// datasetSize is the bytes of all rows: counted, or estimated while nobody knows exactly.
+func (s *Server) datasetSize() (n int64, err error) {
+	if m := s.db.Measured(); m.Exact() {
+		return m.Bytes, nil
+	}
+	err = s.view(func(root *keyspace.Space) error {
+		n, err = root.DatasetSize(s.opts.Rand)
+		return err
+	})
+	return n, err
+}
