@@ -105,7 +105,7 @@ func TestFrequency(t *testing.T) {
 			}
 		}
 		got, ok, err := s.Frequency(key)
-		if !ok || got != 8 {
+		if err != nil || !ok || got != 8 {
 			t.Errorf("used three times, it counts %d, %v, want 8", got, ok)
 		}
 		s.SetFrequency(key, 200)
@@ -337,4 +337,48 @@ func TestUsage(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// A field that has expired keeps history from being dropped until it is removed, so that its row does
+// not go by itself and stay in the size of the dataset.
+func TestSoonestExpiry(t *testing.T) {
+	w := newWorld()
+	defer w.close()
+	soon := w.now.Add(time.Second)
+	w.update(t, func(s *Space) error {
+		if err := s.SetString([]byte("k"), nil, soon.Add(time.Second).UnixMilli()); err != nil {
+			return err
+		}
+		h, err := s.Hash([]byte("h"))
+		if err != nil {
+			return err
+		}
+		if _, err := h.SetAll(Field{Name: []byte("f")}, Field{Name: []byte("g")}); err != nil {
+			return err
+		}
+		_, err = h.ExpireFields(Expiry{Field: []byte("f"), At: soon.UnixMilli()})
+		return err
+	})
+	want := func(at time.Time, any bool) {
+		t.Helper()
+		w.view(t, func(s *Space) error {
+			got, ok, err := s.SoonestExpiry()
+			if ok != any || any && millis(got) != at.UnixMilli() {
+				t.Errorf("the soonest expiry is at %d, %v, want %d, %v", millis(got), ok, at.UnixMilli(), any)
+			}
+			return err
+		})
+	}
+	want(soon, true)
+	w.now = soon.Add(time.Millisecond)
+	w.update(t, func(s *Space) error {
+		_, err := s.RemoveExpiredFields(10)
+		return err
+	})
+	want(soon.Add(time.Second), true)
+	w.update(t, func(s *Space) error {
+		_, err := s.Remove([]byte("k"))
+		return err
+	})
+	want(soon, false)
 }
