@@ -356,7 +356,7 @@ func TestSoonestExpiry(t *testing.T) {
 		if _, err := h.SetAll(Field{Name: []byte("f")}, Field{Name: []byte("g")}); err != nil {
 			return err
 		}
-		_, err = h.ExpireFields(Expiry{Field: []byte("f"), At: soon.UnixMilli()})
+		_, err = h.ExpireFields([][]byte{[]byte("f")}, func(int, int64, bool) (int64, bool) { return soon.UnixMilli(), true })
 		return err
 	})
 	want := func(at time.Time, any bool) {
