@@ -140,7 +140,7 @@ func clientNoEvict(ctx *command.Ctx) error {
 	return nil
 }
 
-// clientNoTouch is remembered and shown; reads never count as use of a key.
+// clientNoTouch makes the commands of the connection, but for TOUCH, be no uses of keys.
 func clientNoTouch(ctx *command.Ctx) error {
 	on, err := onOff(ctx.Args[2])
 	if err != nil {
@@ -149,6 +149,11 @@ func clientNoTouch(ctx *command.Ctx) error {
 	callerOf(ctx).facts.noTouch.Store(on)
 	ctx.Out.OK()
 	return nil
+}
+
+// untouched reports whether the session's calls of a command are no uses of keys.
+func (c *session) untouched(cmd *command.Command) bool {
+	return c.facts.noTouch.Load() && cmd.Name != "touch"
 }
 
 func clientReply(ctx *command.Ctx) error {

@@ -137,8 +137,8 @@ func (c *Config) clientsLimit() int64 {
 	return max(limit, clientsMemoryLeast)
 }
 
-// evictionLoop keeps to maxmemory-clients, until ctx ends.
-func (s *Server) evictionLoop(ctx context.Context) {
+// clientsLoop keeps to maxmemory-clients, until ctx ends.
+func (s *Server) clientsLoop(ctx context.Context) {
 	tick := time.NewTicker(evictEvery)
 	defer tick.Stop()
 	for {

@@ -161,8 +161,16 @@ func (s *Server) infoClients(r *report) error {
 	return nil
 }
 
+// infoMemory compares the dataset, which stands on the disk, with maxmemory, in the words in which
+// Redis compares its memory; what the process itself takes is used_memory_rss and process_memory.
 func (s *Server) infoMemory(r *report) error {
-	used, rss := memoryUsed(), memoryResident()
+	dataset, err := s.datasetSize()
+	if err != nil {
+		return err
+	}
+	cfg := s.cfg.Load()
+	m := s.db.Measured()
+	used, process, rss := uint64(startupMemory+dataset), memoryUsed(), memoryResident()
 	peak := s.stats.peakMemory(used)
 	r.memory("used_memory", used)
 	if rss > 0 {
@@ -170,15 +178,27 @@ func (s *Server) infoMemory(r *report) error {
 	}
 	r.memory("used_memory_peak", peak)
 	r.add("used_memory_peak_perc", fmt.Sprintf("%.2f%%", 100*float64(used)/float64(max(peak, 1))))
+	r.add("used_memory_overhead", startupMemory)
+	r.add("used_memory_startup", startupMemory)
+	r.add("used_memory_dataset", dataset)
+	r.add("used_memory_dataset_perc", fmt.Sprintf("%.2f%%", 100*float64(dataset)/float64(used)))
+	r.add("dataset_counted", m.Exact())
+	r.memory("process_memory", process)
 	if total := memoryTotal(); total > 0 {
 		r.memory("total_system_memory", total)
 	}
-	r.memory("maxmemory", 0)
-	r.add("maxmemory_policy", "noeviction")
+	r.memory("maxmemory", uint64(cfg.maxMemory))
+	r.add("maxmemory_policy", cfg.policy)
 	if rss > 0 {
-		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(used, 1)))
+		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(process, 1)))
 	}
+	r.add("mem_not_counted_for_evict", 0)
+	r.add("mem_clients_slaves", 0)
+	r.add("mem_clients_normal", s.clientMemory())
+	r.add("mem_aof_buffer", 0)
 	r.add("mem_allocator", "go")
+	r.add("lazyfree_pending_objects", m.Pending)
+	r.add("lazyfreed_objects", m.Spans-int64(m.Pending)-s.freedBefore.Load())
 	return s.infoScripts(r)
 }
 
@@ -226,8 +246,11 @@ func (s *Server) infoStats(r *report) error {
 	}
 	r.add("keyspace_hits", st.hits.Load())
 	r.add("keyspace_misses", st.misses.Load())
-	r.add("evicted_keys", 0)
+	r.add("evicted_keys", s.room.evicted.Load())
 	r.add("evicted_clients", st.evicted.Load())
+	exceeded, current := s.room.exceeded.times(s.opts.Now())
+	r.add("total_eviction_exceeded_time", exceeded.Milliseconds())
+	r.add("current_eviction_exceeded_time", current.Milliseconds())
 	r.add("pubsub_channels", s.hub.Topics(pubsub.Channel))
 	r.add("pubsub_patterns", s.hub.Topics(pubsub.Pattern))
 	r.add("pubsubshard_channels", s.hub.Topics(pubsub.Shard))

@@ -97,6 +97,7 @@ func (c *session) RunForScript(ctx *command.Ctx) {
 	if ctx.Cmd.Has(command.ReadOnly) {
 		c.rememberScript()
 	}
+	ctx.Untouched = c.untouched(ctx.Cmd)
 	before := lookupsOf(ctx.Keys)
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/eviction"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/script"
@@ -78,6 +79,10 @@ type Server struct {
 	monitors monitors
 	scripts  scripting
 	expiry   expiry
+	room     room
+	// freedBefore is what Measure.Spans was when the counters were set to zero.
+	freedBefore atomic.Int64
+	uses        *eviction.Uses
 
 	listeners listeners
 	identity  atomic.Pointer[identity] // nil: nobody speaks TLS
@@ -113,9 +118,11 @@ func New(opts Options) *Server {
 	s.markSaved(opts.Now())
 	s.expiry.on.Store(true)
 	s.scripts.init(s)
+	s.room.wake = make(chan struct{}, 1)
+	s.uses = eviction.NewUses(opts.Now().UnixMilli(), opts.Rand)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
-		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
+		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes), Uses: s.uses},
 	})
 	s.users = opts.Users
 	if s.users == nil {
@@ -131,17 +138,25 @@ func New(opts Options) *Server {
 // table is the one table of all commands; rows are never changed.
 var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), script.Rows(), rows()) })
 
-// applyConfig puts a configuration in force. configMu is held, or nothing runs yet.
-func (s *Server) applyConfig(cfg *Config) {
+// applyConfig puts a configuration in force. configMu is held, or nothing runs yet. What it
+// returns is closed when the dataset has been counted, if that is needed.
+func (s *Server) applyConfig(cfg *Config) (counted <-chan struct{}) {
 	env := *s.env.Load()
 	limits := cfg.limits
 	env.Keys.Limits = &limits
 	env.Keys.Events = cfg.notify.recorded()
 	env.MaxBulk = cfg.bulkMax
+	order := eviction.PolicyNamed(cfg.policy).Order
+	env.OwnIntegers = cfg.maxMemory > 0 && (order == eviction.Recency || order == eviction.Frequency)
 	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
 	s.useUsers(s.cfg.Load(), cfg)
 	s.cfg.Store(cfg)
+	s.uses.Configure(eviction.Settings{
+		Frequency: order == eviction.Frequency, LogFactor: cfg.lfuLogFactor, DecayMinutes: cfg.lfuDecay,
+	})
+	ready := s.db.Measure(cfg.maxMemory > 0)
+	s.wakeEviction()
 	s.slowlog.trim(int(cfg.slowlogLen))
 	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
 	s.evictClients()
@@ -149,6 +164,7 @@ func (s *Server) applyConfig(cfg *Config) {
 	if s.opts.LogLevel != nil {
 		s.opts.LogLevel(cfg.LogLevel())
 	}
+	return ready
 }
 
 // Serve accepts connections until ctx ends or a client asks for a shutdown,
@@ -168,6 +184,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	loops.Go(func() { s.expiryLoop(background) })
 	loops.Go(func() { s.statsLoop(background) })
 	loops.Go(func() { s.certificateLoop(background) })
+	loops.Go(func() { s.clientsLoop(background) })
 	loops.Go(func() { s.evictionLoop(background) })
 	if s.opts.Compact != nil {
 		loops.Go(func() { s.retentionLoop(background) })

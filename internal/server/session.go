@@ -52,6 +52,7 @@ type session struct {
 	user    *acl.User
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
+	full    bool // there was no room for more data when the last command came, and none could be made
 	mute    bool // CLIENT REPLY OFF
 	skip    bool // the reply to this command is not sent
 	skipOne bool // CLIENT REPLY SKIP: that to the next is not
@@ -182,7 +183,10 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	err := c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), func(seq *txn.Seq) {
 		c.seq = seq
 		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
-		defer func() { c.seq = nil }()
+		defer func() {
+			c.srv.makeRoom(seq) // so that who only reads need not
+			c.seq = nil
+		}()
 		first.refused = c.refusal(first) // it has waited
 		for next := first; ; next = c.find(calls[done]) {
 			if done > 0 && (c.place(&next) == outside || c.paused(next)) {
@@ -250,6 +254,9 @@ func (c *session) step(k call) {
 	mark, silent := c.out.Len(), c.mute || c.skip
 	if !k.decided {
 		k.refused = c.refusal(k)
+	}
+	if k.refused == nil {
+		k.refused = c.refusalByMemory(k)
 	}
 	switch {
 	case k.refused != nil:
@@ -342,6 +349,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	ctx := &command.Ctx{
 		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
+		Untouched: c.untouched(k.route.cmd),
 	}
 	if !c.user.Unrestricted() {
 		ctx.ReadsAll = c.user.ReadsAll

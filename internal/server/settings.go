@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/elastickv/elastickv/internal/eviction"
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
@@ -102,6 +103,13 @@ var settings = []setting{
 	intSetting("hz", "10", 1, 500, func(c *Config) *int64 { return &c.hz }),
 	intSetting("shutdown-timeout", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.shutdownWait }),
 
+	memorySetting("maxmemory", "0", 0, func(c *Config) *int64 { return &c.maxMemory }),
+	enumSetting("maxmemory-policy", "noeviction", func(c *Config) *string { return &c.policy }, eviction.PolicyNames()...),
+	intSetting("maxmemory-samples", "5", 1, math.MaxInt32, func(c *Config) *int64 { return &c.evictionSamples }),
+	intSetting("maxmemory-eviction-tenacity", "10", 0, 100, func(c *Config) *int64 { return &c.tenacity }),
+	intSetting("lfu-log-factor", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuLogFactor }),
+	intSetting("lfu-decay-time", "1", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuDecay }),
+
 	enumSetting("loglevel", "notice", func(c *Config) *string { return &c.logLevel },
 		"debug", "verbose", "notice", "warning"),
 	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
@@ -134,11 +142,16 @@ var settings = []setting{
 	always("appendonly", "yes"),
 	always("appendfsync", "always"),
 	always("save", ""),
-	always("maxmemory", "0"),
-	always("maxmemory-policy", "noeviction"),
+	always("replica-ignore-maxmemory", "yes").formerly("slave-ignore-maxmemory"),
+	// Nobody waits for rows to be taken off the disk.
+	always("lazyfree-lazy-eviction", "yes"),
+	always("lazyfree-lazy-expire", "yes"),
+	always("lazyfree-lazy-server-del", "yes"),
+	always("lazyfree-lazy-user-del", "yes"),
+	always("lazyfree-lazy-user-flush", "yes"),
 	always("cluster-enabled", "no").onlyAtStart(),
 	always("replica-read-only", "yes"),
-	always("replicaof", ""),
+	always("replicaof", "").formerly("slaveof"),
 	always("daemonize", "no").onlyAtStart(),
 }
 
