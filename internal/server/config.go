@@ -161,8 +161,10 @@ var configRow = &command.Command{
 	Summary: "A container for commands about settings.", Complexity: "Depends on subcommand.",
 	Sub: []*command.Command{
 		{Name: "get", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: configGet, Since: "2.0.0",
+			Syntax: "parameter...", History: []string{"7.0.0 Takes several patterns."},
 			Summary: "Returns settings whose names match patterns.", Complexity: "O(N) when N is the number of settings asked for"},
 		{Name: "set", Arity: -4, Flags: adminFlags, Group: command.GroupServer, Run: configSet, Since: "2.0.0",
+			Syntax: "data(parameter value)...", History: []string{"7.0.0 Takes several settings."},
 			Summary: "Changes settings of the running server, all or none.", Complexity: "O(N) when N is the number of settings given",
 			Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
 		{Name: "resetstat", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configResetStat, Since: "2.0.0",

@@ -17,6 +17,7 @@ import (
 
 var infoRow = &command.Command{
 	Name: "info", Arity: -1, Flags: command.Loading | command.Stale, Cats: command.CatDangerous, Group: command.GroupServer,
+	Syntax: "[section...]", History: []string{"7.0.0 Takes several sections."},
 	Run: info, Since: "1.0.0", Summary: "Returns figures about the server.", Complexity: "O(1)",
 	Tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
 }
