@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -166,7 +167,7 @@ func calledKeys(c *Ctx) (*Command, [][]byte, error) {
 		return nil, nil, ErrGetKeysCommand
 	case err != nil:
 		return nil, nil, ErrGetKeysArgs
-	case len(cmd.Keys) == 0:
+	case !slices.ContainsFunc(cmd.Keys, func(k KeySpec) bool { return k.Flags&KeyNotKey == 0 }):
 		return nil, nil, ErrGetKeysNone
 	case len(cmd.KeyPositions(args)) == 0 && !cmd.Has(NoMandatoryKeys):
 		return nil, nil, ErrGetKeysInvalid

@@ -15,18 +15,18 @@ func TestKeyPositions(t *testing.T) {
 		want string
 	}{
 		{keyAt(1, 0), "get k", "[1]"},
-		{keyAt(1, 0), "get", "[]"},
+		{keyAt(1, 0), "get", "malformed"},
 		{keyAt(2, 0), "object encoding k", "[2]"},
 		{allKeys(1, 0)[0], "del a b c", "[1 2 3]"},
 		{allKeys(2, 0)[0], "mset a 1 b 2", "[1 3]"},
 		{KeySpec{Index: 1, Last: 1, Step: 1}, "lcs a b LEN", "[1 2]"},
 		{numKeys(1, 0), "zunion 2 a b WITHSCORES", "[2 3]"},
 		{numKeys(2, 0), "zunionstore d 2 a b", "[3 4]"},
-		{numKeys(1, 0), "zunion 3 a b", "[]"},
-		{numKeys(1, 0), "zunion 0 a", "[]"},
-		{numKeys(1, 0), "zunion -1 a", "[]"},
-		{numKeys(1, 0), "zunion x a", "[]"},
-		{numKeys(1, 0), "zunion 9223372036854775807 a", "[]"},
+		{numKeys(1, 0), "zunion 3 a b", "malformed"},
+		{numKeys(1, 0), "zunion 0 a", "malformed"},
+		{numKeys(1, 0), "zunion -1 a", "malformed"},
+		{numKeys(1, 0), "zunion x a", "malformed"},
+		{numKeys(1, 0), "zunion 9223372036854775807 a", "malformed"},
 		{after, "xread count 5 streams a b 0 0", "[4 5]"},
 		{after, "xread count 5", "[]"},
 		{store, "sort k by w store d", "[5]"},
@@ -36,7 +36,12 @@ func TestKeyPositions(t *testing.T) {
 		for _, w := range strings.Fields(c.call) {
 			args = append(args, []byte(w))
 		}
-		if got := fmt.Sprint(c.spec.positions(args)); got != c.want {
+		at, ok := c.spec.positions(args)
+		got := fmt.Sprint(at)
+		if !ok {
+			got = "malformed"
+		}
+		if got != c.want {
 			t.Errorf("%s: keys at %s, want %s", c.call, got, c.want)
 		}
 	}

@@ -22,8 +22,32 @@ var migrateRow = &command.Command{
 		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete, Index: 3, Step: 1},
 		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete | command.KeyIncomplete, Index: -2, Keyword: "KEYS", Last: -1, Step: 1},
 	},
-	Run: migrate, Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the keys and their bytes, here and there",
+	FindKeys: migrateKeys,
+	Run:      migrate, Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the keys and their bytes, here and there",
 	Summary: "Moves keys to another server.", Tips: []string{"nondeterministic_output"},
+}
+
+// migrateKeys finds the key of a call, or all that follow KEYS. A call with both has none, and fails.
+func migrateKeys(args [][]byte) []command.Key {
+	const flags = command.KeyRW | command.KeyAccess | command.KeyDelete
+	for i := 6; i < len(args); i++ {
+		switch strings.ToUpper(string(args[i])) {
+		case "AUTH":
+			i++
+		case "AUTH2":
+			i += 2
+		case "KEYS":
+			if len(args[3]) > 0 {
+				return nil
+			}
+			var keys []command.Key
+			for i++; i < len(args); i++ {
+				keys = append(keys, command.Key{At: i, Flags: flags})
+			}
+			return keys
+		}
+	}
+	return []command.Key{{At: 3, Flags: flags}}
 }
 
 // migration is one call of MIGRATE.
