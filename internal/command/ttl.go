@@ -82,7 +82,7 @@ func expireIn(u unit) Handler {
 			return err
 		}
 		at, ok := u.moment(n, c.Keys.Now())
-		if !ok || at > maxMoment {
+		if !ok {
 			return errInvalidExpire(c)
 		}
 		old, there, err := c.Keys.Expiry(c.Args[1])

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -53,13 +54,14 @@ type Config struct {
 	busyAfter      int64 // milliseconds that a script may take until others are told
 	luaMemory      int64 // bytes that a script may hold
 
-	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
-	file  string          // that CONFIG REWRITE rewrites
+	idle  map[string]string // values of idleSettings
+	given map[string]bool   // settings that were set, by a file, a flag or CONFIG SET
+	file  string            // that CONFIG REWRITE rewrites
 }
 
 // NewConfig returns the default of every setting.
 func NewConfig() *Config {
-	c := &Config{given: make(map[string]bool), limits: keyspace.DefaultLimits()}
+	c := &Config{idle: make(map[string]string), given: make(map[string]bool), limits: keyspace.DefaultLimits()}
 	for _, s := range settings {
 		if s.initial == "" {
 			continue
@@ -138,6 +140,7 @@ type Address struct {
 
 func (c *Config) clone() *Config {
 	d := *c
+	d.idle = maps.Clone(c.idle)
 	d.given = make(map[string]bool, len(c.given))
 	for name := range c.given {
 		d.given[name] = true
@@ -194,7 +197,7 @@ func configGet(c *command.Ctx) error {
 		lower := bytes.ToLower(pattern)
 		for _, s := range settings {
 			for _, name := range []string{s.name, s.alias} {
-				if name != "" && command.MatchGlob(lower, []byte(name)) {
+				if name != "" && !s.hidden && command.MatchGlob(lower, []byte(name)) {
 					add(name, s.get(cfg))
 				}
 			}

@@ -111,6 +111,8 @@ func (s *Server) infoServer(r *report) error {
 	up := now.Sub(s.began)
 	exe, _ := os.Executable()
 	r.add("redis_version", compatVersion)
+	r.add("redis_git_sha1", "00000000") // of a build from a release
+	r.add("redis_git_dirty", 0)
 	r.add("elastickv_version", s.opts.Version)
 	r.add("redis_mode", "standalone")
 	r.add("os", runtime.GOOS+" "+runtime.GOARCH)

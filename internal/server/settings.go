@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ type setting struct {
 	initial string // in the words of a configuration file; empty: the zero Config has it
 	atStart bool   // cannot be changed while the server runs
 	secret  bool   // its value is never logged
+	hidden  bool   // CONFIG GET shows it to those who ask by its name, not by a pattern
 	get     func(*Config) string
 	set     func(*Config, string) error
 }
@@ -39,12 +41,13 @@ const (
 	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
 	errEventClass       = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
 	errSettingKEK       = badValue("argument must be off, file:PATH, env:NAME or command:LINE")
+	errSavePoints       = badValue("Invalid save parameters")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
-// settings is every setting, in the order of CONFIG GET. Those that always has
+// settings is every setting, in the order of CONFIG GET. Those that always and atLeast have
 // are Redis settings that have but one true value here.
-var settings = []setting{
+var settings = slices.Concat([]setting{
 	textSetting("bind", "127.0.0.1", func(c *Config) *string { return &c.bind }).check(checkBind).onlyAtStart(),
 	intSetting("port", "6379", 0, 65535, func(c *Config) *int64 { return &c.port }).onlyAtStart(),
 	boolSetting("protected-mode", "yes", func(c *Config) *bool { return &c.protected }),
@@ -102,16 +105,23 @@ var settings = []setting{
 	limitSetting("stream-node-max-entries", "", func(l *keyspace.Limits) *int { return &l.StreamNodeMaxEntries }),
 
 	always("databases", strconv.Itoa(keyspace.Databases)).onlyAtStart(),
-	always("appendonly", "yes"),
-	always("appendfsync", "always"),
-	always("save", ""),
+	atLeast("appendonly", "yes", oneOf("yes", "no")),
+	atLeast("appendfsync", "always", oneOf("always", "everysec", "no")),
+	atLeast("save", "", checkSavePoints),
 	always("maxmemory", "0"),
 	always("maxmemory-policy", "noeviction"),
 	always("cluster-enabled", "no").onlyAtStart(),
-	always("replica-read-only", "yes"),
-	always("replicaof", ""),
+	always("replica-read-only", "yes").formerly("slave-read-only"),
+	always("replicaof", "").formerly("slaveof"),
 	always("daemonize", "no").onlyAtStart(),
-}
+	always("supervised", "no").onlyAtStart(),
+	always("logfile", "").onlyAtStart(),
+	always("locale-collate", ""),
+	always("pidfile", "").onlyAtStart(),
+	always("syslog-enabled", "no").onlyAtStart(),
+	always("oom-score-adj", "no"),
+	always("min-replicas-to-write", "0").formerly("min-slaves-to-write"),
+}, idleSettings)
 
 // settingNamed finds a setting by either of its names, in any case.
 func settingNamed(name string) *setting {
@@ -127,6 +137,8 @@ func settingNamed(name string) *setting {
 func (s setting) onlyAtStart() setting { s.atStart = true; return s }
 
 func (s setting) isSecret() setting { s.secret = true; return s }
+
+func (s setting) isHidden() setting { s.hidden = true; return s }
 
 func (s setting) formerly(name string) setting { s.alias = name; return s }
 
@@ -217,14 +229,11 @@ func enumSetting(name, initial string, at func(*Config) *string, words ...string
 	return setting{name: name, initial: initial,
 		get: func(c *Config) string { return *at(c) },
 		set: func(c *Config, v string) error {
-			v = strings.ToLower(v)
-			for _, w := range words {
-				if v == w {
-					*at(c) = w
-					return nil
-				}
+			if err := oneOf(words...)(v); err != nil {
+				return err
 			}
-			return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+			*at(c) = strings.ToLower(v)
+			return nil
 		}}
 }
 
@@ -250,6 +259,37 @@ func always(name, value string) setting {
 			}
 			return fmt.Errorf("is always '%s' here", value)
 		}}
+}
+
+// atLeast is a setting that asks for less safety than there always is, or for as much. It shows what is the case.
+func atLeast(name, value string, check func(string) error) setting {
+	return setting{name: name,
+		get: func(*Config) string { return value },
+		set: func(_ *Config, v string) error { return check(v) }}
+}
+
+// oneOf accepts any of the words.
+func oneOf(words ...string) func(string) error {
+	return func(v string) error {
+		if slices.Contains(words, strings.ToLower(v)) {
+			return nil
+		}
+		return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+	}
+}
+
+// checkSavePoints accepts pairs of seconds and numbers of changes, or none.
+func checkSavePoints(v string) error {
+	words := strings.Fields(v)
+	for i, w := range words {
+		if n, err := strconv.ParseInt(w, 10, 32); err != nil || n < int64(1-i%2) {
+			return errSavePoints
+		}
+	}
+	if len(words)%2 != 0 {
+		return errSavePoints
+	}
+	return nil
 }
 
 // checkListen accepts an address to listen on, or none. Without a host it is all of the machine's.
