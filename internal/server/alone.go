@@ -62,6 +62,7 @@ func clusterSubs() []*command.Command {
 		{Name: "links", Arity: 2, Flags: command.Stale, Tips: unsure},
 		{Name: "meet", Arity: -4, Flags: clusterAdmin, Syntax: "ip port [cluster-bus-port@4.0.0]"},
 		{Name: "myid", Arity: 2, Flags: command.Stale},
+		{Name: "myshardid", Arity: 2, Flags: command.Stale, Tips: unsure},
 		{Name: "nodes", Arity: 2, Flags: command.Stale, Tips: unsure},
 		{Name: "replicas", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id"},
 		{Name: "replicate", Arity: 3, Flags: clusterAdmin, Syntax: "node-id"},
@@ -81,6 +82,8 @@ func clusterSubs() []*command.Command {
 			s.Since = "7.0.0"
 		case "help", "replicas":
 			s.Since = "5.0.0"
+		case "myshardid":
+			s.Since = "7.2.0"
 		default:
 			s.Since = "3.0.0"
 		}

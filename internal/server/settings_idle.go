@@ -7,6 +7,7 @@ import "math"
 // Redis is read, and whoever sets one reads it back.
 var idleSettings = []setting{
 	// The files of Redis.
+	idleBool("aof-disable-auto-gc", "no").isHidden(),
 	idleBool("aof-load-truncated", "yes"),
 	idleBool("aof-rewrite-incremental-fsync", "yes"),
 	idleBool("aof-timestamp-enabled", "no"),
@@ -47,6 +48,7 @@ var idleSettings = []setting{
 	idleBool("replica-serve-stale-data", "yes").formerly("slave-serve-stale-data"),
 
 	// Its memory, threads and process.
+	idleBool("activedefrag", "no"),
 	idleInt("active-defrag-cycle-max", "25", 1, 99),
 	idleInt("active-defrag-cycle-min", "1", 1, 99),
 	idleMemory("active-defrag-ignore-bytes", "100mb"),
@@ -60,6 +62,8 @@ var idleSettings = []setting{
 	idleBool("crash-memcheck-enabled", "yes"),
 	idleBool("disable-thp", "yes").onlyAtStart(),
 	idleBool("dynamic-hz", "yes"),
+	idleEnum("enable-protected-configs", "no", "no", "yes", "local").onlyAtStart(), // those that it protects are set at start
+	idleText("ignore-warnings", ""),
 	idleInt("io-threads", "1", 1, 128).onlyAtStart(),
 	idleBool("io-threads-do-reads", "no").onlyAtStart(),
 	idleBool("jemalloc-bg-thread", "yes"),
