@@ -6,6 +6,7 @@ RAPID     ?= 20000
 KEYS      ?= 1000000
 ROUNDS    ?= 50
 BENCHTIME ?= 1s
+SIMULATIONS ?= 50000
 
 # Packages whose tests run a good deal with the race detector on: all but the
 # checks of the source itself.
@@ -64,6 +65,7 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -count=3 -timeout 60m ./...
 	$(GO) test -race -timeout 60m $(RACE)
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
+	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
 	$(MAKE) kms
 	$(MAKE) fuzz FUZZTIME=60s

@@ -34,7 +34,8 @@ internal/acl:       internal/command
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/acl internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
-internal/replica:   internal/txn store hlc encryption
+internal/replica/raftlog:
+internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:
 internal/metrics:   internal/server internal/shard internal/replica store
