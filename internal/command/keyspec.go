@@ -67,15 +67,15 @@ func numKeys(index int, f KeyFlags) KeySpec {
 // unknownKeys is the spec of keys that only the command itself finds.
 func unknownKeys(f KeyFlags) KeySpec { return KeySpec{Flags: f, Unknown: true} }
 
-// positions returns where the keys of spec stand in args, and whether the call can be well formed: its
-// keys are as many as it says. A keyword that is not there has none.
+// positions returns where the keys of spec stand in args, and whether the call can be well formed: a number of
+// keys is one, and so many are there. Every command refuses a call with another.
 func (k KeySpec) positions(args [][]byte) (at []int, ok bool) {
 	first := k.begin(args)
 	if k.Unknown || first < 1 {
 		return nil, true
 	}
 	if first >= len(args) {
-		return nil, false
+		return nil, !k.NumKeys
 	}
 	last := first + k.Last
 	if k.NumKeys {

@@ -15,13 +15,14 @@ func TestKeyPositions(t *testing.T) {
 		want string
 	}{
 		{keyAt(1, 0), "get k", "[1]"},
-		{keyAt(1, 0), "get", "malformed"},
+		{keyAt(1, 0), "get", "[]"},
 		{keyAt(2, 0), "object encoding k", "[2]"},
 		{allKeys(1, 0)[0], "del a b c", "[1 2 3]"},
 		{allKeys(2, 0)[0], "mset a 1 b 2", "[1 3]"},
 		{KeySpec{Index: 1, Last: 1, Step: 1}, "lcs a b LEN", "[1 2]"},
 		{numKeys(1, 0), "zunion 2 a b WITHSCORES", "[2 3]"},
 		{numKeys(2, 0), "zunionstore d 2 a b", "[3 4]"},
+		{numKeys(1, 0), "zunion", "malformed"},
 		{numKeys(1, 0), "zunion 3 a b", "malformed"},
 		{numKeys(1, 0), "zunion 0 a", "malformed"},
 		{numKeys(1, 0), "zunion -1 a", "malformed"},
@@ -69,5 +70,25 @@ func TestTableRefusesMistakes(t *testing.T) {
 			}()
 			NewTable(rows)
 		}()
+	}
+}
+
+// TestKeysOfMalformedCall: a call that its command takes keeps all of its keys, and one with a wrong number of them has none.
+func TestKeysOfMalformedCall(t *testing.T) {
+	rows := NewTable(Rows())
+	for call, want := range map[string]string{
+		"pfmerge d":            "[1]",
+		"zunionstore d 2 a b":  "[1 3 4]",
+		"zunionstore d 3 a b":  "[]",
+		"zunionstore d -1 a b": "[]",
+		"xread count 1":        "[]",
+	} {
+		var args [][]byte
+		for _, w := range strings.Fields(call) {
+			args = append(args, []byte(w))
+		}
+		if got := fmt.Sprint(rows.Named(args[0]).KeyPositions(args)); got != want {
+			t.Errorf("%s: keys at %s, want %s", call, got, want)
+		}
 	}
 }

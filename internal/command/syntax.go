@@ -174,30 +174,20 @@ func (p *syntaxParser) optional() (Argument, error) {
 
 // plain reads a token, a value or a group, the last two with the token before them.
 func (p *syntaxParser) plain() (Argument, error) {
-	word := p.until(" |()[]@!")
-	word, dots := strings.CutSuffix(word, "...")
-	if dots {
-		p.rest = "..." + p.rest
-	}
+	word := p.word()
 	if strings.HasPrefix(p.rest, "(") {
 		return p.group(word)
 	}
+	if name, token := tokenIn(word); token != "" {
+		return p.behind(Argument{Name: name, Kind: ArgToken, Token: token})
+	}
 	name, shown, _ := strings.Cut(word, "=")
-	if isToken(word) {
-		name, shown = strings.ToLower(word), word
-	}
-	if name == "" {
-		return Argument{}, fmt.Errorf("there is no argument at %q", p.rest)
-	}
-	if isToken(shown) {
-		return p.behind(Argument{Name: name, Kind: ArgToken, Token: shown})
-	}
 	name, kind, given := strings.Cut(name, ":")
 	if !given {
 		kind = string(cmp.Or(argumentKinds[name], ArgString))
 	}
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || name == "" {
-		return Argument{}, fmt.Errorf("%q is no name", name)
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return Argument{}, fmt.Errorf("%q, before %q, is no name", name, p.rest)
 	}
 	switch k := ArgumentKind(kind); k {
 	case ArgString, ArgInteger, ArgDouble, ArgKey, ArgPattern, ArgUnixTime:
@@ -208,22 +198,40 @@ func (p *syntaxParser) plain() (Argument, error) {
 
 // behind reads the value or the group behind a token, if there is one.
 func (p *syntaxParser) behind(token Argument) (Argument, error) {
-	next := strings.TrimLeft(p.rest, " ")
-	if next == p.rest || next == "" || strings.ContainsAny(next[:1], "|)][") {
+	next := syntaxParser{strings.TrimLeft(p.rest, " ")}
+	if next.rest == p.rest || next.rest == "" || strings.ContainsAny(next.rest[:1], "|)][") {
 		return token, nil
 	}
-	ahead := syntaxParser{rest: next}
-	arg, err := ahead.plain()
-	switch {
-	case err != nil:
+	ahead := next
+	if _, other := tokenIn(ahead.word()); other != "" && !strings.HasPrefix(ahead.rest, "(") {
+		return token, nil // two in a row
+	}
+	arg, err := next.plain()
+	if err != nil {
 		return token, err
-	case arg.Token != "": // two tokens in a row
-		return token, nil
-	case arg.Name == "":
-		arg.Name = token.Name
 	}
-	arg.Token, p.rest = token.Token, ahead.rest
+	arg.Name, arg.Token, p.rest = cmp.Or(arg.Name, token.Name), token.Token, next.rest
 	return arg, nil
+}
+
+// word reads up to a bracket, a bar, a space, dots or a version.
+func (p *syntaxParser) word() string {
+	word, dots := strings.CutSuffix(p.until(" |()[]@!"), "...")
+	if dots {
+		p.rest = "..." + p.rest
+	}
+	return word
+}
+
+// tokenIn returns the token that a word is, and its name; both are empty if it is none.
+func tokenIn(word string) (name, token string) {
+	if isToken(word) {
+		return strings.ToLower(word), word
+	}
+	if name, shown, _ := strings.Cut(word, "="); isToken(shown) && name != "" {
+		return name, shown
+	}
+	return "", ""
 }
 
 // group reads a block or a choice.
