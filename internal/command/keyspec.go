@@ -126,15 +126,22 @@ func (c *Command) KeysOf(args [][]byte) []Key {
 	}
 	var out []Key
 	for _, spec := range c.Keys {
-		at, ok := spec.positions(args)
+		keys, ok := spec.keys(args)
 		if !ok {
 			return nil
 		}
-		for _, i := range at {
-			out = append(out, Key{i, spec.Flags})
-		}
+		out = append(out, keys...)
 	}
 	return out
+}
+
+// keys returns the keys of spec in args, and whether the call can be well formed.
+func (k KeySpec) keys(args [][]byte) (out []Key, ok bool) {
+	at, ok := k.positions(args)
+	for _, i := range at {
+		out = append(out, Key{i, k.Flags})
+	}
+	return out, ok
 }
 
 // KeyPositions returns where the keys of a call stand in args.

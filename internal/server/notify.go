@@ -176,7 +176,10 @@ func (c *session) tellNow(err error) {
 	if err != nil {
 		return
 	}
-	c.srv.publishAll(c.srv.cfg.Load().notify, c.tx.Events(), c.telling.said)
+	if events, said := c.tx.Events(), c.telling.said; len(events)+len(said) > 0 && c.srv.hub.Active() {
+		c.srv.db.Settled() // what the client has read is told before what it says
+		c.srv.publishAll(c.srv.cfg.Load().notify, events, said)
+	}
 	if overdue := c.tx.Overdue(); len(overdue) > 0 {
 		c.srv.removeOverdue(c, overdue)
 	}

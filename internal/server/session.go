@@ -120,6 +120,11 @@ type call struct {
 	route *route        // nil if err is not
 	err   command.Error // why the table does not have it
 
+	// refused is why the call is not carried out, once that has been decided. What was refused stays
+	// so, whatever others change meanwhile: its place was chosen for that.
+	refused error
+	decided bool
+
 	mayBlock bool // it is not part of a transaction
 }
 
@@ -145,7 +150,7 @@ func (c *session) carryOut(calls [][][]byte) {
 		}
 		c.hold()
 		next := c.find(calls[0])
-		if c.place(next) == inSequencer {
+		if c.place(&next) == inSequencer {
 			calls = c.sequenced(next, calls)
 		} else {
 			c.step(next)
@@ -173,8 +178,9 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 		c.seq = seq
 		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
 		defer func() { c.seq = nil }()
+		first.refused = c.refusal(first) // it has waited
 		for next := first; ; next = c.find(calls[done]) {
-			if done > 0 && (c.place(next) == outside || c.paused(next)) {
+			if done > 0 && (c.place(&next) == outside || c.paused(next)) {
 				return
 			}
 			c.step(next)
@@ -201,14 +207,16 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	return calls[done:]
 }
 
-// place is where a call has to run in the session's present state.
-func (c *session) place(k call) place {
+// place decides whether a call is carried out, and is where it has to run in the session's
+// present state.
+func (c *session) place(k *call) place {
+	k.refused, k.decided = c.refusal(*k), true
 	switch {
-	case k.route == nil || c.refusal(k) != nil || c.multi.on && !k.route.atOnce:
+	case k.refused != nil || c.multi.on && !k.route.atOnce:
 		return anywhere // it is only answered, or queued
 	case k.route.exec:
 		return c.multi.place(c)
-	case k.route.scripted && c.changes(k):
+	case k.route.scripted && c.changes(*k):
 		return inSequencer
 	}
 	return k.route.placeOf(k.args)
@@ -235,9 +243,12 @@ func (c *session) refusal(k call) error {
 func (c *session) step(k call) {
 	c.out.Raw(c.output.takeHeld()) // what others have told the client comes in between
 	mark, silent := c.out.Len(), c.mute || c.skip
-	switch err := c.refusal(k); {
-	case err != nil:
-		c.refuse(k, err)
+	if !k.decided {
+		k.refused = c.refusal(k)
+	}
+	switch {
+	case k.refused != nil:
+		c.refuse(k, k.refused)
 	case c.multi.on && !k.route.atOnce:
 		c.enqueue(k)
 	default:

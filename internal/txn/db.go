@@ -31,6 +31,11 @@ type DB interface {
 	// at once, and fn is never called. Once begun, fn is waited for whatever happens to ctx.
 	Sequence(ctx context.Context, fn func(*Seq)) error
 
+	// Settled returns when those who have asked for Seq.AfterSync have been called about
+	// everything that can be read now. It hardly ever waits, and for a sync only amid a run that is
+	// so large that it takes several. It is not to be called by them.
+	Settled()
+
 	// Begin starts an optimistic transaction at the newest durable moment. It
 	// ends with Commit, or by being dropped.
 	Begin(ctx context.Context) (*Tx, error)

@@ -49,6 +49,7 @@ type Local struct {
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
 	pins  pins
+	told  told
 }
 
 // task is one call of Sequence or Commit on its way through the sequencer.
@@ -67,6 +68,7 @@ type run struct {
 	tasks  []*task
 	staged []store.Staged
 	after  []func()
+	ts     uint64 // the newest commit of it and of those before it
 }
 
 // NewLocal returns a DB over engine. The clock is moved past everything that
@@ -77,6 +79,7 @@ func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	clock.Observe(engine.LastCommitTS())
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
 	l.queue.init()
+	l.told.init(engine.LastCommitTS())
 	l.pins.init(engine, clock, l.opts.PinAge)
 	l.done.Add(2)
 	go l.sequence()
@@ -161,6 +164,9 @@ func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
 	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.engine.LastCommitTS())))
 }
 
+// Settled implements DB.
+func (l *Local) Settled() { l.told.wait(l.engine.LastCommitTS()) }
+
 // Close implements DB.
 func (l *Local) Close() error {
 	l.queue.close()
@@ -201,6 +207,7 @@ func (l *Local) sequence() {
 		if tasks == nil {
 			return
 		}
+		l.told.begun.Add(1)
 		for _, t := range tasks {
 			if t.take() {
 				t.err = Protect(func() error { return t.fn(seq) })
@@ -235,6 +242,7 @@ func (l *Local) sync() {
 		for _, fn := range r.after {
 			fn()
 		}
+		l.told.end(r.ts)
 		for _, t := range r.tasks {
 			close(t.done)
 		}
