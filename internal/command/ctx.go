@@ -85,6 +85,8 @@ type Env struct {
 	OwnIntegers bool
 	// SkipChecksum makes RESTORE take payloads with a wrong checksum.
 	SkipChecksum bool
+	// DebugInScripts lets scripts call commands that are Internal.
+	DebugInScripts bool
 	// Rand returns 64 random bits; it is safe for concurrent use.
 	Rand func() uint64
 }

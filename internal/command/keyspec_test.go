@@ -28,11 +28,12 @@ func TestKeyPositions(t *testing.T) {
 		{KeySpec{Index: 1, Last: 1, Step: 1}, "lcs a b LEN", "[1 2]"},
 		{numKeys(1, 0), "zunion 2 a b WITHSCORES", "[2 3]"},
 		{numKeys(2, 0), "zunionstore d 2 a b", "[3 4]"},
-		{numKeys(1, 0), "zunion 3 a b", "[]"},
-		{numKeys(1, 0), "zunion 0 a", "[]"},
-		{numKeys(1, 0), "zunion -1 a", "[]"},
-		{numKeys(1, 0), "zunion x a", "[]"},
-		{numKeys(1, 0), "zunion 9223372036854775807 a", "[]"},
+		{numKeys(1, 0), "zunion", "malformed"},
+		{numKeys(1, 0), "zunion 3 a b", "malformed"},
+		{numKeys(1, 0), "zunion 0 a", "malformed"},
+		{numKeys(1, 0), "zunion -1 a", "malformed"},
+		{numKeys(1, 0), "zunion x a", "malformed"},
+		{numKeys(1, 0), "zunion 9223372036854775807 a", "malformed"},
 		{after, "xread count 5 streams a b 0 0", "[4 5]"},
 		{after, "xread count 5", "[]"},
 		{store, "sort k by w store d", "[5]"},
@@ -42,7 +43,12 @@ func TestKeyPositions(t *testing.T) {
 		for _, w := range strings.Fields(c.call) {
 			args = append(args, []byte(w))
 		}
-		if got := fmt.Sprint(c.spec.positions(args)); got != c.want {
+		at, ok := c.spec.positions(args)
+		got := fmt.Sprint(at)
+		if !ok {
+			got = "malformed"
+		}
+		if got != c.want {
 			t.Errorf("%s: keys at %s, want %s", c.call, got, c.want)
 		}
 	}
@@ -112,5 +118,25 @@ func TestTableRefusesMistakes(t *testing.T) {
 			}()
 			NewTable(rows)
 		}()
+	}
+}
+
+// TestKeysOfMalformedCall: a call that its command takes keeps all of its keys, and one with a wrong number of them has none.
+func TestKeysOfMalformedCall(t *testing.T) {
+	rows := NewTable(Rows())
+	for call, want := range map[string]string{
+		"pfmerge d":            "[1]",
+		"zunionstore d 2 a b":  "[1 3 4]",
+		"zunionstore d 3 a b":  "[]",
+		"zunionstore d -1 a b": "[]",
+		"xread count 1":        "[]",
+	} {
+		var args [][]byte
+		for _, w := range strings.Fields(call) {
+			args = append(args, []byte(w))
+		}
+		if got := fmt.Sprint(rows.Named(args[0]).KeyPositions(args)); got != want {
+			t.Errorf("%s: keys at %s, want %s", call, got, want)
+		}
 	}
 }

@@ -5,13 +5,17 @@ import "math"
 var objectCommands = []*Command{
 	{Name: "object", Arity: -2, Group: GroupGeneric, Since: "2.2.3", Summary: "Tells how a key is kept.", Sub: []*Command{
 		{Name: "encoding", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectEncoding, Tips: []string{"nondeterministic_output"},
-			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns what Redis calls the encoding of a key of this content."},
+			Syntax: "key",
+			Since:  "2.2.3", Complexity: "O(1)", Summary: "Returns what Redis calls the encoding of a key of this content."},
 		{Name: "freq", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectFreq, Tips: []string{"nondeterministic_output"},
-			Since: "4.0.0", Complexity: "O(1)", Summary: "Returns the logarithmic count of the uses of a key, which is kept only under an LFU policy."},
+			Syntax: "key",
+			Since:  "4.0.0", Complexity: "O(1)", Summary: "Returns the logarithmic count of the uses of a key, which is kept only under an LFU policy."},
 		{Name: "idletime", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectIdletime, Tips: []string{"nondeterministic_output"},
-			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns the seconds since a key was used last."},
+			Syntax: "key",
+			Since:  "2.2.3", Complexity: "O(1)", Summary: "Returns the seconds since a key was used last."},
 		{Name: "refcount", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectRefcount, Tips: []string{"nondeterministic_output"},
-			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value: one, but for small integers."},
+			Syntax: "key",
+			Since:  "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value: one, but for small integers."},
 		{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupGeneric, Run: help(
 			"ENCODING <key>", "    Return the kind of internal representation used for the value of <key>.",
 			"FREQ <key>", "    Return the access frequency index of the key <key>. The returned integer is",
@@ -26,7 +30,8 @@ var objectCommands = []*Command{
 // MemoryUsageRow is the subcommand of MEMORY that looks at a key.
 var MemoryUsageRow = &Command{
 	Name: "usage", Arity: -3, Flags: ReadOnly | NoTouch, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
-	Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have.",
+	Syntax: "key [SAMPLES count]",
+	Since:  "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have.",
 }
 
 // help makes the handler of a HELP subcommand, whose container is the call's first argument.

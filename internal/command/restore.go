@@ -111,7 +111,7 @@ func (c *Ctx) restoreMoment(o restoreOptions) (int64, error) {
 		return 0, nil
 	}
 	at, ok := u.moment(n, c.Keys.Now())
-	if !ok || at > maxMoment {
+	if !ok {
 		return 0, errInvalidExpire(c)
 	}
 	return at, nil

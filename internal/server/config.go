@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -64,13 +65,14 @@ type Config struct {
 	lfuLogFactor    int64
 	lfuDecay        int64 // minutes
 
-	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
-	file  string          // that CONFIG REWRITE rewrites
+	idle  map[string]string // values of idleSettings
+	given map[string]bool   // settings that were set, by a file, a flag or CONFIG SET
+	file  string            // that CONFIG REWRITE rewrites
 }
 
 // NewConfig returns the default of every setting.
 func NewConfig() *Config {
-	c := &Config{given: make(map[string]bool), limits: keyspace.DefaultLimits()}
+	c := &Config{idle: make(map[string]string), given: make(map[string]bool), limits: keyspace.DefaultLimits()}
 	for _, s := range settings {
 		if s.initial == "" {
 			continue
@@ -143,6 +145,7 @@ func (c *Config) Given(name string) bool { return c.given[settingNamed(name).nam
 
 func (c *Config) clone() *Config {
 	d := *c
+	d.idle = maps.Clone(c.idle)
 	d.given = make(map[string]bool, len(c.given))
 	for name := range c.given {
 		d.given[name] = true
@@ -166,8 +169,10 @@ var configRow = &command.Command{
 	Summary: "A container for commands about settings.", Complexity: "Depends on subcommand.",
 	Sub: []*command.Command{
 		{Name: "get", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: configGet, Since: "2.0.0",
+			Syntax: "parameter...", History: []string{"7.0.0 Takes several patterns."},
 			Summary: "Returns settings whose names match patterns.", Complexity: "O(N) when N is the number of settings asked for"},
 		{Name: "set", Arity: -4, Flags: adminFlags, Group: command.GroupServer, Run: configSet, Since: "2.0.0",
+			Syntax: "data(parameter value)...", History: []string{"7.0.0 Takes several settings."},
 			Summary: "Changes settings of the running server, all or none.", Complexity: "O(N) when N is the number of settings given",
 			Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
 		{Name: "resetstat", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configResetStat, Since: "2.0.0",
@@ -197,7 +202,7 @@ func configGet(c *command.Ctx) error {
 		lower := bytes.ToLower(pattern)
 		for _, s := range settings {
 			for _, name := range []string{s.name, s.alias} {
-				if name != "" && command.MatchGlob(lower, []byte(name)) {
+				if name != "" && !s.hidden && command.MatchGlob(lower, []byte(name)) {
 					add(name, s.get(cfg))
 				}
 			}

@@ -17,6 +17,7 @@ import (
 
 var infoRow = &command.Command{
 	Name: "info", Arity: -1, Flags: command.Loading | command.Stale, Cats: command.CatDangerous, Group: command.GroupServer,
+	Syntax: "[section...]", History: []string{"7.0.0 Takes several sections."},
 	Run: info, Since: "1.0.0", Summary: "Returns figures about the server.", Complexity: "O(1)",
 	Tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
 }
@@ -110,6 +111,8 @@ func (s *Server) infoServer(r *report) error {
 	up := now.Sub(s.began)
 	exe, _ := os.Executable()
 	r.add("redis_version", compatVersion)
+	r.add("redis_git_sha1", "00000000") // of a build from a release
+	r.add("redis_git_dirty", 0)
 	r.add("elastickv_version", s.opts.Version)
 	r.add("redis_mode", "standalone")
 	r.add("os", runtime.GOOS+" "+runtime.GOARCH)

@@ -18,6 +18,7 @@ import (
 // waits for another server.
 var migrateRow = &command.Command{
 	Name: "migrate", Arity: -6, Flags: command.Write | command.MovableKeys, Group: command.GroupGeneric, Cats: command.CatDangerous,
+	Syntax: `host port key-selector(key | empty-string="") destination-db timeout:integer [COPY@3.0.0] [REPLACE@3.0.0] [authentication(AUTH auth=password@4.0.7 | AUTH2 (username password)@6.0.0)] [KEYS keys=key...@3.0.6]`,
 	Keys: []command.KeySpec{
 		{Flags: migrateKeyFlags, Index: 3, Step: 1},
 		{Flags: migrateKeyFlags | command.KeyIncomplete, Index: -2, Keyword: "KEYS", Last: -1, Step: 1},

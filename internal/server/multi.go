@@ -83,8 +83,9 @@ var transactionRows = []*command.Command{
 	{Name: "discard", Arity: 1, Flags: transactionFlags | command.Fast, Group: command.GroupTransactions, Run: discard,
 		Since: "2.0.0", Summary: "Forgets the queued commands.", Complexity: "O(N), when N is the number of queued commands"},
 	{Name: "watch", Arity: -2, Flags: transactionFlags | command.Fast, Group: command.GroupTransactions, Run: watch,
-		Keys:  []command.KeySpec{{Flags: command.KeyRO, Index: 1, Last: -1, Step: 1}},
-		Since: "2.2.0", Summary: "Makes the next transaction depend on keys staying as they are.", Complexity: "O(1) for every key."},
+		Syntax: "key...",
+		Keys:   []command.KeySpec{{Flags: command.KeyRO, Index: 1, Last: -1, Step: 1}},
+		Since:  "2.2.0", Summary: "Makes the next transaction depend on keys staying as they are.", Complexity: "O(1) for every key."},
 	{Name: "unwatch", Arity: 1, Flags: transactionFlags | command.Fast, Group: command.GroupTransactions, Run: unwatch,
 		Since: "2.2.0", Summary: "Forgets the watched keys.", Complexity: "O(1)"},
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,7 @@ type setting struct {
 	initial string // in the words of a configuration file; empty: the zero Config has it
 	atStart bool   // cannot be changed while the server runs
 	secret  bool   // its value is never logged
+	hidden  bool   // CONFIG GET shows it to those who ask by its name, not by a pattern
 	get     func(*Config) string
 	set     func(*Config, string) error
 }
@@ -48,12 +50,13 @@ const (
 	errSettingSuites    = badValue("the cipher suites of TLS 1.3 cannot be chosen; all of them are used")
 	errSettingProtocol  = badValue("argument must be TLSv1.2, TLSv1.3 or both; older ones are not spoken")
 	errSettingCiphers   = badValue("argument must be names of cipher suites of TLS 1.2 that are secure, separated by colons, such as ECDHE-ECDSA-AES128-GCM-SHA256")
+	errSavePoints       = badValue("Invalid save parameters")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
-// settings is every setting, in the order of CONFIG GET. Those that always has
+// settings is every setting, in the order of CONFIG GET. Those that always and atLeast have
 // are Redis settings that have but one true value here.
-var settings = []setting{
+var settings = slices.Concat([]setting{
 	textSetting("bind", "127.0.0.1", func(c *Config) *string { return &c.bind }).check(checkBind),
 	intSetting("port", "6379", 0, 65535, func(c *Config) *int64 { return &c.port }),
 	textSetting("unixsocket", "", func(c *Config) *string { return &c.unixSocket }).check(checkSocketPath).onlyAtStart(),
@@ -139,9 +142,9 @@ var settings = []setting{
 	limitSetting("stream-node-max-entries", "", func(l *keyspace.Limits) *int { return &l.StreamNodeMaxEntries }),
 
 	always("databases", strconv.Itoa(keyspace.Databases)).onlyAtStart(),
-	always("appendonly", "yes"),
-	always("appendfsync", "always"),
-	always("save", ""),
+	atLeast("appendonly", "yes", oneOf("yes", "no")),
+	atLeast("appendfsync", "always", oneOf("always", "everysec", "no")),
+	atLeast("save", "", checkSavePoints),
 	always("replica-ignore-maxmemory", "yes").formerly("slave-ignore-maxmemory"),
 	// Nobody waits for rows to be taken off the disk.
 	always("lazyfree-lazy-eviction", "yes"),
@@ -150,10 +153,21 @@ var settings = []setting{
 	always("lazyfree-lazy-user-del", "yes"),
 	always("lazyfree-lazy-user-flush", "yes"),
 	always("cluster-enabled", "no").onlyAtStart(),
-	always("replica-read-only", "yes"),
+	always("replica-read-only", "yes").formerly("slave-read-only"),
 	always("replicaof", "").formerly("slaveof"),
 	always("daemonize", "no").onlyAtStart(),
-}
+	always("supervised", "no").onlyAtStart(),
+	always("logfile", "").onlyAtStart(),
+	always("locale-collate", ""),
+	always("enable-module-command", "no").onlyAtStart(),
+	always("latency-tracking-info-percentiles", "50 99 99.9"),
+	always("shutdown-on-sigint", "default"),
+	always("shutdown-on-sigterm", "default"),
+	always("pidfile", "").onlyAtStart(),
+	always("syslog-enabled", "no").onlyAtStart(),
+	always("oom-score-adj", "no"),
+	always("min-replicas-to-write", "0").formerly("min-slaves-to-write"),
+}, idleSettings)
 
 // settingNamed finds a setting by either of its names, in any case.
 func settingNamed(name string) *setting {
@@ -169,6 +183,8 @@ func settingNamed(name string) *setting {
 func (s setting) onlyAtStart() setting { s.atStart = true; return s }
 
 func (s setting) isSecret() setting { s.secret = true; return s }
+
+func (s setting) isHidden() setting { s.hidden = true; return s }
 
 func (s setting) formerly(name string) setting { s.alias = name; return s }
 
@@ -259,14 +275,11 @@ func enumSetting(name, initial string, at func(*Config) *string, words ...string
 	return setting{name: name, initial: initial,
 		get: func(c *Config) string { return *at(c) },
 		set: func(c *Config, v string) error {
-			v = strings.ToLower(v)
-			for _, w := range words {
-				if v == w {
-					*at(c) = w
-					return nil
-				}
+			if err := oneOf(words...)(v); err != nil {
+				return err
 			}
-			return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+			*at(c) = strings.ToLower(v)
+			return nil
 		}}
 }
 
@@ -318,6 +331,37 @@ func modeSetting(name, initial string, at func(*Config) *uint32) setting {
 			*at(c) = uint32(n)
 			return nil
 		}}
+}
+
+// atLeast is a setting that asks for less safety than there always is, or for as much. It shows what is the case.
+func atLeast(name, value string, check func(string) error) setting {
+	return setting{name: name,
+		get: func(*Config) string { return value },
+		set: func(_ *Config, v string) error { return check(v) }}
+}
+
+// oneOf accepts any of the words.
+func oneOf(words ...string) func(string) error {
+	return func(v string) error {
+		if slices.Contains(words, strings.ToLower(v)) {
+			return nil
+		}
+		return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+	}
+}
+
+// checkSavePoints accepts pairs of seconds and numbers of changes, or none.
+func checkSavePoints(v string) error {
+	words := strings.Fields(v)
+	for i, w := range words {
+		if n, err := strconv.ParseInt(w, 10, 32); err != nil || n < int64(1-i%2) {
+			return errSavePoints
+		}
+	}
+	if len(words)%2 != 0 {
+		return errSavePoints
+	}
+	return nil
 }
 
 // checkListen accepts an address to listen on, or none. Without a host it is all of the machine's.
