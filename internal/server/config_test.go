@@ -66,7 +66,6 @@ func TestConfigFileFaultsNameTheLine(t *testing.T) {
 		"appendonly maybe\n":               "line 1: appendonly: argument(s) must be one of the following: yes, no",
 		"save 60\n":                        "line 1: save: Invalid save parameters",
 		"active-expire-effort 11\n":        "line 1: active-expire-effort: argument must be between 1 and 10 inclusive",
-		"bind\t\"\"\n":                     "line 1: bind: argument must be one or more addresses",
 		"cache-size lots\n":                "line 1: cache-size: argument must be a memory value",
 		"x " + strings.Repeat("x", 70_000): "line 1: longer than 65536 bytes",
 	} {
