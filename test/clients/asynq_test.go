@@ -138,9 +138,6 @@ func (a *asynqWork) handle(ctx context.Context, task *asynq.Task) error {
 			return errors.New("not yet")
 		}
 	case "hopeless":
-		if retried == 1 {
-			a.hopeless.finish(a.v, name)
-		}
 		return errors.New("no hope")
 	case "paused":
 		a.held.finish(a.v, name)
@@ -278,6 +275,10 @@ func (a *asynqWork) compare() {
 	for name := range asynqQueues {
 		completed = append(completed, listTasks(a.t, name, a.inspector.ListCompletedTasks)...)
 		archived = append(archived, listTasks(a.t, name, a.inspector.ListArchivedTasks)...)
+	}
+	// A task is done with when it is archived; where a kill has cut off its last hand-over, no worker sees that.
+	for _, name := range archived {
+		a.hopeless.finish(a.v, name)
 	}
 	// Groups are done under the name of the group.
 	want := slices.DeleteFunc(append(a.jobs.names(), a.held.names()...), func(name string) bool { return strings.HasPrefix(name, "grouped-") })
