@@ -63,6 +63,7 @@ type Server struct {
 	users    *acl.Users
 	aclLog   acl.Log
 	sessions sessions
+	loops    loops
 	watches  watches
 	places   keyspace.Places
 	waiters  waiters
@@ -161,12 +162,14 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	s.warnProtected(listeners)
 	background, stopBackground := context.WithCancel(s.ctx)
 	defer stopBackground()
-	var loops, acceptors sync.WaitGroup
-	loops.Go(func() { s.expiryLoop(background) })
-	loops.Go(func() { s.statsLoop(background) })
+	var periodic, acceptors sync.WaitGroup
+	periodic.Go(func() { s.expiryLoop(background) })
+	periodic.Go(func() { s.statsLoop(background) })
 	if s.opts.Compact != nil {
-		loops.Go(func() { s.retentionLoop(background) })
+		periodic.Go(func() { s.retentionLoop(background) })
 	}
+	defer s.loops.stop()
+	defer context.AfterFunc(s.ctx, s.db.Withdraw)()
 	for _, ln := range listeners {
 		acceptors.Go(func() { s.accept(ln) })
 	}
@@ -183,7 +186,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	acceptors.Wait()
 	stopBackground()
 	err := s.drain()
-	loops.Wait()
+	periodic.Wait()
 	return err
 }
 
@@ -289,6 +292,10 @@ func (s *Server) admit(conn net.Conn) {
 	}
 	c := newSession(s, conn)
 	s.sessions.add(c)
+	if c.polled != nil {
+		c.turn(nil) // from here on a loop has it
+		return
+	}
 	go func() {
 		defer s.sessions.remove(c)
 		c.serve()

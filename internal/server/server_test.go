@@ -44,12 +44,28 @@ func start(t *testing.T, engine store.Engine, settings ...string) *running {
 
 func startConfig(t *testing.T, engine store.Engine, cfg *server.Config) *running {
 	t.Helper()
-	if engine == nil {
-		engine = store.NewMVCCStore().(store.Engine)
-	}
+	return startAt(t, listen(t), engine, cfg)
+}
+
+// startOn serves a listener made of one on a free port.
+func startOn(t *testing.T, of func(net.Listener) net.Listener) *running {
+	t.Helper()
+	return startAt(t, of(listen(t)), nil, server.NewConfig())
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	return ln
+}
+
+func startAt(t *testing.T, ln net.Listener, engine store.Engine, cfg *server.Config) *running {
+	t.Helper()
+	if engine == nil {
+		engine = store.NewMVCCStore().(store.Engine)
 	}
 	db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
 	r := &running{addr: ln.Addr().String(), ended: make(chan error, 1), log: &safeLog{}, config: cfg}

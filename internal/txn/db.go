@@ -31,6 +31,14 @@ type DB interface {
 	// at once, and fn is never called. Once begun, fn is waited for whatever happens to ctx.
 	Sequence(ctx context.Context, fn func(*Seq)) error
 
+	// Enqueue is Sequence for callers who do not wait: it hands the tasks over, in order, and
+	// returns. What holds for Sequence's fn holds for theirs, but that somebody has to call
+	// Withdraw when ctx has ended.
+	Enqueue(ctx context.Context, tasks ...*Task)
+
+	// Withdraw takes back those enqueued tasks that have not begun and whose context has ended.
+	Withdraw()
+
 	// Begin starts an optimistic transaction at the newest durable moment. It
 	// ends with Commit, or by being dropped.
 	Begin(ctx context.Context) (*Tx, error)
