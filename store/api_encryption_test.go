@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"io"
 	"reflect"
 	"testing"
 
@@ -19,6 +20,8 @@ var (
 	_ func(nodeID, localEpoch uint16) *store.CounterNonceFactory           = store.NewCounterNonceFactory
 	_ func(*store.CounterNonceFactory) ([encryption.NonceSize]byte, error) = (*store.CounterNonceFactory).Next
 	_ store.NonceFactory                                                   = (*store.CounterNonceFactory)(nil)
+	_ func(r io.Reader, cipher *encryption.Cipher) (io.Reader, error)      = store.OpenSnapshot
+	_ func(r io.Reader) (store.SnapshotInfo, error)                        = store.VerifySnapshot
 	_ *error                                                               = &store.ErrEncryptedReadIntegrity
 	_ *error                                                               = &store.ErrEncryptedValueReservedState
 	_ *error                                                               = &store.ErrUnsupportedStoreForWriterRegistry

@@ -31,6 +31,11 @@ type Engine interface {
 	// *WriteConflictError and changes nothing.
 	Stage(ctx context.Context, commits []Commit) (Staged, error)
 
+	// ApplyCommitsRaftAt writes commits like Stage, as a log applies them: with the durability
+	// that the mode for log entries says, and appliedIndex in the same batch; 0 leaves the
+	// recorded one. No commits at all are legal, for entries that change nothing.
+	ApplyCommitsRaftAt(ctx context.Context, commits []Commit, appliedIndex uint64) error
+
 	// LastAppliedIndex returns the highest applied index that was recorded.
 	LastAppliedIndex() uint64
 }

@@ -33,15 +33,20 @@ func (s *mvccStore) ApplyMutationsRaftAt(ctx context.Context, mutations []*KVPai
 // Stage implements Engine. There is no disk to wait for: what it returns is
 // durable already, as far as memory can be.
 func (s *mvccStore) Stage(ctx context.Context, commits []Commit) (Staged, error) {
-	for i, c := range commits {
-		if c.TS == 0 {
-			return nil, fmt.Errorf("commit %d: %w", i, errZeroCommitTS)
-		}
-	}
-	if err := s.apply(ctx, commits, 0); err != nil {
+	if err := s.ApplyCommitsRaftAt(ctx, commits, 0); err != nil {
 		return nil, err
 	}
 	return memoryStaged{}, nil
+}
+
+// ApplyCommitsRaftAt implements Engine.
+func (s *mvccStore) ApplyCommitsRaftAt(ctx context.Context, commits []Commit, appliedIndex uint64) error {
+	for i, c := range commits {
+		if c.TS == 0 {
+			return fmt.Errorf("commit %d: %w", i, errZeroCommitTS)
+		}
+	}
+	return s.apply(ctx, commits, appliedIndex)
 }
 
 // memoryStaged is a batch that is finished.

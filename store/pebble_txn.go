@@ -5,6 +5,16 @@ import (
 	"fmt"
 )
 
+// checkTimestamps fails if a commit has none.
+func checkTimestamps(commits []Commit) error {
+	for i := range commits {
+		if commits[i].TS == 0 {
+			return fmt.Errorf("store: commit %d: %w", i, errZeroCommitTS)
+		}
+	}
+	return nil
+}
+
 // ApplyMutations implements MVCCStore.
 func (s *pebbleStore) ApplyMutations(ctx context.Context, mutations []*KVPairMutation, readKeys [][]byte, startTS, commitTS uint64) error {
 	return s.applyMutations(ctx, Commit{TS: commitTS, Mutations: mutations}, Check{StartTS: startTS, ReadKeys: readKeys}, directPath, 0)
@@ -36,16 +46,28 @@ func (s *pebbleStore) applyMutations(ctx context.Context, c Commit, check Check,
 // Stage implements Engine. Staging no commits at all is legal: Wait then waits
 // for whatever was staged before.
 func (s *pebbleStore) Stage(ctx context.Context, commits []Commit) (Staged, error) {
-	for i := range commits {
-		if commits[i].TS == 0 {
-			return nil, fmt.Errorf("store: commit %d: %w", i, errZeroCommitTS)
-		}
+	if err := checkTimestamps(commits); err != nil {
+		return nil, err
 	}
 	w := &write{s: s, path: directPath}
 	if err := w.stageCommits(ctx, commits); err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// ApplyCommitsRaftAt implements Engine.
+func (s *pebbleStore) ApplyCommitsRaftAt(ctx context.Context, commits []Commit, appliedIndex uint64) error {
+	if err := checkTimestamps(commits); err != nil {
+		return err
+	}
+	w := s.newBareWrite(raftPath)
+	defer w.release()
+	w.appliedIndex = appliedIndex
+	if err := w.stageCommits(ctx, commits); err != nil {
+		return err
+	}
+	return w.Wait()
 }
 
 // stageCommits encodes the commits into a batch, which takes no lock, and stages it.

@@ -278,3 +278,49 @@ func TestKeyInVariable(t *testing.T) {
 		t.Errorf("from the file: %q", got)
 	}
 }
+
+// TestEnableWhileServing has a server begin to seal while clients write to it: nobody is refused, and
+// once all is sealed no file shows a value, after a kill and a start with the key included.
+func TestEnableWhileServing(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	kek, text := newKEK(t)
+	s := testkit.Elastickv(t, dir)
+	inShares(t, s, 500, load)
+	secrets := hidden(50)
+	c := testkit.Dial(t, s.Addr, 2)
+	for i, v := range secrets {
+		c.MustDo(t, "SET", fmt.Sprintf("hidden:%d", i), v)
+	}
+	if _, err := admin.NewClient(dir).Rotate(ctx); err == nil || !strings.Contains(err.Error(), "elastickv keys enable") {
+		t.Errorf("rotate before there are keys: %v", err)
+	}
+	stop := transfers(t, s)
+	for _, tc := range []struct{ kek, want string }{
+		{"file:" + filepath.Join(dir, "none"), "no key encryption key"}, {"env:HOME", "cannot be given a variable"}, {"", "is not file:PATH"},
+	} {
+		if _, err := admin.NewClient(dir).Enable(ctx, tc.kek); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("enable with %q: %v", tc.kek, err)
+		}
+	}
+	if told := program(t, "keys", "enable", "--kek", kek, "--dir", dir); !strings.Contains(told, kek) {
+		t.Errorf("enable: %s", told)
+	}
+	if _, err := admin.NewClient(dir).Enable(ctx, kek); err == nil || !strings.Contains(err.Error(), "sealed already") {
+		t.Errorf("enabled twice: %v", err)
+	}
+	if st := waitKeys(t, dir, allSealed); st.Stage != keys.StageSealed {
+		t.Errorf("got %+v", st)
+	}
+	stop()
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	for range 2 { // the first start uses up the log files that the engine keeps
+		s = testkit.Elastickv(t, dir, "--encryption", kek)
+		inShares(t, s, 500, verify)
+		wantBalance(t, testkit.Dial(t, s.Addr, 2))
+		s.Kill()
+	}
+	wantHidden(t, dir, append(secrets, text))
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,39 +22,40 @@ import (
 // encryptionOff is the setting of a server that seals nothing.
 const encryptionOff = "off"
 
-// newProvider returns where the key encryption key comes from, or nil. A variable of the
-// environment is removed from there, so that no process that this one starts inherits it.
+// newProvider returns where the key encryption key of a server comes from, or nil.
 func newProvider(cfg *server.Config, env lookupEnv) (keys.Provider, error) {
 	if cfg.Encryption() == encryptionOff {
 		return nil, nil
 	}
+	return parseProvider(cfg.Encryption(), env)
+}
+
+// parseProvider returns the source of a key encryption key. A variable of the environment is
+// removed from there, so that no process that this one starts inherits it.
+func parseProvider(source string, env lookupEnv) (keys.Provider, error) {
 	take := func(name string) (string, bool) {
 		text, ok := env(name)
 		return text, ok && os.Unsetenv(name) == nil
 	}
-	return keys.ParseProvider(cfg.Encryption(), keys.Surroundings{Take: take, Rand: rand.Reader})
+	return keys.ParseProvider(source, keys.Surroundings{Take: take, Rand: rand.Reader})
 }
 
-// loadKeys reads the keys of the data folder, or returns nil if nothing is sealed.
+// loadKeys reads the keys of the data folder. Without a provider there are none, and the ring is idle.
 func loadKeys(ctx context.Context, cfg *server.Config, p keys.Provider) (*keys.Ring, error) {
-	if p != nil {
-		return keys.Load(ctx, keys.Options{Dir: cfg.Dir(), KEK: p, Rand: rand.Reader, Now: time.Now})
+	if p == nil {
+		_, err := os.Lstat(filepath.Join(cfg.Dir(), keys.FileName))
+		if err == nil {
+			return nil, fmt.Errorf("data folder %s: its values are sealed (it has %s); start with --encryption and the key encryption key", cfg.Dir(), keys.FileName)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("data folder: %w", err)
+		}
 	}
-	_, err := os.Lstat(filepath.Join(cfg.Dir(), keys.FileName))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("data folder: %w", err)
-	}
-	return nil, fmt.Errorf("data folder %s: its values are sealed (it has %s); start with --encryption and the key encryption key", cfg.Dir(), keys.FileName)
+	return keys.Load(ctx, keys.Options{Dir: cfg.Dir(), KEK: p, Rand: rand.Reader, Now: time.Now})
 }
 
-// sealOptions has a store seal by the keys of a ring.
+// sealOptions has a store seal by the keys of a ring, from when on it has some.
 func sealOptions(r *keys.Ring) []store.PebbleStoreOption {
-	if r == nil {
-		return nil
-	}
 	return []store.PebbleStoreOption{
 		store.WithEncryption(r.Cipher(), r.Nonces(), r.ActiveKeyID),
 		store.WithStorageEnvelopeGate(r.Sealing),
@@ -65,11 +65,15 @@ func sealOptions(r *keys.Ring) []store.PebbleStoreOption {
 	}
 }
 
-// beginKeys begins the life of this process as a writer, and seals from then on.
+// beginKeys begins the life of this process as a writer, and seals from then on. If the ring is idle,
+// so is the store.
 func beginKeys(r *keys.Ring, e engine, log *slog.Logger) error {
 	rows, err := store.WriterRegistryFor(e)
 	if err != nil {
 		return err
+	}
+	if r.Idle() {
+		return r.CheckIdle(rows)
 	}
 	if err := e.KeepSealed(); err != nil {
 		return err
@@ -97,32 +101,16 @@ var _ admin.Keys = (*keeper)(nil)
 // keeperPause is what is waited for before something is tried again that has failed.
 const keeperPause = time.Minute
 
-// startKeeper opens the door and begins to work. stop ends both and waits for that. Without
-// keys there is nothing to do.
-func startKeeper(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, log *slog.Logger) (stop func(), err error) {
-	if r == nil {
-		return func() {}, nil
-	}
-	k := &keeper{ring: r, e: e, log: log, rate: cfg.EncryptionRate(), due: make(chan struct{}, 1)}
+// startKeeper begins to work. stop ends that and waits for it.
+func startKeeper(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, log *slog.Logger) (k *keeper, stop func()) {
+	k = &keeper{ring: r, e: e, log: log, rate: cfg.EncryptionRate(), due: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
-	ln, err := admin.Listen(ctx, cfg.Dir())
-	if err != nil {
-		cancel()
-		return nil, err
-	}
 	var all sync.WaitGroup
-	all.Go(func() { k.serve(ctx, ln) })
 	all.Go(func() { k.resealWhenDue(ctx) })
 	all.Go(func() { k.renewWhenDue(ctx) })
-	return func() {
+	return k, func() {
 		cancel()
 		all.Wait()
-	}, nil
-}
-
-func (k *keeper) serve(ctx context.Context, ln net.Listener) {
-	if err := admin.Serve(ctx, ln, k, k.log); err != nil {
-		k.log.Error("elastickv keys is no longer answered", "err", err)
 	}
 }
 
@@ -209,8 +197,35 @@ func (k *keeper) Status() admin.KeysStatus {
 	return admin.KeysStatus{Status: k.ring.Status(), Reseal: admin.ResealOf(k.e.Stats().Reseal)}
 }
 
+// errNothingSealed answers those who want something of keys that are not there.
+var errNothingSealed = errors.New("the server seals nothing; elastickv keys enable --kek SOURCE has it begin")
+
+// Enable implements admin.Keys.
+func (k *keeper) Enable(ctx context.Context, provider string) (string, error) {
+	p, err := parseGiven(provider)
+	if err != nil {
+		return "", err
+	}
+	if err := k.ring.Provide(ctx, p); err != nil {
+		return "", err
+	}
+	if err := beginKeys(k.ring, k.e, k.log); err != nil {
+		return "", fmt.Errorf("%w; values are written in clear as before. Start with --encryption to try again", err)
+	}
+	k.wake()
+	return k.ring.Status().Provider, nil
+}
+
+// parseGiven returns the source of a key encryption key that an operator has named.
+func parseGiven(provider string) (keys.Provider, error) {
+	return keys.ParseProvider(provider, keys.Surroundings{Rand: rand.Reader})
+}
+
 // Rotate implements admin.Keys.
 func (k *keeper) Rotate() (uint32, error) {
+	if k.ring.Idle() {
+		return 0, errNothingSealed
+	}
 	id, err := k.ring.Rotate()
 	k.wake()
 	return id, err
@@ -218,10 +233,13 @@ func (k *keeper) Rotate() (uint32, error) {
 
 // Rewrap implements admin.Keys.
 func (k *keeper) Rewrap(ctx context.Context, provider string) (string, error) {
+	if k.ring.Idle() {
+		return "", errNothingSealed
+	}
 	var p keys.Provider
 	if provider != "" {
 		var err error
-		if p, err = keys.ParseProvider(provider, keys.Surroundings{Rand: rand.Reader}); err != nil {
+		if p, err = parseGiven(provider); err != nil {
 			return "", err
 		}
 	}
@@ -236,10 +254,10 @@ func (k *keeper) Retire(id uint32) error { return k.ring.Retire(id, k.e.LowestKe
 
 // keysOf tells metrics how values are sealed.
 func keysOf(r *keys.Ring) func() metrics.Keys {
-	if r == nil {
-		return func() metrics.Keys { return metrics.Keys{} }
-	}
 	return func() metrics.Keys {
+		if r.Idle() {
+			return metrics.Keys{}
+		}
 		st := r.Status()
 		stage := map[keys.Stage]int{keys.StageProvisioned: 1, keys.StageActivated: 2, keys.StageSealed: 3}[st.Stage]
 		return metrics.Keys{Stage: stage, Count: len(st.Keys), Active: st.Active, Uses: st.Uses, RenewAt: st.RenewAt}

@@ -20,6 +20,9 @@ import (
 // folders may come to stand beside it.
 const storeFolder = "store"
 
+// restoringFolder is where a restore gathers the store, until it is whole.
+const restoringFolder = "store.restoring"
+
 // ownFiles are what may be in a data folder before there is a store, beside what a fresh file
 // system comes with: the store was lost, or put away.
 var ownFiles = []string{"lost+found", keys.FileName, keys.NewFileName, admin.SocketName}
@@ -31,28 +34,33 @@ type engine interface {
 	store.Resealer
 }
 
-// openStore opens the store of the data folder, which it creates if need be. With a ring it
-// seals from the first write on.
+// openStore opens the store of the data folder, which it creates if need be. Unless the ring is idle
+// it seals from the first write on.
 func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
 	if err := checkFolder(cfg.Dir()); err != nil {
 		return nil, err
 	}
-	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now)}
-	s, err := store.NewPebbleStore(filepath.Join(cfg.Dir(), storeFolder), append(opts, sealOptions(ring)...)...)
-	if errors.Is(err, store.ErrValueSealed) {
+	e, err := openEngine(filepath.Join(cfg.Dir(), storeFolder), cfg, ring, log)
+	if ring.Idle() && errors.Is(err, keys.ErrStale) {
 		return nil, fmt.Errorf("data folder %s: its values are sealed, and %s is missing; put that back, and start with --encryption (%w)", cfg.Dir(), keys.FileName, err)
 	}
+	return e, err
+}
+
+// openEngine opens the store in path, and begins the life of this process as a writer with the
+// keys of ring.
+func openEngine(path string, cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
+	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now)}
+	s, err := store.NewPebbleStore(path, append(opts, sealOptions(ring)...)...)
 	if err != nil {
 		return nil, err
 	}
 	e, ok := s.(engine)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("the store in %s is no engine", cfg.Dir()), s.Close())
+		return nil, errors.Join(fmt.Errorf("the store in %s is no engine", path), s.Close())
 	}
-	if ring != nil {
-		if err := beginKeys(ring, e, log); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
+	if err := beginKeys(ring, e, log); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return e, nil
 }
@@ -73,6 +81,9 @@ func checkFolder(dir string) error {
 		}
 	}
 	for _, e := range entries {
+		if e.Name() == restoringFolder {
+			return fmt.Errorf("data folder %s: a restore did not come to its end; remove what is in the folder and restore again", dir)
+		}
 		if !slices.Contains(ownFiles, e.Name()) {
 			return fmt.Errorf("data folder %s: not a data folder of elastickv: it holds %s", dir, e.Name())
 		}

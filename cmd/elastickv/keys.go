@@ -22,10 +22,12 @@ import (
 
 const keysUsage = `Usage: elastickv keys COMMAND [flags]
 
-Looks after the keys of a server that runs with --encryption, on this machine and as its user.
+Looks after the keys that a server seals its values with, on this machine and as its user.
 
 Commands:
   status [--json]          tells of the keys, and of the rows that are being sealed again
+  enable --kek SOURCE      has a server that runs without --encryption begin to seal; SOURCE is
+                           file:PATH or command:LINE
   rotate                   makes a new key, and has all rows sealed again under it
   rewrap [--to SOURCE]     wraps the keys under another key encryption key (KEK): file:PATH or
                            command:LINE; without --to under what the present source gives now
@@ -39,9 +41,9 @@ Flags:
 
 // keysFlags are the flags of the subcommands.
 type keysFlags struct {
-	dir, to, out string
-	json         bool
-	args         []string // behind the command
+	dir, kek, to, out string
+	json              bool
+	args              []string // behind the command
 }
 
 // keysCommand is the subcommand that talks to a server about its keys.
@@ -52,7 +54,7 @@ func keysCommand(args []string, io stdio) int {
 	}
 	name, args := args[0], args[1:]
 	commands := map[string]func(context.Context, keysFlags, stdio) error{
-		"status": keysStatus, "rotate": keysRotate, "rewrap": keysRewrap, "retire": keysRetire, "generate": keysGenerate,
+		"status": keysStatus, "enable": keysEnable, "rotate": keysRotate, "rewrap": keysRewrap, "retire": keysRetire, "generate": keysGenerate,
 	}
 	f, err := parseKeys(args)
 	switch {
@@ -81,6 +83,7 @@ func parseKeys(args []string) (f keysFlags, err error) {
 	fs.SetOutput(new(strings.Builder))
 	fs.Usage = func() {}
 	fs.StringVar(&f.dir, "dir", "./data", "")
+	fs.StringVar(&f.kek, "kek", "", "")
 	fs.StringVar(&f.to, "to", "", "")
 	fs.StringVar(&f.out, "out", "", "")
 	fs.BoolVar(&f.json, "json", false, "")
@@ -108,6 +111,8 @@ func (f keysFlags) check(command string) error {
 		return errors.New("which key? elastickv keys retire ID")
 	case f.to != "" && command != "rewrap":
 		return errors.New("--to is for rewrap")
+	case (f.kek != "") != (command == "enable"):
+		return errors.New("enable --kek SOURCE has the server begin to seal")
 	case (f.out != "") != (command == "generate"):
 		return errors.New("generate --out FILE makes a file")
 	case f.json && command != "status":
@@ -125,6 +130,10 @@ func keysStatus(ctx context.Context, f keysFlags, io stdio) error {
 		e := json.NewEncoder(io.out)
 		e.SetIndent("", "  ")
 		return e.Encode(st)
+	}
+	if st.Provider == "" {
+		fmt.Fprintln(io.out, "nothing is sealed; elastickv keys enable --kek SOURCE has the server begin")
+		return nil
 	}
 	w := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
 	line := func(name string, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
@@ -160,14 +169,32 @@ func keysRotate(ctx context.Context, f keysFlags, io stdio) error {
 	return err
 }
 
+func keysEnable(ctx context.Context, f keysFlags, io stdio) error {
+	kek, err := absolute(f.kek)
+	if err != nil {
+		return err
+	}
+	done, err := admin.NewClient(f.dir).Enable(ctx, kek)
+	if err == nil {
+		fmt.Fprintf(io.out, "what is written is sealed, and what was there is being sealed (elastickv keys status); from the next start on give --encryption %q\n", done.Provider)
+	}
+	return err
+}
+
+// absolute names the file of a source so that a server finds it, which has another working folder.
+func absolute(source string) (string, error) {
+	path, ok := strings.CutPrefix(source, "file:")
+	if !ok {
+		return source, nil
+	}
+	path, err := filepath.Abs(path)
+	return "file:" + path, err
+}
+
 func keysRewrap(ctx context.Context, f keysFlags, io stdio) error {
-	to := f.to
-	if path, ok := strings.CutPrefix(to, "file:"); ok { // the server has another working folder
-		absolute, err := filepath.Abs(path)
-		if err != nil {
-			return err
-		}
-		to = "file:" + absolute
+	to, err := absolute(f.to)
+	if err != nil {
+		return err
 	}
 	done, err := admin.NewClient(f.dir).Rewrap(ctx, to)
 	if err == nil {

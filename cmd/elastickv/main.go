@@ -35,11 +35,13 @@ const usage = `elastickv is a durable, multi-version database that speaks the Re
 Usage:
 
   elastickv serve [flags]    serve clients
+  elastickv backup [flags]   write all data of a running server into one file
+  elastickv restore [flags]  make a data folder of such a file, or check it
   elastickv keys COMMAND     look after the keys of a server that seals its values
   elastickv version          print the version
   elastickv help             print this text
 
-"elastickv serve --help" and "elastickv keys --help" list the flags.
+"elastickv COMMAND --help" lists the flags of a command.
 `
 
 // run carries out the subcommand that args name and returns the exit code.
@@ -51,6 +53,10 @@ func run(args []string, env lookupEnv, io stdio) int {
 	switch args[0] {
 	case "serve":
 		return serve(args[1:], env, io)
+	case "backup":
+		return backupCommand(args[1:], io)
+	case "restore":
+		return restoreCommand(args[1:], env, io)
 	case "keys":
 		return keysCommand(args[1:], io)
 	case "version", "--version", "-version":

@@ -105,7 +105,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		EngineInfo: func() []server.Figure { return metrics.Info(src) },
 	})
 	src.Server = srv
-	stopKeeper, err := startKeeper(ctx, ring, engine, cfg, log)
+	stopOperated, err := startOperated(ctx, ring, engine, cfg, log)
 	if err != nil {
 		return errors.Join(err, db.Close(), engine.Close())
 	}
@@ -114,7 +114,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		"took", time.Since(began).Round(time.Millisecond).String())
 	err = srv.Serve(ctx, listeners...)
 	stopMetrics()
-	stopKeeper()
+	stopOperated()
 	if err != nil {
 		return err // what is on disk is whole; to close could wait for ever
 	}

@@ -36,6 +36,9 @@ var (
 	// ErrNotBegun says that a nonce was asked for before this life was registered.
 	ErrNotBegun = errors.New("keys: no nonces before this process is registered as a writer")
 
+	// ErrProvided says that a ring has its KEK already.
+	ErrProvided = errors.New("keys: values are sealed already, or an attempt at it has failed before and left keys.json; see elastickv keys status and the log. Another KEK is given by elastickv keys rewrap, and a failed attempt is taken up by a start with --encryption")
+
 	// ErrNoncesUsedUp says that a key was used as often as it may be. Rotate.
 	ErrNoncesUsedUp = errors.New("keys: the key has sealed as much as one may; rotate (elastickv keys rotate), and look in the log why that was not done by itself")
 

@@ -15,7 +15,8 @@ import (
 	"github.com/elastickv/elastickv/encryption"
 )
 
-// Options say where keys are and who may unwrap them. The first four have to be given.
+// Options say where keys are and who may unwrap them. The first four have to be given, but for
+// the KEK of a folder that has no keys and is to have none yet.
 type Options struct {
 	Dir  string           // the data folder; it exists when Begin is called
 	KEK  Provider         // of the KEK that keys.json was last wrapped under
@@ -74,41 +75,67 @@ type Ring struct {
 }
 
 // Load reads the keys of a folder, and its KEK. If it has none, the ring is empty, its KEK is a
-// new one, and Begin makes the first key. Nothing is written.
+// new one, and Begin makes the first key. Without a provider the ring is idle, and
+// Provide begins it. Nothing is written.
 func Load(ctx context.Context, o Options) (*Ring, error) {
 	opts := o.withDefaults()
 	r := &Ring{o: opts, cipher: encryption.NewCipher(), nonces: newNonces(opts.RenewAfter)}
 	r.change.keys = map[uint32]Secret{}
-	r.setProvider(o.KEK)
+	r.source.Store(new(string))
 	text, ok, err := opts.read()
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !ok {
-		note, err := r.createKEK(ctx)
-		if err != nil {
+	case ok && o.KEK == nil:
+		return nil, fmt.Errorf("%w: %s is there, and nothing was said of where the key is that it is wrapped under", ErrNoKEK, FileName)
+	case !ok:
+		r.file.Store(&sidecar{Format: sidecarFormat, NextKey: 1})
+		if o.KEK == nil {
+			return r, nil
+		}
+		if err := r.provide(ctx, o.KEK); err != nil {
 			return nil, err
 		}
-		r.file.Store(&sidecar{Format: sidecarFormat, NextKey: 1, KEK: note})
 		return r, nil
 	}
+	r.setProvider(o.KEK)
+	if err := r.open(ctx, text); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// OpenCipher returns a cipher with the keys of a keys.json that stands alone, as in a backup; text is
+// all of it. It opens what was sealed under them; nothing new is ever sealed.
+func OpenCipher(ctx context.Context, text []byte, kek Provider) (*encryption.Cipher, error) {
+	r := &Ring{cipher: encryption.NewCipher()}
+	r.change.keys = map[uint32]Secret{}
+	r.setProvider(kek)
+	if err := r.open(ctx, text); err != nil {
+		return nil, err
+	}
+	return r.cipher, nil
+}
+
+// open takes in the keys of text, which is what keys.json has in it.
+func (r *Ring) open(ctx context.Context, text []byte) error {
 	file, err := parseSidecar(text)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if r.change.kek, err = openKEK(ctx, o.KEK, file.KEK); err != nil {
-		return nil, err
+	if r.change.kek, err = openKEK(ctx, r.change.provider, file.KEK); err != nil {
+		return err
 	}
 	if err := file.verify(r.change.kek); err != nil {
-		return nil, err
+		return err
 	}
 	for _, row := range file.Keys {
 		key, err := unwrap(r.change.kek, dekName{row.ID, row.Purpose}, row.Wrapped)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := r.cipher.AddKey(row.ID, key.bytes()); err != nil {
-			return nil, err
+			return err
 		}
 		r.change.keys[row.ID] = key
 	}
@@ -117,7 +144,47 @@ func Load(ctx context.Context, o Options) (*Ring, error) {
 	if file.Stage != StageProvisioned {
 		r.active.Store(file.Active)
 	}
-	return r, nil
+	return nil
+}
+
+// Idle reports whether there is no provider yet: nothing is or was sealed.
+func (r *Ring) Idle() bool { return *r.source.Load() == "" }
+
+// Provide gives an idle ring its KEK, a new one of p. Begin is to be called next, also while the
+// store is being written to: its gates open one after the other, and what is written is clear until
+// the last is open, and sealed from then on.
+func (r *Ring) Provide(ctx context.Context, p Provider) error {
+	r.change.Lock()
+	defer r.change.Unlock()
+	if !r.Idle() {
+		return ErrProvided
+	}
+	return r.provide(ctx, p)
+}
+
+// provide is for whoever holds the lock, or has the ring alone.
+func (r *Ring) provide(ctx context.Context, p Provider) error {
+	kek, wrapped, err := p.Create(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := kekID(kek)
+	if err != nil {
+		return err
+	}
+	next := r.file.Load().clone()
+	next.KEK = kekNote{id, wrapped}
+	r.change.kek = kek
+	r.file.Store(next)
+	r.setProvider(p)
+	return nil
+}
+
+// CheckIdle fails with ErrStale if rows, the registry of the store, say that it was sealed: then
+// an idle ring means that keys.json is missing.
+func (r *Ring) CheckIdle(rows encryption.WriterRegistryStore) error {
+	_, err := compareRegistry(r.file.Load(), rows)
+	return err
 }
 
 // setProvider is for whoever holds the lock, or has the ring alone.
@@ -125,17 +192,6 @@ func (r *Ring) setProvider(p Provider) {
 	name := p.String()
 	r.change.provider = p
 	r.source.Store(&name)
-}
-
-// createKEK gets the first KEK of a folder.
-func (r *Ring) createKEK(ctx context.Context) (kekNote, error) {
-	kek, wrapped, err := r.change.provider.Create(ctx)
-	if err != nil {
-		return kekNote{}, err
-	}
-	id, err := kekID(kek)
-	r.change.kek = kek
-	return kekNote{id, wrapped}, err
 }
 
 // openKEK returns the KEK of note.
@@ -213,18 +269,16 @@ func (r *Ring) Begin(rows encryption.WriterRegistryStore) error {
 	}
 	r.dropUnused(next, used)
 	r.change.rows, r.change.writer = rows, writer
-	err = r.activate(next, func(next *sidecar) {
+	return r.activate(next, func(next *sidecar) {
 		if next.Stage == StageProvisioned {
 			next.Stage, next.Due = StageActivated, max(next.Due, 1)
 		}
 		r.boundKeys(next)
+		// By now the epoch and the registration are durable. Whoever writes meanwhile finds the gate of
+		// the stage open last.
+		r.nonces.arm(writer.NodeID, writer.Epoch)
+		r.registered.Store(true)
 	})
-	if err != nil {
-		return err
-	}
-	r.nonces.arm(writer.NodeID, writer.Epoch)
-	r.registered.Store(true)
-	return nil
 }
 
 // boundKeys has all rows sealed again if there are too many keys that rows may be under. While

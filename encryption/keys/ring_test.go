@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/elastickv/elastickv/encryption"
@@ -352,5 +353,63 @@ func TestNoncesAreUsedUp(t *testing.T) {
 	n.renew()
 	if _, err := n.Next(); err != nil {
 		t.Errorf("under another key: %v", err)
+	}
+}
+
+// An idle ring seals nothing until it is given its KEK, and then its gates open in order: whoever
+// writes meanwhile writes clear or is registered.
+func TestProvide(t *testing.T) {
+	m := newMachine(t)
+	o := testOptions(m, newChance(1))
+	kek := o.KEK
+	o.KEK = nil
+	r, err := Load(context.Background(), o)
+	must(t, err)
+	must(t, r.CheckIdle(m))
+	if _, err := r.Rotate(); !r.Idle() || r.Sealing() || !errors.Is(err, ErrNotBegun) {
+		t.Errorf("idle %t, sealing %t, rotate: %v", r.Idle(), r.Sealing(), err)
+	}
+	broken := errors.New("broken")
+	if err := r.Provide(context.Background(), fixed{"broken", func() (Secret, error) { return Secret{}, broken }}); !errors.Is(err, broken) || !r.Idle() {
+		t.Errorf("a provider that has none: %v, idle %t", err, r.Idle())
+	}
+	ended := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		for {
+			sealing := r.Sealing() // asked first by the store, too
+			_, active := r.ActiveKeyID()
+			if _, err := r.Nonces().Next(); sealing && (!active || !r.Registered() || err != nil) {
+				t.Errorf("the last gate is open: active %t, registered %t, nonce: %v", active, r.Registered(), err)
+				return
+			}
+			select {
+			case <-ended:
+				return
+			default:
+			}
+		}
+	})
+	must(t, r.Provide(context.Background(), kek))
+	must(t, r.Begin(m))
+	close(ended)
+	watcher.Wait()
+	wantKeys(t, r, "activated due 1 rewritten 0: 1 active")
+	if err := r.Provide(context.Background(), kek); !errors.Is(err, ErrProvided) {
+		t.Errorf("provided twice: %v", err)
+	}
+	if err := r.CheckIdle(m); err != nil {
+		t.Errorf("the keys are there: %v", err)
+	}
+
+	// From now on there is no start without it.
+	if _, err := Load(context.Background(), o); !errors.Is(err, ErrNoKEK) {
+		t.Errorf("without a KEK: %v", err)
+	}
+	must(t, m.disk.Remove("data/"+FileName))
+	r, err = Load(context.Background(), o)
+	must(t, err)
+	if err := r.CheckIdle(m); !errors.Is(err, ErrStale) {
+		t.Errorf("without keys.json: %v", err)
 	}
 }

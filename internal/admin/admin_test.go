@@ -37,13 +37,16 @@ func (f *fakeKeys) Status() KeysStatus {
 		Reseal: ResealOf(store.ResealStats{Running: true, Below: 2, Failure: errors.New("no room")})}
 }
 func (f *fakeKeys) Rotate() (uint32, error) { return 4, f.note("rotate") }
+func (f *fakeKeys) Enable(_ context.Context, provider string) (string, error) {
+	return "file:new", f.note("enable %q", provider)
+}
 func (f *fakeKeys) Rewrap(_ context.Context, provider string) (string, error) {
 	return "file:now", f.note("rewrap %q", provider)
 }
 func (f *fakeKeys) Retire(id uint32) error { return f.note("retire %d", id) }
 
 // serve opens a door in dir until the test ends.
-func serve(t *testing.T, dir string, k Keys) {
+func serve(t *testing.T, dir string, o Operated) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, err := Listen(ctx, dir)
@@ -51,7 +54,7 @@ func serve(t *testing.T, dir string, k Keys) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, ln, k, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- Serve(ctx, ln, o, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -74,7 +77,7 @@ func TestDoor(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := &fakeKeys{}
-		serve(t, dir, k)
+		serve(t, dir, Operated{Keys: k})
 		info, err := os.Lstat(filepath.Join(dir, SocketName))
 		if err != nil || info.Mode() != os.ModeSocket|0o600 {
 			t.Errorf("the socket: %v, %v", info.Mode(), err)
@@ -87,13 +90,16 @@ func TestDoor(t *testing.T) {
 		if got, err := c.Rotate(ctx); err != nil || got.Active != 4 {
 			t.Errorf("got %+v, %v", got, err)
 		}
+		if got, err := c.Enable(ctx, "file:y"); err != nil || got.Provider != "file:new" {
+			t.Errorf("got %+v, %v", got, err)
+		}
 		if got, err := c.Rewrap(ctx, "file:x"); err != nil || got.Provider != "file:now" {
 			t.Errorf("got %+v, %v", got, err)
 		}
 		if err := c.Retire(ctx, 7); err != nil {
 			t.Error(err)
 		}
-		if got := strings.Join(k.told, ", "); got != `rotate, rewrap "file:x", retire 7` {
+		if got := strings.Join(k.told, ", "); got != `rotate, enable "file:y", rewrap "file:x", retire 7` {
 			t.Errorf("told %s", got)
 		}
 		k.err = &keys.InUseError{ID: 7, Why: "it is"}
@@ -106,7 +112,7 @@ func TestDoor(t *testing.T) {
 // Requests that are none do nothing.
 func TestDoorRefuses(t *testing.T) {
 	k, dir := &fakeKeys{}, t.TempDir()
-	serve(t, dir, k)
+	serve(t, dir, Operated{Keys: k})
 	c := NewClient(dir)
 	for _, tc := range []struct{ method, path, body string }{
 		{"GET", rotatePath, ""},
@@ -144,7 +150,7 @@ func TestDoorRefuses(t *testing.T) {
 // Who keeps connections open does not keep others out for good, and the server's files are bounded.
 func TestDoorHasRoom(t *testing.T) {
 	dir := t.TempDir()
-	serve(t, dir, &fakeKeys{})
+	serve(t, dir, Operated{Keys: &fakeKeys{}})
 	var idle []net.Conn
 	for range connectionMost + 10 {
 		c, err := net.Dial("unix", filepath.Join(dir, SocketName))

@@ -11,6 +11,9 @@ import (
 type Keys interface {
 	// Status tells of this moment.
 	Status() KeysStatus
+	// Enable begins to seal, if nothing is sealed yet. provider names where the key encryption key is.
+	// It returns its name.
+	Enable(ctx context.Context, provider string) (string, error)
 	// Rotate makes another key the active one, and has all rows sealed again under it. It
 	// returns the key's id.
 	Rotate() (uint32, error)

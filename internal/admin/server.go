@@ -13,12 +13,14 @@ import (
 	"time"
 )
 
-// The requests of the door. Each has a JSON object as its answer; a fault has the status 409
-// and {"error": …}.
+// The requests of the door. Each has a JSON object as its answer, but for the backup, which is
+// the answer itself; a fault has the status 409 and {"error": …}.
 const (
+	backupPath = "/v1/backup"      // GET: a backup
 	keysPath   = "/v1/keys"        // GET: KeysStatus
 	rotatePath = "/v1/keys/rotate" // POST: Rotated
-	rewrapPath = "/v1/keys/rewrap" // POST rewrapRequest: Rewrapped
+	enablePath = "/v1/keys/enable" // POST providerRequest: Provided
+	rewrapPath = "/v1/keys/rewrap" // POST providerRequest: Provided
 	retirePath = "/v1/keys/retire" // POST retireRequest: {}
 )
 
@@ -27,12 +29,12 @@ type Rotated struct {
 	Active uint32 `json:"active"`
 }
 
-type rewrapRequest struct {
+type providerRequest struct {
 	Provider string `json:"provider"` // empty: the one that there is
 }
 
-// Rewrapped is the answer to a rewrap.
-type Rewrapped struct {
+// Provided is the answer when there is another key encryption key.
+type Provided struct {
 	Provider string `json:"provider"` // that has to be given at the next start
 }
 
@@ -48,14 +50,20 @@ const (
 	requestMost    = 64 << 10         // bytes of a request
 	requestWait    = 10 * time.Second // that a client may take to send one
 	connectionMost = 16               // connections at the same time
+	stallWait      = 5 * time.Minute  // that a client may leave a backup unread
 )
 
+// Operated is what an operator can ask.
+type Operated struct {
+	Keys   Keys                                         // nil: nothing is sealed
+	Backup func(ctx context.Context, w io.Writer) error // writes a backup to w
+}
+
 // Serve answers at ln until ctx ends, and closes it.
-func Serve(ctx context.Context, ln net.Listener, k Keys, log *slog.Logger) error {
+func Serve(ctx context.Context, ln net.Listener, o Operated, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           handler(k, log),
+		Handler:           handler(o, log),
 		ReadHeaderTimeout: requestWait,
-		ReadTimeout:       requestWait,
 		MaxHeaderBytes:    requestMost,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -78,23 +86,33 @@ func Serve(ctx context.Context, ln net.Listener, k Keys, log *slog.Logger) error
 	return err
 }
 
-func handler(k Keys, log *slog.Logger) http.Handler {
+func handler(o Operated, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+backupPath, func(w http.ResponseWriter, r *http.Request) { sendBackup(w, r, o, log) })
+	handleKeys(mux, o.Keys, log)
+	return mux
+}
+
+func handleKeys(mux *http.ServeMux, k Keys, log *slog.Logger) {
 	mux.HandleFunc("GET "+keysPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, k.Status(), nil) })
 	mux.HandleFunc("POST "+rotatePath, func(w http.ResponseWriter, _ *http.Request) {
 		id, err := k.Rotate()
 		logDone(log, "rotate", err, "active", id)
 		answer(w, Rotated{id}, err)
 	})
-	mux.HandleFunc("POST "+rewrapPath, func(w http.ResponseWriter, r *http.Request) {
-		var in rewrapRequest
-		if !read(w, r, &in) {
-			return
-		}
-		name, err := k.Rewrap(r.Context(), in.Provider)
-		logDone(log, "rewrap", err, "provider", name)
-		answer(w, Rewrapped{name}, err)
-	})
+	provide := func(path, what string, do func(ctx context.Context, provider string) (string, error)) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			var in providerRequest
+			if !read(w, r, &in) {
+				return
+			}
+			name, err := do(r.Context(), in.Provider)
+			logDone(log, what, err, "provider", name)
+			answer(w, Provided{name}, err)
+		})
+	}
+	provide(enablePath, "enable", k.Enable)
+	provide(rewrapPath, "rewrap", k.Rewrap)
 	mux.HandleFunc("POST "+retirePath, func(w http.ResponseWriter, r *http.Request) {
 		var in retireRequest
 		if !read(w, r, &in) {
@@ -104,7 +122,6 @@ func handler(k Keys, log *slog.Logger) http.Handler {
 		logDone(log, "retire", err, "key", in.ID)
 		answer(w, struct{}{}, err)
 	})
-	return mux
 }
 
 // logDone leaves a trace of what an operator has done to keys.
@@ -118,6 +135,9 @@ func logDone(log *slog.Logger, what string, err error, args ...any) {
 
 // read decodes a request, or answers that it cannot.
 func read(w http.ResponseWriter, r *http.Request, in any) bool {
+	// No longer than that, but what the request asks for may take longer.
+	late := time.AfterFunc(requestWait, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	defer late.Stop()
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, requestMost))
 	d.DisallowUnknownFields()
 	err := d.Decode(in)

@@ -35,9 +35,10 @@ internal/acl:       internal/command
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/acl internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking internal/netpoll
-internal/replica:   internal/txn store hlc encryption
+internal/replica/raftlog:
+internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
-internal/backup:    store encryption
+internal/backup:
 internal/metrics:   internal/server internal/shard internal/replica store
 internal/admin:      internal/metrics internal/backup internal/shard store encryption/keys
 cmd/elastickv:      *

@@ -118,14 +118,25 @@ func renamenx(c *Ctx) error {
 
 // database reads argument i as the number of a database.
 func (c *Ctx) database(i int) (*keyspace.Space, error) {
-	n, err := c.int(i)
+	n, err := c.DatabaseIndex(i)
 	if err != nil {
 		return nil, err
 	}
-	if n < 0 || n >= keyspace.Databases {
-		return nil, ErrInvalidDBIndex
+	return c.Keys.DB(n), nil
+}
+
+// DatabaseIndex reads argument i as the number of a database that there is.
+func (c *Ctx) DatabaseIndex(i int) (int, error) {
+	n, err := c.int(i)
+	switch {
+	case err != nil:
+		return 0, err
+	case n != int64(int32(n)):
+		return 0, ErrIntRange
+	case n < 0 || n >= keyspace.Databases:
+		return 0, ErrInvalidDBIndex
 	}
-	return c.Keys.DB(int(n)), nil
+	return int(n), nil
 }
 
 func copyKey(c *Ctx) error {

@@ -124,9 +124,15 @@ func (c *Command) KeysOf(args [][]byte) []Key {
 	}
 	var out []Key
 	for _, spec := range c.Keys {
-		for _, at := range spec.positions(args) {
-			out = append(out, Key{at, spec.Flags})
-		}
+		out = append(out, spec.keys(args)...)
+	}
+	return out
+}
+
+// keys returns the keys of spec in args.
+func (k KeySpec) keys(args [][]byte) (out []Key) {
+	for _, at := range k.positions(args) {
+		out = append(out, Key{at, k.Flags})
 	}
 	return out
 }

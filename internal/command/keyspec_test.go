@@ -2,8 +2,14 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/txn"
 )
 
 func TestKeyPositions(t *testing.T) {
@@ -40,6 +46,48 @@ func TestKeyPositions(t *testing.T) {
 			t.Errorf("%s: keys at %s, want %s", c.call, got, c.want)
 		}
 	}
+}
+
+// TestStreamKeys says that the keys that are found are those that are read.
+func TestStreamKeys(t *testing.T) {
+	table := NewTable(Rows())
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.SampledFrom([]string{"xread", "xreadgroup"}).Draw(t, "name")
+		call := []string{name}
+		word := rapid.SampledFrom([]string{"STREAMS", "streams", "GROUP", "COUNT", "k"})
+		for _, option := range rapid.SliceOfN(rapid.SampledFrom([]string{"GROUP", "COUNT", "BLOCK", "NOACK"}), 0, 4).Draw(t, "options") {
+			switch call = append(call, option); option {
+			case "GROUP":
+				call = append(call, word.Draw(t, "group"), word.Draw(t, "consumer"))
+			case "COUNT", "BLOCK":
+				call = append(call, "1")
+			}
+		}
+		call = append(append(call, "STREAMS"), rapid.SliceOfN(word, 0, 4).Draw(t, "rest")...)
+		var args [][]byte
+		for _, w := range call {
+			args = append(args, []byte(w))
+		}
+		cmd, err := table.Lookup(args)
+		if err != nil {
+			return // too few arguments
+		}
+		r := streamRead{ofGroup: name == "xreadgroup"}
+		if r.parse(&Ctx{Args: args, Cmd: cmd, Keys: keyspace.Open(&txn.Tx{}, 0, keyspace.Env{})}) != nil {
+			return
+		}
+		var found []string
+		for _, at := range cmd.KeyPositions(args) {
+			found = append(found, string(args[at]))
+		}
+		var read []string
+		for _, k := range r.keys {
+			read = append(read, string(k))
+		}
+		if !slices.Equal(found, read) {
+			t.Fatalf("%q: keys %q, but reads %q", call, found, read)
+		}
+	})
 }
 
 func TestTableRefusesMistakes(t *testing.T) {

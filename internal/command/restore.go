@@ -151,19 +151,20 @@ func (c *Ctx) putHash(key []byte, v rdb.Hash) error {
 		return err
 	}
 	var fields []keyspace.Field
-	var expiries []keyspace.Expiry
+	var names [][]byte
+	var at []int64
 	for _, f := range v.Fields {
 		if f.ExpireAt != 0 && f.ExpireAt <= c.Keys.Now() {
 			continue
 		}
 		fields = append(fields, keyspace.Field{Name: f.Name, Value: f.Value})
 		if f.ExpireAt != 0 {
-			expiries = append(expiries, keyspace.Expiry{Field: f.Name, At: f.ExpireAt})
+			names, at = append(names, f.Name), append(at, f.ExpireAt)
 		}
 	}
 	if _, err := h.SetAll(fields...); err != nil {
 		return err
 	}
-	_, err = h.ExpireFields(expiries...)
+	_, err = h.ExpireFields(names, func(i int, _ int64, _ bool) (int64, bool) { return at[i], true })
 	return err
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/txn"
@@ -22,9 +23,9 @@ var streamCommands = []*Command{
 		Since: "5.0.0", Complexity: "O(N) where N is the number of IDs given", Summary: "Removes entries of a stream."},
 	{Name: "xsetid", Arity: -3, Flags: Write | DenyOOM | Fast, Group: GroupStream, Keys: oneKey(KeyRW | KeyUpdate), Run: xsetid,
 		Since: "5.0.0", Complexity: "O(1)", Summary: "Sets the last ID of a stream and what is counted of it."},
-	{Name: "xread", Arity: -4, Flags: ReadOnly | Blocking | MovableKeys, Group: GroupStream, Keys: streamKeys(1), Run: xread,
+	{Name: "xread", Arity: -4, Flags: ReadOnly | Blocking | MovableKeys, Group: GroupStream, Keys: streamKeys(1), FindKeys: findStreamKeys(1), Run: xread,
 		Since: "5.0.0", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns the entries of several streams behind given IDs; can wait for some."},
-	{Name: "xreadgroup", Arity: -7, Flags: Write | Blocking | MovableKeys, Group: GroupStream, Keys: streamKeys(4), Run: xreadgroup,
+	{Name: "xreadgroup", Arity: -7, Flags: Write | Blocking | MovableKeys, Group: GroupStream, Keys: streamKeys(4), FindKeys: findStreamKeys(4), Run: xreadgroup,
 		Since: "5.0.0", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns the entries of several streams that a group has not read, or those pending for a consumer; can wait for some."},
 	{Name: "xack", Arity: -4, Flags: Write | Fast, Group: GroupStream, Keys: oneKey(KeyRW | KeyUpdate), Run: xack,
 		Since: "5.0.0", Complexity: "O(N) where N is the number of IDs given", Summary: "Takes entries off those pending in a group."},
@@ -41,6 +42,38 @@ var streamCommands = []*Command{
 // streamKeys is the spec of the keys behind STREAMS, each of which has an ID behind all keys.
 func streamKeys(from int) []KeySpec {
 	return []KeySpec{{Flags: KeyRO | KeyAccess, Index: from, Keyword: "STREAMS", Last: -1, Step: 1, Limit: 2}}
+}
+
+// findStreamKeys finds the keys that a call reads, wherever else the word STREAMS stands: it may
+// be a group's name. Of a call that is not well formed, the spec finds what it can.
+func findStreamKeys(from int) func(args [][]byte) []Key {
+	spec := streamKeys(from)[0]
+	return func(args [][]byte) []Key {
+		if at := streamsAt(args); at > 0 {
+			spec := spec
+			spec.Index = at
+			return spec.keys(args)
+		}
+		return spec.keys(args)
+	}
+}
+
+// streamsAt returns where the word STREAMS stands behind the options, 0 if it does not.
+func streamsAt(args [][]byte) int {
+	for i := 1; i < len(args); i++ {
+		switch strings.ToUpper(string(clip(args[i], 8))) {
+		case "STREAMS":
+			return i
+		case "GROUP":
+			i += 2
+		case "COUNT", "BLOCK":
+			i++
+		case "NOACK":
+		default:
+			return 0
+		}
+	}
+	return 0
 }
 
 func xlen(c *Ctx) error {

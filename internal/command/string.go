@@ -105,13 +105,14 @@ func (c *Ctx) setString(value []byte, at int64) error {
 // setOptions are what stands behind the value in SET.
 type setOptions struct {
 	ifAbsent, ifPresent, get, keepTTL bool
-	expires                           bool
-	at                                int64
+	at                                int64 // 0 for never
 }
 
 func parseSet(c *Ctx) (o setOptions, err error) {
+	var expiry unit
+	when := 0 // the argument that says when, 0 for none
 	for i := 3; i < len(c.Args); i++ {
-		u, isExpiry := c.expiryOption(i)
+		u, expires := c.expiryOption(i)
 		switch {
 		case c.is(i, "NX") && !o.ifPresent:
 			o.ifAbsent = true
@@ -119,19 +120,19 @@ func parseSet(c *Ctx) (o setOptions, err error) {
 			o.ifPresent = true
 		case c.is(i, "GET"):
 			o.get = true
-		case c.is(i, "KEEPTTL") && !o.expires:
+		case c.is(i, "KEEPTTL") && when == 0:
 			o.keepTTL = true
-		case isExpiry && !o.expires && !o.keepTTL && i+1 < len(c.Args):
+		case expires && !o.keepTTL && i+1 < len(c.Args) && (when == 0 || u == expiry):
 			i++
-			o.expires = true
-			if o.at, err = c.futureArg(i, u); err != nil {
-				return o, err
-			}
+			expiry, when = u, i
 		default:
 			return o, ErrSyntax
 		}
 	}
-	return o, nil
+	if when != 0 {
+		o.at, err = c.futureArg(when, expiry)
+	}
+	return o, err
 }
 
 // setKeys says what SET does to its key, which depends on whether it has to read it.
@@ -215,23 +216,19 @@ func getdel(c *Ctx) error {
 }
 
 func getex(c *Ctx) error {
-	var at int64
-	var persist bool
-	switch {
-	case len(c.Args) == 2:
-	case len(c.Args) == 3 && c.is(2, "PERSIST"):
-		persist = true
-	case len(c.Args) == 4:
-		u, ok := c.expiryOption(2)
-		if !ok {
+	var expiry unit
+	at, persist := 0, false // the argument that says when, 0 for none
+	for i := 2; i < len(c.Args); i++ {
+		u, expires := c.expiryOption(i)
+		switch {
+		case c.is(i, "PERSIST") && at == 0:
+			persist = true
+		case expires && !persist && i+1 < len(c.Args) && (at == 0 || u == expiry):
+			i++
+			expiry, at = u, i
+		default:
 			return ErrSyntax
 		}
-		var err error
-		if at, err = c.futureArg(3, u); err != nil {
-			return err
-		}
-	default:
-		return ErrSyntax
 	}
 	there, err := c.reply()
 	switch {
@@ -240,7 +237,11 @@ func getex(c *Ctx) error {
 	case persist:
 		_, err = c.persist()
 	case at != 0:
-		err = c.setExpiry(at)
+		// Of a key that is not there, even an impossible moment is not looked at.
+		var when int64
+		if when, err = c.futureArg(at, expiry); err == nil {
+			err = c.setExpiry(when)
+		}
 	}
 	return err
 }

@@ -136,8 +136,10 @@ func (s *Space) changed(key []byte) {
 // the transaction had written before.
 func (s *Space) Atomically(fn func() error) error {
 	at, changes, events, expired := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events), s.shared.fieldsExpired
+	places := s.shared.places
 	err := fn()
 	if err != nil {
+		s.shared.places = places
 		s.tx.RollbackTo(at)
 		s.shared.changes = s.shared.changes[:changes]
 		s.shared.events = append(s.shared.events[:events], misses(s.shared.events[events:])...)

@@ -121,6 +121,7 @@ func (th *thread) equalByMeta(a, b *Table) bool {
 		return false
 	}
 	h := a.meta.getString(nameEq)
+	th.state.work(h, Nil)
 	if h.IsNil() || a.meta != b.meta && !RawEqual(h, b.meta.getString(nameEq)) {
 		return false
 	}
@@ -130,6 +131,7 @@ func (th *thread) equalByMeta(a, b *Table) bool {
 // compareMeta asks the metamethod of a comparison, which both operands have to share.
 func (th *thread) compareMeta(left, right, name Value) (result, ok bool) {
 	h := th.state.metamethod(left, name)
+	th.state.work(h, Nil)
 	if h.IsNil() || !RawEqual(h, th.state.metamethod(right, name)) {
 		return false, false
 	}

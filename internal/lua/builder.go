@@ -1,5 +1,7 @@
 package lua
 
+import "strings"
+
 // builder makes the code of one function, while the parser reads it.
 type builder struct {
 	p      *proto
@@ -31,8 +33,16 @@ type block struct {
 	captured bool // some variable of it is an upvalue
 }
 
+// What the compiler needs besides the code that it makes.
+const (
+	sizeofBuilder  = 256
+	sizeofJump     = 16  // in the lists that it is part of
+	sizeofConstant = 128 // while the map of them is there
+)
+
 func newBuilder(l *lexer, parent *builder, line int) *builder {
-	p := &proto{chunk: l.chunk, firstLine: line, registers: 2}
+	l.hold(sizeofProto + sizeofBuilder)
+	p := &proto{chunk: l.chunk, name: l.name, firstLine: line, registers: 2}
 	return &builder{p: p, parent: parent, lex: l, constants: make(map[constantKey]int), lastTarget: -1}
 }
 
@@ -61,8 +71,12 @@ func (b *builder) pc() int { return len(b.p.code) }
 func (b *builder) emit(op opcode, a, bb, c int) int {
 	b.patch(b.pending, b.pc(), noRegister, b.pc())
 	b.pending = nil
+	room := cap(b.p.code)
 	b.p.code = append(b.p.code, instr{op: op, a: uint8(a), b: int32(bb), c: uint16(c)})
 	b.p.lines = append(b.p.lines, int32(b.lex.lastLine))
+	if grown := cap(b.p.code) - room; grown > 0 {
+		b.lex.hold(grown * sizeofInstr)
+	}
 	return b.pc() - 1
 }
 
@@ -104,6 +118,11 @@ func (b *builder) constant(v Value) int {
 	if len(b.p.constants) >= constantsMax {
 		b.lex.fail("constant table overflow", 0)
 	}
+	b.lex.hold(sizeofConstant + len(key.text))
+	if key.kind == KindString { // names are parts of the source, which must not stay for them
+		key.text = strings.Clone(key.text)
+		v = String(key.text)
+	}
 	i := len(b.p.constants)
 	b.constants[key] = i
 	b.p.constants = append(b.p.constants, v)
@@ -111,6 +130,13 @@ func (b *builder) constant(v Value) int {
 }
 
 func (b *builder) text(s string) int { return b.constant(String(s)) }
+
+// name returns a copy of a name that the function keeps.
+func (b *builder) name(s string) string {
+	b.lex.hold(len(s))
+	b.p.names += len(s)
+	return strings.Clone(s)
+}
 
 // room makes sure that count registers more exist.
 func (b *builder) room(count int) {

@@ -5,7 +5,8 @@ func (b *builder) jump() jumps {
 	waiting := b.pending
 	b.pending = nil
 	at := b.emit(opJump, 0, 0, 0)
-	return append(jumps{at}, waiting...)
+	b.lex.hold(sizeofJump)
+	return append(waiting, at)
 }
 
 // label returns the place of the next instruction, to which a jump may lead.
@@ -17,7 +18,16 @@ func (b *builder) label() int {
 // jumpHere lets the jumps lead to the next instruction.
 func (b *builder) jumpHere(list jumps) {
 	b.label()
-	b.pending = append(b.pending, list...)
+	b.pending = joined(b.pending, list)
+}
+
+// joined returns the jumps of both lists, which must not be used any more. It adds the shorter one
+// to the longer one, so that a chain of operators costs no more than its length.
+func joined(x, y jumps) jumps {
+	if len(x) < len(y) {
+		x, y = y, x
+	}
+	return append(x, y...)
 }
 
 func (b *builder) jumpTo(list jumps, target int) {

@@ -26,7 +26,8 @@ func bit(b bool) uint16 {
 // test adds a test and the jump that belongs to it, whose place it returns.
 func (b *builder) test(in instr) int {
 	b.emit(in.op, int(in.a), int(in.b), int(in.c))
-	return b.jump()[0]
+	jump := b.jump()
+	return jump[len(jump)-1]
 }
 
 func (b *builder) invert(e *operand) {
@@ -132,11 +133,11 @@ func (b *builder) postfix(op token, left, right *operand) {
 	switch op {
 	case tokAnd:
 		b.fetch(right)
-		right.ifFalse = append(right.ifFalse, left.ifFalse...)
+		right.ifFalse = joined(right.ifFalse, left.ifFalse)
 		*left = *right
 	case tokOr:
 		b.fetch(right)
-		right.ifTrue = append(right.ifTrue, left.ifTrue...)
+		right.ifTrue = joined(right.ifTrue, left.ifTrue)
 		*left = *right
 	case tokConcat:
 		b.concat(left, right)

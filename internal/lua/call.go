@@ -10,6 +10,7 @@ type Call struct {
 	thread  *thread
 	args    []Value // in the thread's stack: valid until the thread runs other code
 	results []Value
+	called  []Value // what the last function that it called has returned
 }
 
 // State returns the State in which the function runs.
@@ -31,7 +32,13 @@ func (c *Call) Arg(n int) Value {
 func (c *Call) Args() []Value { return c.args }
 
 // Return adds values to the results.
-func (c *Call) Return(vs ...Value) { c.results = append(c.results, vs...) }
+func (c *Call) Return(vs ...Value) {
+	before := cap(c.results)
+	c.results = append(c.results, vs...)
+	if grown := cap(c.results) - before; grown > 0 {
+		c.state.charge(grown * sizeofValue)
+	}
+}
 
 // Results returns the results that have been added so far. Their values may be replaced.
 func (c *Call) Results() []Value { return c.results }
@@ -42,7 +49,7 @@ func (c *Call) Raise(v Value) { panic(&Error{Value: v}) }
 // Errorf raises a text as an error, with the position of the program's line that called the
 // function in front.
 func (c *Call) Errorf(format string, args ...any) {
-	panic(errorString(c.Where(1) + fmt.Sprintf(format, args...)))
+	panic(c.state.raised(c.Where(1) + fmt.Sprintf(format, args...)))
 }
 
 // Abort ends the program with err, whatever pcalls there are. State.Call returns err.
@@ -61,7 +68,15 @@ func (c *Call) Position(level int) (chunk string, line int, ok bool) {
 
 // Call calls fn, whose errors pass through the Go function to the program. The results are
 // good until the Go function returns or calls something else.
-func (c *Call) Call(fn Value, args ...Value) []Value { return c.thread.call(fn, args) }
+func (c *Call) Call(fn Value, args ...Value) []Value {
+	results := c.thread.call(fn, args)
+	before := cap(c.called)
+	c.called = append(c.called[:0], results...)
+	if grown := cap(c.called) - before; grown > 0 {
+		c.state.charge(grown * sizeofValue)
+	}
+	return c.called
+}
 
 // CallFirst is Call for the first result alone, or Nil.
 func (c *Call) CallFirst(fn Value, args ...Value) Value { return c.thread.callFirst(fn, args...) }

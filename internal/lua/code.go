@@ -73,6 +73,7 @@ const (
 // proto is the code of a function, without the variables of others that it uses.
 type proto struct {
 	chunk     string // its name as Load got it
+	name      string // and as errors show it
 	firstLine int    // 0 for a whole chunk
 	params    int
 	registers int
@@ -86,6 +87,7 @@ type proto struct {
 	captures     []capture // where a new closure finds its upvalues
 	upvalueNames []string
 	locals       []localVar // in the order of their beginning
+	names        int        // bytes of the names of locals and upvalues
 
 	epoch uint32
 }
@@ -103,9 +105,35 @@ type localVar struct {
 	from, to int
 }
 
-// size returns about how many bytes the function takes, without those in it.
+// The sizes of what functions are made of, with the slices' own room to grow.
+const (
+	sizeofProto    = 320
+	sizeofInstr    = 12 // with its line
+	sizeofLocal    = 32
+	sizeofCapture  = 32 // with the header of its name
+	sizeofProtoRef = 8
+)
+
+// size returns about how many bytes the function takes, without those in it and without its
+// constants' texts.
 func (p *proto) size() int64 {
-	return int64(256 + 12*len(p.code) + sizeofValue*len(p.constants) + 40*len(p.locals) + 32*len(p.captures))
+	n := sizeofProto + sizeofInstr*cap(p.code) + sizeofValue*cap(p.constants) + sizeofLocal*cap(p.locals) +
+		sizeofCapture*cap(p.captures) + sizeofProtoRef*cap(p.protos) + p.names
+	return int64(n)
+}
+
+// sizeOfAll is size with the constants' texts, and with the functions within.
+func (p *proto) sizeOfAll() int64 {
+	n := p.size()
+	for _, k := range p.constants {
+		if k.isString() {
+			n += int64(k.strLen())
+		}
+	}
+	for _, inner := range p.protos {
+		n += inner.sizeOfAll()
+	}
+	return n
 }
 
 func (p *proto) line(pc int) int {

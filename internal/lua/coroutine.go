@@ -145,6 +145,10 @@ func coYield(c *Call) {
 	if c.state.goCalls > th.goCallsBase {
 		panic(errorString("attempt to yield across metamethod/C-call boundary"))
 	}
-	th.yielded = append(th.yielded[:0], c.Args()...)
+	before := cap(th.yielded)
+	th.yielded = append(th.yielded[:0], c.args...)
+	if grown := cap(th.yielded) - before; grown > 0 {
+		c.state.charge(grown * sizeofValue)
+	}
 	th.status = statusYielding
 }

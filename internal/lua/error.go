@@ -36,7 +36,14 @@ var errMemory = &abort{ErrMemory}
 // Options.MemoryLimit. The text is the reference implementation's.
 var ErrMemory = errors.New("not enough memory")
 
-// errorString returns an error without a position.
+// raised returns an error whose text has been made for the program, which pays for it: a program
+// can keep what it catches.
+func (s *State) raised(text string) *Error {
+	s.charge(len(text) + sizeofValue)
+	return errorString(text)
+}
+
+// errorString returns an error without a position, with a text that need not be paid for.
 func errorString(text string) *Error { return &Error{Value: String(text)} }
 
 func errorf(format string, args ...any) *Error { return errorString(fmt.Sprintf(format, args...)) }

@@ -51,5 +51,14 @@ func (s *State) newClosure(p *proto) *Function {
 	return &Function{proto: p, upvalues: make([]*upvalue, len(p.upvalueNames)), id: s.lastID}
 }
 
+// CodeSize returns about how many bytes the code of the function takes, with that of the functions
+// in it.
+func (f *Function) CodeSize() int64 {
+	if f.proto == nil {
+		return 0
+	}
+	return f.proto.sizeOfAll()
+}
+
 // IsGo reports whether the function is a Go function.
 func (f *Function) IsGo() bool { return f.native != nil }

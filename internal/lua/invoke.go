@@ -5,15 +5,14 @@ import "fmt"
 // pushFrame adds a frame. Frames are used again, so that a pointer to one stays good.
 func (th *thread) pushFrame() *frame {
 	n := len(th.frames)
-	if n < cap(th.frames) {
+	if n < cap(th.frames) && th.frames[:n+1][n] != nil {
 		th.frames = th.frames[:n+1]
-	} else {
-		th.frames = append(th.frames, nil)
+		return th.frames[n]
 	}
-	if th.frames[n] == nil {
-		th.frames[n] = new(frame)
-	}
-	return th.frames[n]
+	th.state.charge(sizeofFrame)
+	f := new(frame)
+	th.frames = append(th.frames, f)
+	return f
 }
 
 // enter begins a call of the value at index at of the stack, with the arguments up to the
@@ -194,14 +193,7 @@ func (th *thread) closure(f *frame, i int) *Function {
 func (th *thread) callNative(fn *Function, at, want int) {
 	s := th.state
 	*th.pushFrame() = frame{fn: fn, at: at, base: at + 1, want: want}
-	if s.callsInUse == len(s.calls) {
-		s.calls = append(s.calls, &Call{state: s})
-	}
-	c := s.calls[s.callsInUse]
-	s.callsInUse++
-	c.thread = th
-	c.args = th.stack[at+1 : th.top : th.top]
-	c.results = c.results[:0]
+	c := s.beginCall(th, th.stack[at+1:th.top:th.top])
 	fn.native(c)
 	s.callsInUse--
 	th.frames = th.frames[:len(th.frames)-1]
@@ -210,6 +202,19 @@ func (th *thread) callNative(fn *Function, at, want int) {
 		return
 	}
 	th.deliver(c.results, at, want)
+}
+
+// beginCall returns a Call, which is in use until callsInUse is lowered again.
+func (s *State) beginCall(th *thread, args []Value) *Call {
+	if s.callsInUse == len(s.calls) {
+		s.calls = append(s.calls, &Call{state: s})
+	}
+	c := s.calls[s.callsInUse]
+	s.callsInUse++
+	c.thread = th
+	c.args = args
+	c.results = c.results[:0]
+	return c
 }
 
 // deliver puts the results of a call at index at: as many as are wanted, or all up to the
@@ -249,5 +254,5 @@ func (th *thread) iterate(at, want int) {
 // raise raises a text with the position of the running function in front, if that is one
 // of Lua.
 func (th *thread) raise(format string, args ...any) {
-	panic(errorString(th.where(0) + fmt.Sprintf(format, args...)))
+	panic(th.state.raised(th.where(0) + fmt.Sprintf(format, args...)))
 }

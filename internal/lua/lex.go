@@ -69,12 +69,16 @@ func (t token) text() string {
 type lexeme struct {
 	token  token
 	number float64
-	text   string // of a name, or the contents of a string
+	text   string // of a name, as part of the source, or the contents of a string
 }
 
 // lexer cuts a source text into tokens, one ahead of the parser.
 type lexer struct {
+	state *State
+	held  int // bytes that are pinned for the compiler
+
 	chunk string
+	name  string // of the chunk, as errors at run time show it
 	src   string
 	pos   int
 	line  int // of what is read
@@ -90,6 +94,12 @@ type lexer struct {
 }
 
 const endOfText = -1
+
+// hold pins n bytes until the chunk is compiled.
+func (l *lexer) hold(n int) {
+	l.held += n
+	l.state.Pin(n)
+}
 
 func (l *lexer) peek() int {
 	if l.pos < len(l.src) {
@@ -114,12 +124,12 @@ func (l *lexer) next() {
 		l.hasAhead = false
 		return
 	}
-	l.current = l.scan()
+	l.current = l.read()
 }
 
 // lookAhead returns the token after the current one.
 func (l *lexer) lookAhead() token {
-	l.ahead = l.scan()
+	l.ahead = l.read()
 	l.hasAhead = true
 	return l.ahead.token
 }
@@ -129,16 +139,24 @@ func (l *lexer) fail(text string, near token) {
 	at := fmt.Sprintf("%s:%d: %s", displayNameIn(l.chunk, syntaxNameMax), l.line, text)
 	switch near {
 	case 0:
-		panic(errorString(at))
+		panic(l.state.raised(at))
 	case tokName, tokString, tokNumber:
-		panic(errorString(at + " near '" + cutAtZero(string(l.raw)) + "'"))
+		panic(l.state.raised(at + " near '" + cutAtZero(string(l.raw)) + "'"))
 	default:
-		panic(errorString(at + " near '" + near.text() + "'"))
+		panic(l.state.raised(at + " near '" + near.text() + "'"))
 	}
 }
 
 // failHere raises an error that shows the current token.
 func (l *lexer) failHere(text string) { l.fail(text, l.current.token) }
+
+// read returns the token that follows.
+func (l *lexer) read() lexeme {
+	from := l.pos
+	t := l.scan()
+	l.state.step(1 + (l.pos-from)/bytesPerStep)
+	return t
+}
 
 func (l *lexer) scan() lexeme {
 	l.raw = l.raw[:0]
@@ -226,10 +244,12 @@ func (l *lexer) dots() lexeme {
 }
 
 func (l *lexer) scanName() lexeme {
+	from := l.pos
 	for c := l.peek(); isNameStart(c) || isDigit(c); c = l.peek() {
-		l.save()
+		l.pos++
 	}
-	text := string(l.raw)
+	text := l.src[from:l.pos]
+	l.raw = append(l.raw, text...)
 	if t, ok := keywords[text]; ok {
 		return lexeme{token: t}
 	}

@@ -33,7 +33,7 @@ var baseEntries = []Entry{
 	{"loadstring", baseLoadString},
 	{"next", baseNext},
 	{"pcall", basePcall},
-	{"rawequal", func(c *Call) { c.Return(Bool(RawEqual(c.CheckAny(1), c.CheckAny(2)))) }},
+	{"rawequal", baseRawEqual},
 	{"rawget", baseRawGet},
 	{"rawset", baseRawSet},
 	{"select", baseSelect},
@@ -90,6 +90,12 @@ func baseSetMetatable(c *Call) {
 	checkWritable(t)
 	t.meta = m.AsTable()
 	c.Return(c.Arg(1))
+}
+
+func baseRawEqual(c *Call) {
+	a, b := c.CheckAny(1), c.CheckAny(2)
+	c.state.work(a, b)
+	c.Return(Bool(RawEqual(a, b)))
 }
 
 func baseRawGet(c *Call) {
@@ -204,7 +210,7 @@ func baseXpcall(c *Call) {
 func (c *Call) protected(handler *Function, f func() []Value) *Error {
 	err := c.state.protectHandler(handler, func() {
 		results := f()
-		c.Return(True)
+		c.results = append(c.results, True)
 		c.Return(results...)
 	})
 	switch err := err.(type) {

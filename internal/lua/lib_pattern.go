@@ -8,7 +8,7 @@ func findOrMatch(c *Call, find bool) {
 	s, p := c.CheckString(1), c.CheckString(2)
 	from := min(max(stringPosition(c.OptInt(3, 1), len(s))-1, 0), len(s))
 	if find && (c.Arg(4).Truthy() || !strings.ContainsAny(cutAtZero(p), patternSpecials)) {
-		c.Step((len(s) - from) / bytesPerStep)
+		c.Step((len(s) - from + len(p)) / bytesPerStep)
 		at := strings.Index(s[from:], p)
 		if at < 0 {
 			c.Return(Nil)
@@ -25,6 +25,7 @@ func findOrMatch(c *Call, find bool) {
 	m := newMatcher(c, s, p)
 	for at := from; at <= len(s); at++ {
 		if end := m.start(at, start); end != noMatch {
+			m.done()
 			m.returnMatch(at, end, find)
 			return
 		}
@@ -32,6 +33,7 @@ func findOrMatch(c *Call, find bool) {
 			break
 		}
 	}
+	m.done()
 	c.Return(Nil)
 }
 
@@ -53,6 +55,7 @@ func stringGmatch(c *Call) {
 	at := 0
 	next := c.state.NewFunction(func(c *Call) {
 		m := newMatcher(c, s, p)
+		defer m.done()
 		for ; at <= len(s); at++ {
 			end := m.start(at, 0)
 			if end == noMatch {
@@ -103,6 +106,7 @@ func stringGsub(c *Call) {
 			break
 		}
 	}
+	g.done()
 	g.out.add(s[at:])
 	c.Return(g.out.value(), Number(float64(count)))
 }

@@ -1,5 +1,7 @@
 package lua
 
+import "slices"
+
 // Entry is a function of a library.
 type Entry struct {
 	Name string
@@ -68,18 +70,24 @@ type textBuilder struct {
 	bytes []byte
 }
 
+// shortText is the room that a text begins with if it grows in small steps.
+const shortText = 32
+
 func (b *textBuilder) grow(n int) {
 	if len(b.bytes)+n <= cap(b.bytes) {
 		return
 	}
-	size := max(2*cap(b.bytes), len(b.bytes)+n, 32)
+	size := max(2*cap(b.bytes), len(b.bytes)+n)
+	if n == 1 {
+		size = max(size, shortText)
+	}
 	if size > maxString {
 		panic(errMemory)
 	}
-	b.state.memory.pinned += int64(size - cap(b.bytes))
-	b.state.charge(size)
+	b.state.Pin(size)
 	grown := make([]byte, len(b.bytes), size)
 	copy(grown, b.bytes)
+	b.state.Unpin(cap(b.bytes))
 	b.bytes = grown
 }
 
@@ -95,6 +103,10 @@ func (b *textBuilder) addByte(c byte) {
 
 // value returns what has been collected. The builder must not be used any more.
 func (b *textBuilder) value() Value {
-	b.state.memory.pinned -= int64(cap(b.bytes))
+	b.state.Unpin(cap(b.bytes))
+	if spare := cap(b.bytes) - len(b.bytes); spare > len(b.bytes)/4 && cap(b.bytes) > shortText {
+		b.state.charge(len(b.bytes))
+		b.bytes = slices.Clone(b.bytes)
+	}
 	return bytesValue(b.bytes)
 }

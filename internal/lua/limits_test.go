@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/elastickv/elastickv/internal/lua"
+	"github.com/elastickv/elastickv/internal/testkit"
 )
 
 // run runs a program in a new State.
@@ -22,9 +23,14 @@ func run(t *testing.T, o lua.Options, program string) ([]lua.Value, error) {
 	return s.Call(fn)
 }
 
+// heapFactor is how many times the limit the heap may grow while a program runs: half as much again
+// until it is counted, old and new together while something grows, and the counting itself.
+const heapFactor = 4
+
 // TestMemoryLimit runs programs that want more memory than there is, in each way that
-// there is to hold some, and tries to catch the error.
+// there is to hold some, and looks at what the heap really holds.
 func TestMemoryLimit(t *testing.T) {
+	const limit = 16 << 20
 	programs := map[string]string{
 		"rep":          `return string.rep('x', 1e9)`,
 		"rep again":    `local s = 'x' for i = 1, 40 do s = s:rep(2) end return s`,
@@ -51,13 +57,35 @@ func TestMemoryLimit(t *testing.T) {
 		"load parts":   `return load(function() return string.rep(' ', 1e6) end)`,
 		"upper":        `local t = {} while true do t[#t + 1] = string.rep('x', 1e5):upper() end`,
 		"insert":       `local t = {} while true do table.insert(t, 1) end`,
+		"errors":       `local f = loadstring('return function(t) return t.' .. ('x'):rep(500) .. '.y end')() local t = {} while true do t[#t + 1] = select(2, pcall(f, {})) end`,
+		"error texts":  `local t = {} while true do t[#t + 1] = select(2, pcall(error, ('x'):rep(300))) end`,
+		"bad argument": `local t = {} while true do t[#t + 1] = select(2, pcall(string.format, '%d', {})) end`,
+		"syntax":       `local t, s = {}, ('x'):rep(500) .. ' ' .. ('y'):rep(500) while true do t[#t + 1] = select(2, loadstring(s)) end`,
+		"chunk names":  `local t = {} while true do t[#t + 1] = loadstring((' '):rep(1e4) .. 'return ' .. #t) end`,
+		"functions":    `local t, s = {}, ('x = y '):rep(1e3) while true do t[#t + 1] = loadstring(s) end`,
+		"prototypes":   `return loadstring('return {' .. ('function()end,'):rep(3e5) .. '}')`,
+		"constants":    `local t = {} for i = 1, 2e5 do t[i] = i end return loadstring('return {' .. table.concat(t, ',') .. '}')`,
+		"texts":        `local t = {} for i = 1, 1e5 do t[i] = "'" .. i .. "'" end return loadstring('return {' .. table.concat(t, ',') .. '}')`,
+		"instructions": `return loadstring(('a=b '):rep(1e6))`,
+		"locals":       `return loadstring('local ' .. ('x'):rep(400) .. (' local ' .. ('x'):rep(400)):rep(190) .. (' do local ' .. ('x'):rep(400) .. ' end'):rep(3e4))`,
+		"upvalues":     `return loadstring('local ' .. ('x'):rep(400) .. (' do local function f() return ' .. ('x'):rep(400) .. ' end end'):rep(2e4))`,
+		"empty tables": `return loadstring('return {' .. ('{},'):rep(1e6) .. '}')`,
+		"frames":       `local t = {} while true do local co = coroutine.wrap(function() local function f(n) if n == 0 then coroutine.yield() else f(n - 1) end end f(3000) end) t[#t + 1] = co co() end`,
+		"yielded":      `local t, many = {}, {} for i = 1, 7000 do many[i] = i end while true do local co = coroutine.wrap(function() coroutine.yield(unpack(many)) end) t[#t + 1] = co co() end`,
+		"pattern":      `return ('a'):rep(1e5):find(('a?'):rep(9e4))`,
+		"results":      `local many = {} for i = 1, 7000 do many[i] = i end local function f(...) return pcall(f, 1, ...) end return f(unpack(many))`,
+		"short joins":  `local t, s = {}, {} for i = 1, 40 do s[i] = 'x' end while true do t[#t + 1] = table.concat(s) end`,
 	}
 	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := run(t, lua.Options{MemoryLimit: 16 << 20}, program)
+			var err error
+			peak := testkit.HeapPeak(func() { _, err = run(t, lua.Options{MemoryLimit: limit}, program) })
+			t.Logf("%s: %d KiB", name, peak>>10)
 			if !errors.Is(err, lua.ErrMemory) {
-				t.Fatalf("got %v, want %v", err, lua.ErrMemory)
+				t.Errorf("got %v, want %v", err, lua.ErrMemory)
+			}
+			if peak > heapFactor*limit {
+				t.Errorf("the heap has grown by %d KiB, with a limit of %d", peak>>10, limit>>10)
 			}
 		})
 	}
@@ -147,6 +175,13 @@ var endless = map[string]string{
 	"long numbers":  `local a = string.rep(' ', 1e7) while true do tonumber(a) pcall(math.floor, a) end`,
 	"long parts":    `local a = string.rep(' ', 1e7) while true do local b = a:sub(2) end`,
 	"first key":     `local t = {} for i = 1, 1e5 do t['k' .. i] = i end for k in pairs(t) do t[k] = nil end while true do next(t) end`,
+	"one chain":     `local t = {} for i = 1, 1e4 do t[2^52 + i * (2^32 - 1) + 1e6] = i end while true do local x = t[2^52 + 2e4 * (2^32 - 1) + 1e6] end`,
+	"long set":      `local s, p = ('a'):rep(1e5), '[' .. ('b'):rep(1e4) .. ']*c' while true do s:find(p) end`,
+	"long border":   `local t = {} for i = 1, 2^17 do t[i] = 1 end for k = 0, 14 do t[(2^17 + 1) * 2^k] = 1 end while true do local n = #t end`,
+	"raw equal":     `local a, b = string.rep('x', 1e7), string.rep('x', 1e7) while true do rawequal(a, b) end`,
+	"long unequal":  `local s, e = string.rep('x', 1e7), string.rep('x', 40) local a, b = s .. 'y' .. e, s .. 'z' .. e while true do local c = a == b end`,
+	"bad arguments": `local f = loadstring('local t = ... ' .. ('t = t '):rep(5e4) .. 'string.rep()') while true do pcall(f) end`,
+	"short finds":   `local s, p = ('a'):rep(900), '[' .. ('b'):rep(1000) .. ']c' while true do s:find(p) end`,
 	"garbage":       `local t = {} for i = 1, 1e5 do t[i] = {} end while true do collectgarbage() end`,
 }
 

@@ -54,6 +54,17 @@ func (s *State) memoryDue(n int64) {
 	m.trigger = max(m.limit, m.used+m.limit/2)
 }
 
+// Pin is Charge for what the State does not see, because only Go refers to it. Unpin takes it
+// back when nobody does any more, or a value of the program holds it; an error that ends the Go
+// function does so, too.
+func (s *State) Pin(n int) {
+	s.memory.pinned += int64(n)
+	s.charge(n)
+}
+
+// Unpin takes back what Pin has accounted for.
+func (s *State) Unpin(n int) { s.memory.pinned -= int64(n) }
+
 // newString returns s as a value that the program pays for.
 func (s *State) newString(str string) Value {
 	s.charge(len(str) + sizeofValue)
@@ -67,13 +78,15 @@ func (s *State) census() int64 {
 	m.epoch++
 	m.strings = make(map[unsafe.Pointer]struct{})
 	m.work = append(m.work[:0], TableValue(s.globals), TableValue(s.stringsMeta), threadValue(s.main), threadValue(s.running))
+	if s.options.Roots != nil {
+		s.options.Roots(func(f *Function) { m.work = append(m.work, FunctionValue(f)) })
+	}
 	for _, c := range s.calls[s.callsInUse:] {
-		clear(c.results[:cap(c.results)])
-		c.args = nil
+		*c = Call{state: s}
 	}
 	size := m.pinned
 	for _, c := range s.calls[:s.callsInUse] {
-		size += m.addAll(c.results)
+		size += m.addHeld(c.results) + m.addHeld(c.called)
 	}
 	for len(m.work) > 0 {
 		v := m.work[len(m.work)-1]
@@ -123,6 +136,12 @@ func (m *account) addAll(vs []Value) int64 {
 	return size
 }
 
+// addHeld is addAll for a slice of values that is used again and again.
+func (m *account) addHeld(vs []Value) int64 {
+	clear(vs[len(vs):cap(vs)])
+	return int64(sizeofValue*cap(vs)) + m.addAll(vs)
+}
+
 // seen reports whether an object has been counted, and notes that it has.
 func (m *account) seen(epoch *uint32) bool {
 	if *epoch == m.epoch {
@@ -164,7 +183,7 @@ func (m *account) countProto(p *proto) int64 {
 	if m.seen(&p.epoch) {
 		return 0
 	}
-	size := p.size() + m.addAll(p.constants)
+	size := p.size() + m.addAll(p.constants) + m.add(String(p.chunk))
 	for _, inner := range p.protos {
 		size += m.countProto(inner)
 	}
@@ -176,18 +195,23 @@ func (m *account) countThread(th *thread) int64 {
 		return 0
 	}
 	top := th.top
-	size := int64(sizeofValue * len(th.stack))
+	size := int64(sizeofThread + sizeofValue*len(th.stack))
 	for _, f := range th.frames[1:] {
 		size += m.add(FunctionValue(f.fn))
 		if f.fn.proto != nil {
 			top = max(top, f.base+f.fn.proto.registers)
 		}
 	}
-	for _, f := range th.frames[len(th.frames):cap(th.frames)] {
-		if f != nil {
+	for i, f := range th.frames[:cap(th.frames)] {
+		switch {
+		case f == nil || i < len(th.frames):
+		case i < framesKept:
 			*f = frame{}
+		default:
+			th.frames[:cap(th.frames)][i] = nil
 		}
 	}
+	size += int64(sizeofFrame * max(len(th.frames), framesKept))
 	clear(th.stack[top:])
-	return size + m.addAll(th.stack[:top]) + m.addAll(th.yielded)
+	return size + m.addAll(th.stack[:top]) + m.addHeld(th.yielded)
 }

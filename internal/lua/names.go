@@ -1,7 +1,7 @@
 package lua
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -89,6 +89,7 @@ func (th *thread) calledAs() (name string, method bool) {
 	p := caller.fn.proto
 	switch in := p.code[caller.pc-1]; in.op {
 	case opCall, opTailCall, opTForLoop:
+		th.state.budget -= caller.pc / 16
 		what, name := p.nameOf(int(in.a), caller.pc-1)
 		return name, what == "method"
 	}
@@ -196,9 +197,14 @@ func (in instr) sets(register int) bool {
 
 // where returns "chunk:line: " for the function at a level, or "" if it is not one of Lua.
 func (th *thread) where(level int) string {
-	chunk, line, ok := th.position(level)
-	if !ok || line <= 0 {
+	i := th.frameAt(level)
+	if i <= 0 || th.frames[i].fn.native != nil {
 		return ""
 	}
-	return fmt.Sprintf("%s:%d: ", displayName(chunk), line)
+	p := th.frames[i].fn.proto
+	line := p.line(th.frames[i].pc - 1)
+	if line <= 0 {
+		return ""
+	}
+	return p.name + ":" + strconv.Itoa(line) + ": "
 }

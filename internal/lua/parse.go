@@ -5,21 +5,23 @@ import "fmt"
 // parser reads a chunk by recursive descent and makes its code on the way.
 type parser struct {
 	*lexer
-	state *State
-	fn    *builder // the function that is being read
+	fn *builder // the function that is being read
 }
 
-// compile makes a function of a chunk.
+// compile makes a function of a chunk. It takes steps for what it reads, so that it can be
+// interrupted, and pays for what it makes.
 func (s *State) compile(name, src string) *Function {
-	s.charge(8 * len(src))
-	s.step(len(src) / 8)
-	p := &parser{lexer: &lexer{chunk: name, src: src, line: 1, lastLine: 1}, state: s}
+	l := &lexer{state: s, chunk: name, name: displayName(name), src: src, line: 1, lastLine: 1}
+	l.hold(len(src)) // itself, if nobody else has it, or what is read of it
+	p := &parser{lexer: l}
 	p.fn = newBuilder(p.lexer, nil, 0)
 	p.fn.p.variadic = true
 	p.next()
 	p.chunk()
 	p.check(tokEOF)
-	return s.newClosure(p.fn.finish())
+	fn := s.newClosure(p.fn.finish())
+	s.Unpin(l.held)
+	return fn
 }
 
 func (p *parser) chunk() {

@@ -49,7 +49,7 @@ func (p *parser) breakStatement() {
 	if captured {
 		b.emit(opClose, bl.outer, 0, 0)
 	}
-	bl.breaks = append(bl.breaks, b.jump()...)
+	bl.breaks = joined(bl.breaks, b.jump())
 }
 
 func (p *parser) forStatement(line int) {
@@ -118,11 +118,12 @@ func (p *parser) genericFor(name string) {
 	p.activateFor(vars)
 	p.expect(tokDo)
 	prep := b.jump()
+	body := b.pc()
 	p.forBody(vars)
 	b.jumpHere(prep)
 	b.emit(opTForLoop, base, 0, vars)
 	b.fixLine(line)
-	b.jumpTo(b.jump(), prep[0]+1)
+	b.jumpTo(b.jump(), body)
 }
 
 // activateFor makes the three hidden variables of a loop active; vars more are declared.

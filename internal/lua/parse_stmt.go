@@ -52,17 +52,17 @@ func (p *parser) ifStatement(line int) {
 	var toEnd jumps
 	ifFalse := p.thenBlock()
 	for p.current.token == tokElseif {
-		toEnd = append(toEnd, p.fn.jump()...)
+		toEnd = joined(toEnd, p.fn.jump())
 		p.fn.jumpHere(ifFalse)
 		ifFalse = p.thenBlock()
 	}
 	if p.current.token == tokElse {
-		toEnd = append(toEnd, p.fn.jump()...)
+		toEnd = joined(toEnd, p.fn.jump())
 		p.fn.jumpHere(ifFalse)
 		p.next()
 		p.scope()
 	} else {
-		toEnd = append(toEnd, ifFalse...)
+		toEnd = joined(toEnd, ifFalse)
 	}
 	p.fn.jumpHere(toEnd)
 	p.close(tokEnd, tokIf, line)

@@ -8,6 +8,7 @@ type matcher struct {
 	pattern string
 	steps   int
 	depth   int
+	deepest int
 
 	level    int // captures so far, closed or open
 	captures [capturesMax]captureSpan
@@ -26,6 +27,15 @@ const (
 	// matchDepthMax bounds the stack: a pattern needs as much as it has items that may
 	// match in several ways.
 	matchDepthMax = 100000
+
+	// sizeofMatch is about how much of Go's stack one level takes.
+	sizeofMatch = 256
+
+	// itemPerStep is how many bytes of a set are looked at for one step.
+	itemPerStep = 16
+
+	// stepsAtOnce is how many steps are counted before the State is told.
+	stepsAtOnce = 1024
 
 	// noMatch is the end of a match that there is not.
 	noMatch = -1
@@ -54,30 +64,54 @@ func (m *matcher) subjectAt(s int) byte {
 func (m *matcher) start(s, p int) int {
 	m.level = 0
 	m.depth = 0
-	return m.match(s, p)
+	end := m.match(s, p)
+	if m.deepest >= stepsAtOnce {
+		m.call.state.Unpin(m.deepest / stepsAtOnce * stepsAtOnce * sizeofMatch)
+		m.deepest = 0
+	}
+	return end
 }
 
-// work counts steps, so that a match that tries very many ways can be interrupted.
-func (m *matcher) work() {
-	m.steps++
-	if m.steps&1023 == 0 {
-		m.call.Step(1024)
+// done tells the State of the last steps.
+func (m *matcher) done() {
+	m.call.state.budget -= m.steps
+	m.steps = 0
+}
+
+// work counts one step, and more for a long item, so that a match that tries very many ways can be
+// interrupted.
+func (m *matcher) work(size int) {
+	m.steps += 1 + size/itemPerStep
+	if m.steps >= stepsAtOnce {
+		m.call.Step(m.steps)
+		m.steps = 0
 	}
 }
 
 func (m *matcher) match(s, p int) int {
 	m.depth++
-	if m.depth > matchDepthMax {
-		m.call.Errorf("pattern too complex")
+	if m.depth > m.deepest {
+		m.deeper()
 	}
 	end := m.matchItems(s, p)
 	m.depth--
 	return end
 }
 
+// deeper pays for the stack that one level more takes than any before.
+func (m *matcher) deeper() {
+	if m.depth > matchDepthMax {
+		m.call.Errorf("pattern too complex")
+	}
+	m.deepest = m.depth
+	if m.deepest%stepsAtOnce == 0 {
+		m.call.state.Pin(stepsAtOnce * sizeofMatch)
+	}
+}
+
 func (m *matcher) matchItems(s, p int) int {
 	for {
-		m.work()
+		m.steps++
 		if p >= len(m.pattern) {
 			return s
 		}
@@ -117,6 +151,7 @@ func (m *matcher) matchItems(s, p int) int {
 		}
 	item:
 		end := m.itemEnd(p)
+		m.work(end - p)
 		matches := s < len(m.subject) && m.single(m.subject[s], p, end)
 		switch m.at(end) {
 		case '?':
@@ -150,7 +185,7 @@ func (m *matcher) longest(s, p, end int) int {
 	n := 0
 	for s+n < len(m.subject) && m.single(m.subject[s+n], p, end) {
 		n++
-		m.work()
+		m.work(end - p)
 	}
 	for ; n >= 0; n-- {
 		if e := m.match(s+n, end+1); e != noMatch {
@@ -166,6 +201,7 @@ func (m *matcher) shortest(s, p, end int) int {
 		if e := m.match(s, end+1); e != noMatch {
 			return e
 		}
+		m.work(end - p)
 		if s >= len(m.subject) || !m.single(m.subject[s], p, end) {
 			return noMatch
 		}
@@ -213,7 +249,7 @@ func (m *matcher) balance(s, p int) int {
 	}
 	depth := 1
 	for s++; s < len(m.subject); s++ {
-		m.work()
+		m.work(0)
 		switch m.subject[s] {
 		case closing:
 			depth--
@@ -238,6 +274,7 @@ func (m *matcher) again(s int, digit byte) int {
 		return noMatch
 	}
 	text := m.subject[c.start : c.start+c.size]
+	m.work(c.size / itemPerStep)
 	if len(m.subject)-s >= len(text) && m.subject[s:s+len(text)] == text {
 		return s + len(text)
 	}

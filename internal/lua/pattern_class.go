@@ -114,6 +114,7 @@ func (m *matcher) frontier(s, p int) (at, end int) {
 		m.call.Errorf("missing '[' after '%%f' in pattern")
 	}
 	end = m.itemEnd(p)
+	m.work(end - p)
 	before := byte(0)
 	if s > 0 {
 		before = m.subject[s-1]

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/elastickv/elastickv/internal/lua"
+	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/testkit"
 )
 
@@ -131,7 +132,7 @@ func runRedis(t testing.TB) func(program string) string {
 		if err != nil {
 			t.Fatalf("%q: %v", program, err)
 		}
-		if v.Kind == '-' {
+		if v.Kind == resp.KindError {
 			return "failed: " + v.Str
 		}
 		return v.Str

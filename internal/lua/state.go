@@ -14,6 +14,10 @@ type Options struct {
 	// the program ends, and State.Call returns that error. It must not use the State.
 	Interrupt func() error
 
+	// Roots, if not nil, names the functions that the caller keeps for later, so that they, and
+	// what they hold, count as memory of the programs.
+	Roots func(add func(*Function))
+
 	// Clock returns the processor time used so far, in seconds, for os.clock. Without it
 	// there is no table os.
 	Clock func() float64
@@ -68,8 +72,14 @@ func (s *State) SeedRandom(seed int32) { s.random.seed(seed) }
 // Memory returns an estimate of the bytes that the program can reach.
 func (s *State) Memory() int64 { return s.memory.used }
 
-// Collect counts anew what the program can reach, and returns the bytes.
+// Collect counts anew what programs can reach, and returns the bytes. It lets go of what deep
+// calls have needed; no program may be running.
 func (s *State) Collect() int64 {
+	if th := s.main; len(th.stack) > 4*stackStart {
+		th.stack, th.top = make([]Value, stackStart), 0
+		th.frames = th.frames[:1:1]
+	}
+	s.calls = s.calls[:0:0]
 	s.memory.used = s.census()
 	return s.memory.used
 }
@@ -81,6 +91,21 @@ func (s *State) Collect() int64 {
 func (s *State) Load(name string, src []byte) (fn *Function, err error) {
 	err = s.protect(func() { fn = s.compile(name, string(src)) })
 	return fn, err
+}
+
+// Do runs Go code as a Go function that a program has called: it may use all of c but the results,
+// and what ends the program ends it. Do returns that error.
+func (s *State) Do(fn GoFunction) error {
+	return s.protect(func() {
+		fn(s.beginCall(s.running, nil))
+		s.callsInUse--
+	})
+}
+
+// CallFirst is Call for the first result alone, or Nil.
+func (s *State) CallFirst(fn *Function, args ...Value) (result Value, err error) {
+	err = s.protect(func() { result = s.running.callFirst(FunctionValue(fn), args...) })
+	return result, err
 }
 
 // Call calls fn and returns its results. An error that the program did not catch is an

@@ -39,11 +39,25 @@ const (
 	arrayBitsMax = 26 // an array part holds at most 2^26 values
 )
 
+// smallArray is up to how many values an array part lies in the same piece of memory as its table.
+const smallArray = 4
+
+type smallTable struct {
+	table  Table
+	values [smallArray]Value
+}
+
 // NewTable returns an empty table with room for that many values in the array part and
 // in the hash part. If they do not fit into the memory, the program that runs ends.
 func (s *State) NewTable(array, hash int) *Table {
 	s.charge(sizeofTable)
 	s.lastID++
+	if hash == 0 && 0 < array && array <= smallArray {
+		s.charge(sizeofValue * smallArray)
+		small := &smallTable{table: Table{owner: s, id: s.lastID}}
+		small.table.array = small.values[:array:array]
+		return &small.table
+	}
 	t := &Table{owner: s, id: s.lastID}
 	if array > 0 || hash > 0 {
 		t.resize(array, hash)
@@ -104,6 +118,7 @@ func (t *Table) getString(k Value) Value {
 		if n.next == 0 {
 			return Nil
 		}
+		t.owner.budget-- // keys can be chosen so that they all share one chain
 		n = &t.nodes[n.next-1]
 	}
 }
@@ -125,6 +140,7 @@ func (t *Table) find(k Value) *node {
 		if n.next == 0 {
 			return nil
 		}
+		t.owner.budget--
 		n = &t.nodes[n.next-1]
 	}
 	return n
@@ -187,6 +203,7 @@ func (t *Table) insert(k Value) *Value {
 		if other != at {
 			for int(t.nodes[other].next-1) != at {
 				other = int(t.nodes[other].next - 1)
+				t.owner.budget--
 			}
 			t.nodes[other].next = int32(free + 1)
 			t.nodes[free] = *main
@@ -280,6 +297,7 @@ func (t *Table) slowBorder() int {
 	for !t.GetInt(n).IsNil() {
 		n++
 	}
+	t.owner.budget -= n
 	return n - 1
 }
 
@@ -319,6 +337,7 @@ func (t *Table) indexOf(k Value) int {
 			if t.nodes[at].next == 0 {
 				panic(errorString("invalid key to 'next'"))
 			}
+			t.owner.budget--
 			at = int(t.nodes[at].next - 1)
 		}
 		return len(t.array) + at + 1

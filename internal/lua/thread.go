@@ -21,7 +21,6 @@ type thread struct {
 	pendingAt, pendingWant int
 
 	yielded []Value // what it passes to whoever resumed it
-	results []Value // of the last call from Go
 
 	id    uint32
 	epoch uint32
@@ -60,6 +59,10 @@ const (
 
 	stackStart = stackSlack + 64
 
+	sizeofThread = 192
+	sizeofFrame  = 80 // with its place in the list
+	framesKept   = 16 // that a thread keeps although no call uses them
+
 	// The depth of calls at which a stack overflow is reported: the first time, after one has
 	// been, and while the handler of one runs.
 	framesMax        = 16384
@@ -73,7 +76,7 @@ const (
 )
 
 func (s *State) newThread(fn *Function) *thread {
-	s.charge(stackStart * sizeofValue)
+	s.charge(stackStart*sizeofValue + sizeofThread)
 	s.lastID++
 	th := &thread{state: s, stack: make([]Value, stackStart), framesLimit: framesMax, id: s.lastID}
 	th.frames = []*frame{{want: all}}
@@ -130,13 +133,14 @@ func (th *thread) closeUpvalues(i int) {
 	}
 }
 
-// call calls fn from Go and returns all its results, which are good until the next call.
+// call calls fn from Go and returns all its results. They lie above the top of the stack: whoever
+// wants them takes them before anything else happens.
 func (th *thread) call(fn Value, args []Value) []Value {
 	at := th.pushCall(fn, args)
 	th.callAt(at, all)
-	th.results = append(th.results[:0], th.stack[at:th.top]...)
+	results := th.stack[at:th.top]
 	th.top = at
-	return th.results
+	return results
 }
 
 // callFirst is call for the first result alone, or Nil.

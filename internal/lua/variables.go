@@ -10,7 +10,8 @@ func (p *parser) declare(name string, i int) {
 	if len(b.p.locals) >= 1<<15-1 {
 		p.fail("too many local variables", 0)
 	}
-	b.p.locals = append(b.p.locals, localVar{name: name})
+	b.lex.hold(sizeofLocal)
+	b.p.locals = append(b.p.locals, localVar{name: b.name(name)})
 }
 
 // activate makes the last count declared variables visible. They are in the registers that
@@ -60,6 +61,7 @@ func (p *parser) resolve(b *builder, name string) operand {
 	if b == nil {
 		return operand{kind: kindGlobal}
 	}
+	p.state.budget -= len(b.active) / 8
 	for i := len(b.active) - 1; i >= 0; i-- {
 		if b.p.locals[b.active[i]].name == name {
 			if b != p.fn {
@@ -99,7 +101,8 @@ func (p *parser) upvalue(b *builder, name string, outer operand) int {
 	if len(b.p.captures) >= upvaluesMax {
 		p.tooMany(b, upvaluesMax, "upvalues")
 	}
+	b.lex.hold(sizeofCapture)
 	b.p.captures = append(b.p.captures, c)
-	b.p.upvalueNames = append(b.p.upvalueNames, name)
+	b.p.upvalueNames = append(b.p.upvalueNames, b.name(name))
 	return len(b.p.captures) - 1
 }

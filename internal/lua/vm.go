@@ -111,61 +111,43 @@ enter:
 				r[in.a] = Number(x.number() + y.number())
 				continue
 			}
-			f.pc = pc
-			v := th.arith(in, *x, *y)
-			r = th.registers(base)
-			r[in.a] = v
+			goto arith
 		case opSub:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			if x.isNumber() && y.isNumber() {
 				r[in.a] = Number(x.number() - y.number())
 				continue
 			}
-			f.pc = pc
-			v := th.arith(in, *x, *y)
-			r = th.registers(base)
-			r[in.a] = v
+			goto arith
 		case opMul:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			if x.isNumber() && y.isNumber() {
 				r[in.a] = Number(x.number() * y.number())
 				continue
 			}
-			f.pc = pc
-			v := th.arith(in, *x, *y)
-			r = th.registers(base)
-			r[in.a] = v
+			goto arith
 		case opDiv:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			if x.isNumber() && y.isNumber() {
 				r[in.a] = Number(x.number() / y.number())
 				continue
 			}
-			f.pc = pc
-			v := th.arith(in, *x, *y)
-			r = th.registers(base)
-			r[in.a] = v
+			goto arith
 		case opMod, opPow:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			if x.isNumber() && y.isNumber() {
 				r[in.a] = Number(calculate(in.op, x.number(), y.number()))
 				continue
 			}
-			f.pc = pc
-			v := th.arith(in, *x, *y)
-			r = th.registers(base)
-			r[in.a] = v
+			goto arith
 		case opUnm:
 			x := r[uint8(in.b)]
 			if x.isNumber() {
 				r[in.a] = Number(-x.number())
 				continue
 			}
-			f.pc = pc
 			in.c = uint16(in.b)
-			v := th.arith(in, x, x)
-			r = th.registers(base)
-			r[in.a] = v
+			goto arith
 		case opNot:
 			r[in.a] = Bool(!r[uint8(in.b)].Truthy())
 		case opLen:
@@ -182,7 +164,7 @@ enter:
 		case opEq:
 			x, y := constantOr(r, k, uint16(in.b)), constantOr(r, k, in.c)
 			holds := RawEqual(*x, *y)
-			if holds && x.ref != y.ref {
+			if x.ref != y.ref && x.bits == y.bits {
 				s.work(*x, *y)
 			}
 			if !holds && x.isTable() && y.isTable() {
@@ -319,6 +301,15 @@ enter:
 			f.pc = pc
 			th.varargs(f, base+int(in.a), int(in.b)-1)
 			r = th.registers(base)
+		}
+		continue
+
+	arith: // of operands that are not both numbers
+		f.pc = pc
+		{
+			v := th.arith(in, *constantOr(r, k, uint16(in.b)), *constantOr(r, k, in.c))
+			r = th.registers(base)
+			r[in.a] = v
 		}
 		continue
 

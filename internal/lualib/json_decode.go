@@ -14,6 +14,7 @@ func (cfg *jsonConfig) decode(c *lua.Call) {
 	if len(text) >= 2 && (text[0] == 0 || text[1] == 0) {
 		c.Errorf("JSON parser does not support UTF-16 or UTF-32")
 	}
+	read(c, text)
 	p := &parser{c: c, cfg: cfg, text: text, stack: 1}
 	p.value(p.next(), place{})
 	if t := p.next(); t.kind != tokenEnd {

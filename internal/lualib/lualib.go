@@ -23,6 +23,9 @@ func Open(s *lua.State) {
 	}
 }
 
+// read accounts for reading s once, or a few times.
+func read(c *lua.Call, s string) { c.Step(len(s) / 64) }
+
 // stackMost is how many values a C function of the reference implementation may have on its
 // stack. Functions that would need more fail, here as there, and that bounds how deep they
 // recurse.
@@ -41,8 +44,10 @@ func (b *buffer) grow(n int) {
 		return
 	}
 	size := max(2*cap(b.b), len(b.b)+n, 64)
-	b.c.State().Charge(size)
-	b.b = append(make([]byte, 0, size), b.b...)
+	b.c.State().Pin(size)
+	grown := append(make([]byte, 0, size), b.b...)
+	b.c.State().Unpin(cap(b.b))
+	b.b = grown
 }
 
 func (b *buffer) add(p ...byte) {
@@ -55,16 +60,18 @@ func (b *buffer) text(s string) {
 	b.b = append(b.b, s...)
 }
 
-// value returns what has been written as a string of the program.
+// value returns what has been written as a string of the program. The buffer must not be used any
+// more.
 func (b *buffer) value() lua.Value {
 	b.c.State().Charge(len(b.b))
+	b.c.State().Unpin(cap(b.b))
 	return lua.String(string(b.b))
 }
 
 // newString returns a copy of s that the program pays for.
 func newString(c *lua.Call, s string) lua.Value {
 	c.State().Charge(len(s))
-	c.Step(len(s) / 64)
+	read(c, s)
 	return lua.String(strings.Clone(s))
 }
 

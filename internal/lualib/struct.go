@@ -39,7 +39,9 @@ type layout struct {
 }
 
 func newLayout(c *lua.Call) *layout {
-	return &layout{c: c, format: cString(c.CheckString(1)), align: 1}
+	format := c.CheckString(1)
+	read(c, format)
+	return &layout{c: c, format: cString(format), align: 1}
 }
 
 // next returns the next option, its size in bytes, and how many bytes align it at pos. The
@@ -206,6 +208,7 @@ func structUnpack(c *lua.Call) {
 		pos += u.read(opt, pos, size)
 	}
 	c.Return(u.values...)
+	c.State().Unpin(u.held)
 	c.Return(lua.Number(float64(int64(pos + 1))))
 }
 
@@ -215,6 +218,15 @@ type unpacker struct {
 	data   string
 	args   int
 	values []lua.Value
+	held   int // bytes of strings among the values
+}
+
+// text adds a copy of s to the values.
+func (u *unpacker) text(s string) {
+	u.c.State().Pin(len(s))
+	read(u.c, s)
+	u.held += len(s)
+	u.values = append(u.values, lua.String(strings.Clone(s)))
 }
 
 // check fails unless size bytes lie at pos and there is room for one more value.
@@ -245,13 +257,16 @@ func (u *unpacker) read(opt byte, pos, size uint64) uint64 {
 			size = u.previous()
 			u.check(pos, size)
 		}
-		u.values = append(u.values, newString(u.c, u.data[pos:pos+size]))
+		u.text(u.data[pos : pos+size])
 	case 's':
 		n := strings.IndexByte(u.data[pos:], 0)
 		if n < 0 {
+			read(u.c, u.data[pos:])
+		}
+		if n < 0 {
 			u.c.Errorf("unfinished string in data")
 		}
-		u.values = append(u.values, newString(u.c, u.data[pos:pos+uint64(n)]))
+		u.text(u.data[pos : pos+uint64(n)])
 		size = uint64(n) + 1
 	default:
 		u.control(opt)

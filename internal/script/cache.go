@@ -47,6 +47,9 @@ func newCache() *cache {
 	return c
 }
 
+// digestLength is how many digits a digest has.
+const digestLength = 2 * sha1.Size
+
 func digest(src []byte) string {
 	sum := sha1.Sum(src)
 	return hex.EncodeToString(sum[:])
@@ -54,7 +57,7 @@ func digest(src []byte) string {
 
 // find returns the script with that digest, in any case of letters, or nil.
 func (c *cache) find(sha []byte) *cached {
-	if len(sha) != 2*sha1.Size {
+	if len(sha) != digestLength {
 		return nil
 	}
 	c.mu.Lock()

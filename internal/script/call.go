@@ -79,6 +79,9 @@ func (r *run) refusal(cmd *command.Command, args [][]byte) error {
 	return nil
 }
 
+// sizeofArgument is what an argument takes besides its bytes.
+const sizeofArgument = 24
+
 // callArgs returns the arguments of a command, or what is wrong with them. They are copies, and
 // stay until the transaction has ended.
 func callArgs(c *lua.Call) (args [][]byte, wrong string) {
@@ -97,7 +100,7 @@ func callArgs(c *lua.Call) (args [][]byte, wrong string) {
 			return nil, textBadArgument
 		}
 	}
-	c.State().Charge(size)
+	c.State().Charge(size + len(c.Args())*sizeofArgument)
 	args = make([][]byte, c.NArgs())
 	buf := make([]byte, 0, size)
 	for i, v := range c.Args() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/lua"
 )
 
 // Errors of calls, as a client reads them.
@@ -83,6 +84,19 @@ func general(text string) string { return generalCode + " " + text }
 // fault is an error with the code that it has unless it names another.
 func fault(format string, args ...any) command.Error {
 	return command.Error(general(fmt.Sprintf(format, args...)))
+}
+
+// refusedSource is why a source cannot be used: what is wrong with it, or, as it is, what has ended
+// the compiler.
+func refusedSource(format string, err error) error {
+	var wrong *lua.Error
+	if errors.As(err, &wrong) {
+		return fault(format, describe(wrong.Value))
+	}
+	if errors.Is(err, errKilled) || errors.Is(err, errStopped) {
+		return err
+	}
+	return fault(format, err.Error())
 }
 
 func errSubcommand(container, sub string) command.Error {

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -26,12 +27,21 @@ func evalBody(c *command.Ctx, readOnly bool) error {
 			return err
 		}
 	}
-	return e.eval(c, s, start{readOnly: readOnly, keys: keys, argv: argv})
+	return e.carryOut(c, &e.evals, start{
+		name: s.sha, flags: s.flags, readOnly: readOnly, keys: keys, argv: argv,
+		find: func(w *world) (*lua.Function, error) {
+			fn, err := w.script(s)
+			if err == nil {
+				e.cache.remember(s)
+			}
+			return fn, err
+		},
+	})
 }
 
 func evalDigest(c *command.Ctx, readOnly bool) error {
 	e := engineOf(c)
-	if len(c.Args[1]) != len(digest(nil)) {
+	if len(c.Args[1]) != digestLength {
 		return errNoScript
 	}
 	keys, argv, err := splitKeys(c, command.ErrNotInteger)
@@ -42,20 +52,10 @@ func evalDigest(c *command.Ctx, readOnly bool) error {
 	if s == nil {
 		return errNoScript
 	}
-	return e.eval(c, s, start{readOnly: readOnly, keys: keys, argv: argv})
-}
-
-// eval carries out a script.
-func (e *Engine) eval(c *command.Ctx, s *cached, how start) error {
-	how.name, how.flags = s.sha, s.flags
-	how.find = func(w *world) (*lua.Function, error) {
-		fn, err := w.script(s)
-		if err == nil {
-			e.cache.remember(s)
-		}
-		return fn, err
-	}
-	return e.carryOut(c, &e.evals, how)
+	return e.carryOut(c, &e.evals, start{
+		name: s.sha, flags: s.flags, readOnly: readOnly, keys: keys, argv: argv,
+		find: func(w *world) (*lua.Function, error) { return w.script(s) },
+	})
 }
 
 // newScript reads the first line of a script.
@@ -91,16 +91,32 @@ func scriptLoad(c *command.Ctx) error {
 		if s, err = newScript(c.Args[2]); err != nil {
 			return err
 		}
-		w := e.evals.take()
-		_, err = w.script(s)
-		e.evals.put(w)
-		if err != nil {
+		if err := e.compile(c, s); err != nil {
 			return err
 		}
 	}
 	e.cache.keep(s)
 	c.Out.BulkString(s.sha)
 	return nil
+}
+
+// compile looks whether a script can be compiled. It may take as long as a script that runs, and can
+// be killed like one.
+func (e *Engine) compile(c *command.Ctx, s *cached) error {
+	w := e.evals.take()
+	defer e.evals.put(w)
+	w.run = &run{engine: e, host: hostOf(c), ctx: c, world: w, name: s.sha, began: e.opts.Now()}
+	defer func() { w.run = nil }()
+	e.begin(w.run)
+	defer e.end(w.run)
+	_, err := w.script(s)
+	switch {
+	case errors.Is(err, errKilled):
+		return errKilledText
+	case errors.Is(err, errStopped):
+		return errShutdown
+	}
+	return err
 }
 
 func scriptExists(c *command.Ctx) error {

@@ -52,10 +52,10 @@ func functionLoad(c *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !replace && r.library(m.name) != nil {
+	if !replace && r.has(m.name) {
 		return fault("Library '%s' already exists", m.name)
 	}
-	lib, err := e.newLibrary(source)
+	lib, err := e.newLibrary(source, e.opts.Now())
 	if err != nil {
 		return err
 	}
@@ -74,11 +74,11 @@ func functionDelete(c *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	lib := r.library(string(c.Args[2]))
-	if lib == nil {
+	name := string(c.Args[2])
+	if !r.has(name) {
 		return fault(textNoLibrary)
 	}
-	if err := c.Keys.RemoveLibrary(lib.name); err != nil {
+	if err := c.Keys.RemoveLibrary(name); err != nil {
 		return err
 	}
 	c.Out.OK()
@@ -105,8 +105,8 @@ func functionDump(c *command.Ctx) error {
 		return err
 	}
 	var sources [][]byte
-	for _, lib := range r.libs {
-		sources = append(sources, lib.source)
+	for _, lib := range r.kept() {
+		sources = append(sources, lib.Source)
 	}
 	c.Out.Bulk(rdb.AppendFunctions(nil, sources))
 	return nil
@@ -146,8 +146,9 @@ func (e *Engine) restored(payload []byte) ([]*library, error) {
 		return nil, fault(textBadFunctions)
 	}
 	var libs []*library
+	began := e.opts.Now()
 	for _, src := range sources {
-		lib, err := e.newLibrary(bytes.Clone(src))
+		lib, err := e.newLibrary(bytes.Clone(src), began)
 		if err != nil {
 			return nil, err
 		}
@@ -177,7 +178,7 @@ func restoreLibraries(c *command.Ctx, libs []*library, policy string) error {
 	}
 	replaced := make(map[string]bool)
 	for _, lib := range libs {
-		if r.library(lib.name) == nil {
+		if !r.has(lib.name) {
 			continue
 		}
 		if policy == "append" {
@@ -213,10 +214,15 @@ func functionList(c *command.Ctx) error {
 		return err
 	}
 	var shown []*library
-	for _, lib := range r.libs {
-		if pattern == nil || command.MatchGlob(pattern, []byte(strings.ToLower(lib.name))) {
-			shown = append(shown, lib)
+	for _, k := range r.kept() {
+		if pattern != nil && !command.MatchGlob(pattern, []byte(strings.ToLower(k.Name))) {
+			continue
 		}
+		lib := r.library(k.Name)
+		if lib == nil { // it cannot be loaded, so nobody knows its functions
+			lib = &library{name: k.Name, source: k.Source}
+		}
+		shown = append(shown, lib)
 	}
 	c.Out.Array(len(shown))
 	for _, lib := range shown {

@@ -1,6 +1,7 @@
 package script_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,10 @@ var endless = map[string]string{
 	"cjson":               "while true do cjson.decode(cjson.encode({1, 2, 3})) end",
 	"string.rep of empty": "while true do (''):rep(1e9) end",
 	"gsub of empty":       "while true do local s = ('x'):rep(1e5):gsub('', '') end",
+	"cjson of spaces":     "local s = (' '):rep(1e7) while true do pcall(cjson.decode, s) end",
+	"struct without end":  "local s = ('x'):rep(1e7) while true do pcall(struct.unpack, 's', s) end",
+	"struct of zeros":     "local s = 'c' .. ('0'):rep(1e7) while true do pcall(struct.size, s) end",
+	"reply of empty maps": "local e, t = {}, {} for i = 1, 1e5 do e['k' .. i] = 1 end for k in pairs(e) do e[k] = nil end for i = 1, 3e5 do t[i] = {map = e} end return t",
 	"next":                "local t = {} for i = 1, 1000 do t[i] = i end while true do for k in pairs(t) do end end",
 }
 
@@ -168,4 +173,45 @@ func until(t *testing.T, c *testkit.Client, want string, args ...string) {
 		last = v
 	}
 	t.Fatalf("%q never answered %s, but at last %s", args, want, last)
+}
+
+// slowSource returns a program that takes seconds to compile: each name is looked for among thousands of
+// variables.
+func slowSource() string {
+	var b strings.Builder
+	const depth, locals = 100, 190
+	for i := range depth {
+		fmt.Fprintf(&b, "local function f%d() ", i)
+		for j := range locals {
+			fmt.Fprintf(&b, "local v%d_%d ", i, j)
+		}
+	}
+	b.WriteString(strings.Repeat("x=x ", 300_000))
+	b.WriteString(strings.Repeat(" end", depth))
+	return b.String()
+}
+
+// TestKillCompiler kills scripts that are still being compiled.
+func TestKillCompiler(t *testing.T) {
+	addr := testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"busy-reply-threshold": "1"})
+	other := testkit.Dial(t, addr, 2)
+	source := slowSource()
+	for _, call := range [][]string{{"EVAL", source, "0"}, {"EVAL_RO", source, "0"}, {"SCRIPT", "LOAD", source}} {
+		t.Run(call[0], func(t *testing.T) {
+			c := testkit.Dial(t, addr, 2)
+			var answer resp.Value
+			var err error
+			var done sync.WaitGroup
+			done.Go(func() { answer, err = c.Do(call...) })
+			if call[0] == "EVAL" {
+				until(t, other, "BUSY", "PING")
+			}
+			until(t, other, "OK", "SCRIPT", "KILL")
+			done.Wait()
+			if err != nil || !strings.Contains(answer.Str, "killed by user") {
+				t.Fatalf("%v, %v", answer, err)
+			}
+			until(t, other, "PONG", "PING")
+		})
+	}
 }

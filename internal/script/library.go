@@ -1,7 +1,9 @@
 package script
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
@@ -33,6 +35,49 @@ type registry struct {
 	version   keyspace.LibraryVersion
 	libs      []*library           // in order of names
 	functions map[string]*function // by name in lower case
+
+	// What is kept, but could not be loaded: the machine may have been too busy, or the memory
+	// limit too low. It is tried again now and then.
+	broken []keyspace.Library
+	tries  int
+	retry  time.Time
+}
+
+// A library that could not be loaded is tried again after a second, and then after twice as long each
+// time, up to a minute.
+const (
+	retryFirst = time.Second
+	retryMost  = time.Minute
+)
+
+// lack notes what could not be loaded, now and the last time.
+func (r *registry) lack(broken []keyspace.Library, last *registry, now time.Time) {
+	if len(broken) == 0 {
+		return
+	}
+	r.broken = broken
+	if last != nil {
+		r.tries = last.tries + 1
+	}
+	r.retry = now.Add(min(retryFirst<<min(r.tries, 10), retryMost))
+}
+
+// due reports whether it is time to try again what could not be loaded.
+func (r *registry) due(now time.Time) bool { return len(r.broken) > 0 && !now.Before(r.retry) }
+
+// has reports whether a library of that name is kept, loaded or not.
+func (r *registry) has(name string) bool {
+	return r.library(name) != nil || slices.ContainsFunc(r.broken, func(k keyspace.Library) bool { return k.Name == name })
+}
+
+// kept returns every library as it is kept, in order of names.
+func (r *registry) kept() []keyspace.Library {
+	all := slices.Clone(r.broken)
+	for _, l := range r.libs {
+		all = append(all, keyspace.Library{Name: l.name, Source: l.source})
+	}
+	slices.SortFunc(all, func(a, b keyspace.Library) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 func newRegistry(version keyspace.LibraryVersion, libs []*library) *registry {

@@ -8,7 +8,8 @@ import (
 	"github.com/elastickv/elastickv/internal/lua"
 )
 
-// loadMost is how long a library may take to say which functions it has.
+// loadMost is how long the libraries that one command loads may take to say which functions they
+// have: while they do, nobody else writes.
 const loadMost = 500 * time.Millisecond
 
 // loading is a library while it is loaded.
@@ -16,11 +17,14 @@ type loading struct {
 	engine  *Engine
 	lib     *library
 	bodies  map[string]*lua.Function
-	began   time.Time
-	analyse bool // the library learns of its functions; else it knows them already
+	began   time.Time // when the command that loads it, and perhaps others, did
+	analyse bool      // the library learns of its functions; else it knows them already
 }
 
 func (l *loading) interrupted() error {
+	if l.engine.opts.Context.Err() != nil {
+		return errStopped
+	}
 	if l.engine.opts.Now().Sub(l.began) > loadMost {
 		return errLoadTimeout
 	}
@@ -29,25 +33,33 @@ func (l *loading) interrupted() error {
 
 // load runs a library, whose code is the source without its first line, and returns the
 // functions that it has registered. The library learns of them if it does not know them yet.
-func (w *world) load(lib *library, code []byte) (map[string]*lua.Function, error) {
-	fn, err := w.lua.Load("@user_function", code)
-	if err != nil {
-		return nil, fault("Error compiling function: %s", errorText(err))
-	}
-	l := &loading{engine: w.engine, lib: lib, bodies: make(map[string]*lua.Function), began: w.engine.opts.Now(), analyse: lib.functions == nil}
+func (w *world) load(lib *library, code []byte, began time.Time) (map[string]*lua.Function, error) {
+	l := &loading{engine: w.engine, lib: lib, bodies: make(map[string]*lua.Function), began: began, analyse: lib.functions == nil}
 	w.loading = l
+	defer func() { w.loading = nil }()
+	fn, err := w.compile("@user_function", code)
+	if err != nil {
+		return nil, refusedSource("Error compiling function: %s", err)
+	}
 	w.metatable.SetField("__index", lua.TableValue(w.loader))
 	_, err = w.lua.Call(fn)
 	w.metatable.SetField("__index", lua.TableValue(w.outer))
-	w.loading = nil
 	if err != nil {
-		return nil, fault("Error registering functions: %s", loadFault(err))
+		w.exhausted(err)
+		return nil, loadFault(err)
 	}
 	return l.bodies, nil
 }
 
 // loadFault is why a library could not be run.
-func loadFault(err error) string {
+func loadFault(err error) error {
+	if errors.Is(err, errKilled) || errors.Is(err, errStopped) {
+		return err
+	}
+	return fault("Error registering functions: %s", loadText(err))
+}
+
+func loadText(err error) string {
 	var raised *lua.Error
 	if errors.As(err, &raised) {
 		if t := raised.Value.AsTable(); t != nil {
@@ -63,16 +75,17 @@ func loadFault(err error) string {
 // function returns the body of a function, whose library is loaded first if the world does
 // not have it. Libraries that are not in the registry any more go.
 func (w *world) function(r *registry, f *function) (*lua.Function, error) {
+	w.forget(r)
 	bodies := w.loaded[f.lib]
 	if bodies == nil {
 		m, err := parseMetadata(f.lib.source)
 		if err != nil {
 			return nil, err
 		}
-		if bodies, err = w.load(f.lib, m.code); err != nil {
+		if bodies, err = w.load(f.lib, m.code, w.engine.opts.Now()); err != nil {
 			return nil, err
 		}
-		w.keep(r, f.lib, bodies)
+		w.loaded[f.lib] = bodies
 	}
 	if fn := bodies[f.name]; fn != nil {
 		return fn, nil
@@ -80,14 +93,17 @@ func (w *world) function(r *registry, f *function) (*lua.Function, error) {
 	return nil, errNoFunction
 }
 
-// keep remembers the functions of a library, and forgets those of libraries that are gone.
-func (w *world) keep(r *registry, lib *library, bodies map[string]*lua.Function) {
+// forget lets go of the libraries that are not in the registry, if it is another than the last time.
+func (w *world) forget(r *registry) {
+	if w.seen == r {
+		return
+	}
+	w.seen = r
 	for old := range w.loaded {
 		if r.library(old.name) != old {
 			delete(w.loaded, old)
 		}
 	}
-	w.loaded[lib] = bodies
 }
 
 // registerFunction is redis.register_function.

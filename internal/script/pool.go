@@ -47,12 +47,16 @@ func (p *pool) takeIdle(limit int64) *world {
 }
 
 // collectEvery is how many bytes a world may have taken since it was looked at last until it is
-// counted what of that is still in use.
+// counted what of that is still in use. One that holds more may have taken as much again, so that
+// counting does not cost more than what it counts.
 const collectEvery = 64 << 10
 
 // put takes back a world that is as a script should leave it.
 func (p *pool) put(w *world) {
-	if w.lua.Memory() > w.held+collectEvery {
+	if w.spent {
+		return
+	}
+	if w.lua.Memory() > w.held+max(collectEvery, w.held) {
 		w.held = w.lua.Collect()
 	}
 	p.mu.Lock()

@@ -2,9 +2,11 @@ package script
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
@@ -15,28 +17,35 @@ func (e *Engine) registry(keys *keyspace.Space) (*registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	r := e.mu.registries[version]
-	e.mu.Unlock()
-	if r != nil {
-		return r, nil
+	last := e.remembered(version)
+	if last != nil && !last.due(e.opts.Now()) {
+		return last, nil
 	}
 	kept, err := keys.Libraries()
 	if err != nil {
 		return nil, err
 	}
-	libs := make([]*library, 0, len(kept))
+	var libs []*library
+	var broken []keyspace.Library
 	for _, k := range kept {
 		lib, err := e.libraryOf(k)
 		if err != nil {
 			e.opts.Log(LogWarning, fmt.Sprintf("Library %s cannot be loaded: %v", k.Name, err))
+			broken = append(broken, k)
 			continue
 		}
 		libs = append(libs, lib)
 	}
-	r = newRegistry(version, libs)
+	r := newRegistry(version, libs)
+	r.lack(broken, last, e.opts.Now())
 	e.know(r)
 	return r, nil
+}
+
+func (e *Engine) remembered(version keyspace.LibraryVersion) *registry {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mu.registries[version]
 }
 
 // know remembers a registry, and forgets old ones.
@@ -53,7 +62,7 @@ func (e *Engine) know(r *registry) {
 	}
 	e.mu.registries[r.version] = r
 	e.mu.Unlock()
-	if last := e.latest.Load(); last.version.Before(r.version) {
+	if last := e.latest.Load(); !r.version.Before(last.version) {
 		e.latest.CompareAndSwap(last, r)
 	}
 }
@@ -68,22 +77,27 @@ func (e *Engine) libraryOf(k keyspace.Library) (*library, error) {
 		}
 	}
 	e.mu.Unlock()
-	return e.newLibrary(k.Source)
+	return e.newLibrary(k.Source, e.opts.Now())
 }
 
-// newLibrary loads a library to see what it has.
-func (e *Engine) newLibrary(source []byte) (*library, error) {
+// newLibrary loads a library to see what it has, for a command that began then.
+func (e *Engine) newLibrary(source []byte, began time.Time) (*library, error) {
 	m, err := parseMetadata(source)
 	if err != nil {
 		return nil, err
 	}
 	lib := &library{name: m.name, source: source}
 	w := e.calls.take()
-	bodies, err := w.load(lib, m.code)
+	w.seen = nil // what was loaded in vain since then goes, too
+	w.forget(e.latest.Load())
+	bodies, err := w.load(lib, m.code, began)
 	if err == nil {
 		w.loaded[lib] = bodies
 	}
 	e.calls.put(w)
+	if errors.Is(err, errStopped) {
+		return nil, errShutdown
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +129,9 @@ func (e *Engine) keep(keys *keyspace.Space, r *registry, added []*library) error
 	if err != nil {
 		return err
 	}
-	e.know(newRegistry(version, r.with(added)))
+	now := newRegistry(version, r.with(added))
+	now.broken = slices.DeleteFunc(slices.Clone(r.broken), func(k keyspace.Library) bool { return now.library(k.Name) != nil })
+	now.tries, now.retry = r.tries, r.retry
+	e.know(now)
 	return nil
 }

@@ -193,30 +193,33 @@ var (
 // while it turns a value into a reply. It bounds how deep tables may lie within tables.
 const replyStackMost = 8000
 
-// replyCheckEvery is how many values are written between two looks at the limits.
-const replyCheckEvery = 10000
-
 // replyWriter turns a value of Lua into a reply; see replyReader for how, the other way. Whoever
 // said true or false in protocol 2 means 1 or nothing.
 type replyWriter struct {
+	c     *lua.Call
 	run   *run
 	out   *resp.Writer
 	from  int // where the reply begins in out
 	stack int
-	count int
-	err   error // why the reply cannot be finished
 }
 
-// reply writes v as the reply of the script.
-func (r *run) reply(v lua.Value) error {
+// reply writes v as the reply of the script. It reports whether the world is as a script should
+// leave it.
+func (r *run) reply(v lua.Value) (reusable bool, _ error) {
+	if f, ok := v.AsNumber(); ok { // as most often, and it takes neither time nor memory
+		r.ctx.Out.Int(truncate(f))
+		return true, nil
+	}
 	w := &replyWriter{run: r, out: r.ctx.Out, from: r.ctx.Out.Len(), stack: 2}
-	w.top(v)
-	if w.err == nil {
-		return nil
+	err := r.world.lua.Do(func(c *lua.Call) {
+		w.c = c
+		w.top(v)
+	})
+	if err == nil {
+		return true, nil
 	}
 	w.out.Truncate(w.from)
-	_, err := r.failed(w.err)
-	return err
+	return r.failed(err)
 }
 
 // top writes the value that the script has returned: an error that has been counted is not
@@ -229,14 +232,9 @@ func (w *replyWriter) top(v lua.Value) {
 }
 
 func (w *replyWriter) value(v lua.Value) {
-	if w.count++; w.count%replyCheckEvery == 0 && w.err == nil {
-		w.err = w.run.interrupted()
-	}
+	w.c.Step(1)
 	if int64(w.out.Len()-w.from) > w.run.ctx.Env.MaxBulk {
-		w.err = command.ErrReplyTooLong
-	}
-	if w.err != nil {
-		return
+		w.c.Abort(command.ErrReplyTooLong)
 	}
 	if w.stack+4 > replyStackMost {
 		w.out.Error(string(errTooDeep))
@@ -330,9 +328,9 @@ func (w *replyWriter) verbatim(t *lua.Table) bool {
 }
 
 func (w *replyWriter) pairs(t *lua.Table) {
-	w.out.Map(size(t))
+	w.out.Map(w.size(t))
 	w.stack += 4
-	for k, v := t.Next(lua.Nil); !k.IsNil() && w.err == nil; k, v = t.Next(k) {
+	for k, v := t.Next(lua.Nil); !k.IsNil(); k, v = t.Next(k) {
 		w.value(k)
 		w.stack--
 		w.value(v)
@@ -342,21 +340,25 @@ func (w *replyWriter) pairs(t *lua.Table) {
 }
 
 func (w *replyWriter) members(t *lua.Table) {
-	w.out.Set(size(t))
+	w.out.Set(w.size(t))
 	w.stack += 3
-	for k, _ := t.Next(lua.Nil); !k.IsNil() && w.err == nil; k, _ = t.Next(k) {
+	for k, _ := t.Next(lua.Nil); !k.IsNil(); k, _ = t.Next(k) {
 		w.value(k)
 	}
 	w.stack -= 3
 }
 
 // size returns the number of keys that t has.
-func size(t *lua.Table) (n int) {
+func (w *replyWriter) size(t *lua.Table) (n int) {
 	for k, _ := t.Next(lua.Nil); !k.IsNil(); k, _ = t.Next(k) {
 		n++
 	}
+	w.c.Step(1 + n/replyPerStep)
 	return n
 }
+
+// replyPerStep is how many elements are counted for one step.
+const replyPerStep = 4
 
 // elements writes the values of t from 1 on, up to the first that is nil.
 func (w *replyWriter) elements(t *lua.Table) {
@@ -364,9 +366,10 @@ func (w *replyWriter) elements(t *lua.Table) {
 	for !t.GetInt(n + 1).IsNil() {
 		n++
 	}
+	w.c.Step(n / replyPerStep)
 	w.out.Array(n)
 	w.stack++
-	for i := 1; i <= n && w.err == nil; i++ {
+	for i := 1; i <= n; i++ {
 		w.value(t.GetInt(i))
 	}
 	w.stack--

@@ -30,8 +30,6 @@ type run struct {
 	out    resp.Writer    // the reply to the call in progress, in the script's protocol
 	inner  command.Ctx    // the call in progress
 
-	keys, argv *lua.Table
-
 	fate fate        // shared
 	slow atomic.Bool // shared: it takes longer than Settings.BusyAfter
 }
@@ -83,70 +81,74 @@ func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
 	}
 	defer leave()
 	w := p.take()
-	fn, err := s.find(w)
-	if err != nil {
-		p.put(w)
-		return err
-	}
-	r := &run{
+	r := &w.spare // the last script that ran in it has ended, so nobody knows it any more
+	out := r.out
+	out.Reset()
+	out.SetProto(2)
+	*r = run{
+		out:    out,
 		engine: e, host: hostOf(c), ctx: c, world: w, name: s.name, function: s.function, began: e.opts.Now(),
 		readOnly:  s.readOnly || s.flags&noWrites != 0 || c.Keys.ReadOnly(),
 		sequenced: !c.Keys.ReadOnly(),
 		script:    command.Script{DB: c.Keys.Number()},
 	}
-	reusable, err := r.execute(fn, s.keys, s.argv)
+	reusable, err := r.execute(s)
+	*r = run{out: r.out}
 	if reusable {
 		p.put(w)
 	}
 	return err
 }
 
-// execute calls fn and writes the reply. It reports whether the world is as a script should
-// leave it.
-func (r *run) execute(fn *lua.Function, keys, argv [][]byte) (reusable bool, err error) {
+// execute calls the script and writes the reply. It reports whether the world is as a script
+// should leave it.
+func (r *run) execute(s start) (reusable bool, err error) {
 	r.engine.begin(r)
 	defer r.engine.end(r)
 	w := r.world
 	w.run = r
 	defer func() { w.run = nil }()
-	var results []lua.Value
-	if err = r.arguments(keys, argv); err == nil {
-		if r.function {
-			results, err = w.lua.Call(fn, lua.TableValue(r.keys), lua.TableValue(r.argv))
-		} else {
-			results, err = w.lua.Call(fn)
-		}
+	fn, err := s.find(w)
+	if err != nil {
+		return r.notFound(err)
+	}
+	var v lua.Value
+	keys, argv := tableOf(w.lua, s.keys), tableOf(w.lua, s.argv)
+	if r.function {
+		v, err = w.lua.CallFirst(fn, keys, argv)
+	} else {
+		g := w.lua.Globals()
+		g.Set(nameKeys, keys)
+		g.Set(nameArgv, argv)
+		v, err = w.lua.CallFirst(fn)
 	}
 	if err != nil {
 		return r.failed(err)
 	}
-	var v lua.Value
-	if len(results) > 0 {
-		v = results[0]
+	return r.reply(v)
+}
+
+// The keys and arguments of scripts are globals. Whether there is memory for them is found out when the
+// script runs.
+var nameKeys, nameArgv = lua.String("KEYS"), lua.String("ARGV")
+
+// notFound ends a run that has not begun because there is nothing to call: the command has no
+// effect, unless somebody has killed it.
+func (r *run) notFound(err error) (reusable bool, _ error) {
+	var refused command.Error
+	if errors.As(err, &refused) {
+		return true, err
 	}
-	return true, r.reply(v)
+	return r.failed(err)
 }
 
-// arguments makes the tables of keys and arguments, which for scripts are globals.
-func (r *run) arguments(keys, argv [][]byte) error {
-	w := r.world
-	_, err := w.lua.Call(w.lua.NewFunction(func(c *lua.Call) {
-		r.keys, r.argv = tableOf(c, keys), tableOf(c, argv)
-		if g := w.lua.Globals(); !r.function {
-			g.SetField("KEYS", lua.TableValue(r.keys))
-			g.SetField("ARGV", lua.TableValue(r.argv))
-		}
-	}))
-	return err
-}
-
-func tableOf(c *lua.Call, items [][]byte) *lua.Table {
-	t := c.State().NewTable(len(items), 0)
+func tableOf(s *lua.State, items [][]byte) lua.Value {
+	t := s.NewTable(len(items), 0)
 	for i, item := range items {
-		c.State().Charge(len(item))
+		s.Charge(len(item))
 		t.SetInt(i+1, lua.String(string(item)))
 	}
-	return t
+	return lua.TableValue(t)
 }
 
 // failed writes the reply to a script that ended in an error. One that was stopped has no
@@ -199,15 +201,6 @@ func describe(v lua.Value) string {
 		return fmt.Sprint(v.Truthy())
 	}
 	return v.Kind().String()
-}
-
-// errorText returns what is wrong with a source.
-func errorText(err error) string {
-	var raised *lua.Error
-	if errors.As(err, &raised) {
-		return describe(raised.Value)
-	}
-	return err.Error()
 }
 
 // interrupted is called every now and then while the script runs.

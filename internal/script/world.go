@@ -1,6 +1,8 @@
 package script
 
 import (
+	"errors"
+
 	"github.com/elastickv/elastickv/internal/lua"
 	"github.com/elastickv/elastickv/internal/lualib"
 )
@@ -14,9 +16,13 @@ type world struct {
 
 	run     *run     // the script that runs, or nil
 	loading *loading // the library that is being loaded, or nil
+	spare   run      // what the last script ran in, for the next one
+	spent   bool     // a program has taken all the memory: nobody knows in the middle of what
 
 	compiled  map[*cached]*lua.Function             // of scripts
+	code      int64                                 // bytes that the compiled scripts take, or took lately
 	loaded    map[*library]map[string]*lua.Function // of libraries, by name
+	seen      *registry                             // what loaded was compared with last
 	metatable *lua.Table                            // of the globals of functions
 	outer     *lua.Table                            // the globals that functions see
 	loader    *lua.Table                            // the globals that a library sees while it is loaded
@@ -24,7 +30,7 @@ type world struct {
 
 func newWorld(e *Engine) *world {
 	w := &world{engine: e, limit: e.opts.Settings().MemoryLimit}
-	w.lua = lua.New(lua.Options{MemoryLimit: w.limit, Interrupt: w.interrupt})
+	w.lua = lua.New(lua.Options{MemoryLimit: w.limit, Interrupt: w.interrupt, Roots: w.roots})
 	w.lua.OpenLibs()
 	lualib.Open(w.lua)
 	g := w.lua.Globals()
@@ -169,31 +175,87 @@ func errorHandler(c *lua.Call) {
 	c.Return(lua.TableValue(t))
 }
 
-// interrupt is called every now and then while the world works.
+// interrupt is called every now and then while the world works. A library may be loaded on behalf
+// of a function that is to run.
 func (w *world) interrupt() error {
-	switch {
-	case w.run != nil:
+	if w.loading != nil {
+		if err := w.loading.interrupted(); err != nil {
+			return err
+		}
+	}
+	if w.run != nil {
 		return w.run.interrupted()
-	case w.loading != nil:
-		return w.loading.interrupted()
 	}
 	return nil
 }
+
+// roots names the functions that the world keeps.
+func (w *world) roots(add func(*lua.Function)) {
+	for _, fn := range w.compiled {
+		add(fn)
+	}
+	for _, bodies := range w.loaded {
+		for _, fn := range bodies {
+			add(fn)
+		}
+	}
+	if w.loading != nil {
+		for _, fn := range w.loading.bodies {
+			add(fn)
+		}
+	}
+}
+
+// compile compiles a source. An error of the source is a *lua.Error.
+func (w *world) compile(name string, source []byte) (*lua.Function, error) {
+	fn, err := w.lua.Load(name, source)
+	w.exhausted(err)
+	return fn, err
+}
+
+// exhausted notes that a program has ended because it wanted too much memory.
+func (w *world) exhausted(err error) {
+	if errors.Is(err, lua.ErrMemory) {
+		w.spent = true
+	}
+}
+
+// codeShare is which part of the memory limit compiled scripts may take, so that all the rest is
+// for what they do. codeMost is for worlds without a limit.
+const (
+	codeShare = 4
+	codeMost  = 64 << 20
+)
 
 // script returns the function of a cached script.
 func (w *world) script(s *cached) (*lua.Function, error) {
 	if fn := w.compiled[s]; fn != nil {
 		return fn, nil
 	}
-	fn, err := w.lua.Load("@user_script", []byte(s.body[s.skip:]))
+	fn, err := w.compile("@user_script", []byte(s.body[s.skip:]))
 	if err != nil {
-		return nil, fault("Error compiling script (new function): %s", errorText(err))
+		return nil, refusedSource("Error compiling script (new function): %s", err)
 	}
-	for old := range w.compiled {
+	w.makeRoom(fn.CodeSize())
+	w.compiled[s] = fn
+	return fn, nil
+}
+
+// makeRoom forgets the compiled scripts that cannot be called any more and, if there are so many
+// that little memory is left to run them, all of them: they are compiled again when they are called.
+func (w *world) makeRoom(size int64) {
+	most := int64(codeMost)
+	if w.limit > 0 {
+		most = w.limit / codeShare
+	}
+	if w.code += size; w.code > most {
+		w.code = size
+		clear(w.compiled)
+	}
+	for old, fn := range w.compiled {
 		if old.gone.Load() {
+			w.code -= fn.CodeSize()
 			delete(w.compiled, old)
 		}
 	}
-	w.compiled[s] = fn
-	return fn, nil
 }

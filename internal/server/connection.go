@@ -5,7 +5,6 @@ import (
 
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
-	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
 var connectionRows = []*command.Command{
@@ -57,17 +56,14 @@ func echo(c *command.Ctx) error {
 }
 
 func selectDB(ctx *command.Ctx) error {
-	db, err := parseInt(ctx.Args[1])
+	db, err := ctx.DatabaseIndex(1)
 	if err != nil {
-		return errSelectIndex
-	}
-	if db < 0 || db >= keyspace.Databases {
-		return command.ErrInvalidDBIndex
+		return err
 	}
 	if ctx.Script != nil {
-		ctx.Script.DB = int(db)
+		ctx.Script.DB = db
 	} else {
-		callerOf(ctx).setDB(int(db))
+		callerOf(ctx).setDB(db)
 	}
 	ctx.Out.OK()
 	return nil

@@ -79,7 +79,6 @@ const (
 	errUnblockReason  = command.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 	errWaitLocal      = command.Error("ERR value is out of range, value must between 0 and 1")
 	errInvalidID      = command.Error("ERR Invalid client ID")
-	errSelectIndex    = command.Error("ERR value is not an integer or out of range")
 	errFirstIndex     = command.Error("ERR invalid first DB index")
 	errSecondIndex    = command.Error("ERR invalid second DB index")
 	errMasterPort     = command.Error("ERR Invalid master port")

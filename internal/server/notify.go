@@ -176,7 +176,10 @@ func (c *session) tellNow(err error) {
 	if err != nil {
 		return
 	}
-	c.srv.publishAll(c.srv.cfg.Load().notify, c.tx.Events(), c.telling.said)
+	if events, said := c.tx.Events(), c.telling.said; len(events)+len(said) > 0 && c.srv.hub.Active() {
+		c.srv.db.Settled() // what the client has read is told before what it says
+		c.srv.publishAll(c.srv.cfg.Load().notify, events, said)
+	}
 	for _, k := range c.tx.Overdue() {
 		k.Key = bytes.Clone(k.Key)
 		c.overdue = append(c.overdue, k)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/resp"
@@ -81,6 +82,7 @@ func (c *session) confirm(ctx *command.Ctx, write func(w *resp.Writer)) {
 }
 
 func (c *session) subscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
+	c.setSubscribed(true)
 	for _, name := range ctx.Args[1:] {
 		c.subscriptions().Subscribe(k, string(name))
 		c.facts.subs[k].Store(int64(c.hearing.Load().Count(k)))
@@ -91,7 +93,25 @@ func (c *session) subscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
 			w.Int(c.facts.counted(k))
 		})
 	}
-	c.setSubscribed(true)
+	// Whoever has changed what the user may hear has either found the new subscriptions, or is
+	// found here.
+	if !c.user.Unrestricted() && !c.mayHear(c.user) {
+		c.hearNothing()
+		c.output.takeHeld()
+		c.ending = true
+	}
+}
+
+// mayHear reports whether a user may listen to all that the session does.
+func (c *session) mayHear(u *acl.User) bool {
+	for k := range pubsub.Kinds {
+		for _, name := range c.heard(k) {
+			if !u.MayListen(name, k == pubsub.Pattern) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // setSubscribed notes whether the connection counts as one that listens, which has a limit of its own.
@@ -200,6 +220,9 @@ func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 		c.seq.AfterSync(func() { hub.Publish(k, channel, payload, own) })
 		ctx.Out.Int(int64(n))
 	default:
+		if hub.Active() {
+			c.srv.db.Settled() // what the client has read is told before what it says
+		}
 		ctx.Out.Int(int64(hub.Publish(k, channel, payload, own)))
 	}
 	return nil

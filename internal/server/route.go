@@ -101,7 +101,8 @@ func newRoute(c *command.Command) *route {
 	case "exec":
 		r.atOnce, r.exec = true, true
 	case "migrate":
-		r.place = outside // it waits for another server
+		r.place = outside // it waits for another server,
+		r.keyed = false   // and keeps no view open for so long
 	}
 	return r
 }

@@ -132,6 +132,11 @@ type call struct {
 	route *route        // nil if err is not
 	err   command.Error // why the table does not have it
 
+	// refused is why the call is not carried out, once that has been decided. What was refused stays
+	// so, whatever others change meanwhile: its place was chosen for that.
+	refused error
+	decided bool
+
 	mayBlock bool // it is not part of a transaction
 }
 
@@ -169,12 +174,12 @@ func (c *session) carryOn(calls [][][]byte) {
 			return
 		}
 		c.hold()
-		if next := c.find(calls[0]); c.place(next) == inSequencer {
+		next := c.find(calls[0])
+		if c.place(&next) == inSequencer {
 			calls = c.sequenced(next, calls)
 			continue
-		} else {
-			c.step(next)
 		}
+		c.step(next)
 		calls = calls[1:]
 		if len(c.overdue) > 0 {
 			c.removeOverdue()
@@ -200,8 +205,9 @@ func (c *session) runUnit(seq *txn.Seq) {
 	defer func() { c.seq = nil }()
 	c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
 	u := &c.unit
+	u.first.refused = c.refusal(u.first) // it has waited
 	for next := u.first; ; next = c.find(u.calls[u.done]) {
-		if u.done > 0 && (c.place(next) == outside || c.paused(next)) {
+		if u.done > 0 && (c.place(&next) == outside || c.paused(next)) {
 			return
 		}
 		c.step(next)
@@ -233,14 +239,16 @@ func (c *session) endUnit(err error) [][][]byte {
 	return calls[done:]
 }
 
-// place is where a call has to run in the session's present state.
-func (c *session) place(k call) place {
+// place decides whether a call is carried out, and is where it has to run in the session's
+// present state.
+func (c *session) place(k *call) place {
+	k.refused, k.decided = c.refusal(*k), true
 	switch {
-	case k.route == nil || c.refusal(k) != nil || c.multi.on && !k.route.atOnce:
+	case k.refused != nil || c.multi.on && !k.route.atOnce:
 		return anywhere // it is only answered, or queued
 	case k.route.exec:
 		return c.multi.place(c)
-	case k.route.scripted && c.changes(k):
+	case k.route.scripted && c.changes(*k):
 		return inSequencer
 	}
 	return k.route.placeOf(k.args)
@@ -267,9 +275,12 @@ func (c *session) refusal(k call) error {
 func (c *session) step(k call) {
 	c.out.Raw(c.output.takeHeld()) // what others have told the client comes in between
 	mark, silent := c.out.Len(), c.mute || c.skip
-	switch err := c.refusal(k); {
-	case err != nil:
-		c.refuse(k, err)
+	if !k.decided {
+		k.refused = c.refusal(k)
+	}
+	switch {
+	case k.refused != nil:
+		c.refuse(k, k.refused)
 	case c.multi.on && !k.route.atOnce:
 		c.enqueue(k)
 	default:

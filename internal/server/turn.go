@@ -47,7 +47,7 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 			return false
 		}
 		next := c.find(calls[0])
-		switch c.place(next) {
+		switch c.place(&next) {
 		case inSequencer:
 			c.hold()
 			c.unit.prepare(next, calls, c.out.Len())

@@ -23,6 +23,8 @@ type Server struct {
 	log    *transcript
 	exited chan struct{} // closed once the process is gone and err is set
 	err    error
+
+	checked bool // whether the end of the test looks for bugs in the log
 }
 
 // start runs cmd, which is to listen on addr, waits until it answers, and kills it
@@ -84,6 +86,20 @@ func (s *Server) Kill() {
 		s.cmd.Process.Kill()
 		<-s.exited
 	}
+}
+
+// Restart kills the server and starts the same program again, with the same arguments at
+// the same address.
+func (s *Server) Restart(t testing.TB) *Server {
+	t.Helper()
+	s.Kill()
+	cmd := exec.Command(s.cmd.Path, s.cmd.Args[1:]...)
+	cmd.Dir = s.cmd.Dir
+	again := start(t, s.Addr, cmd)
+	if s.checked {
+		again.checkAtEnd(t)
+	}
+	return again
 }
 
 // Stop asks the process to end, with SIGTERM, and returns how it did: nil for exit

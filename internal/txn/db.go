@@ -39,6 +39,11 @@ type DB interface {
 	// Withdraw takes back those enqueued tasks that have not begun and whose context has ended.
 	Withdraw()
 
+	// Settled returns when those who have asked for Seq.AfterSync have been called about
+	// everything that can be read now. It hardly ever waits, and for a sync only amid a run that is
+	// so large that it takes several. It is not to be called by them.
+	Settled()
+
 	// Begin starts an optimistic transaction at the newest durable moment. It
 	// ends with Commit, or by being dropped.
 	Begin(ctx context.Context) (*Tx, error)

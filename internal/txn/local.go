@@ -48,6 +48,7 @@ type Local struct {
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
 	pins  pins
+	told  told
 }
 
 // run is what the sequencer did in one turn.
@@ -55,6 +56,7 @@ type run struct {
 	tasks  []*Task // those that it has taken
 	staged []store.Staged
 	after  []func()
+	ts     uint64 // the newest commit of it and of those before it
 }
 
 // NewLocal returns a DB over engine. The clock is moved past everything that
@@ -65,6 +67,7 @@ func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	clock.Observe(engine.LastCommitTS())
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
 	l.queue.init()
+	l.told.init(engine.LastCommitTS())
 	l.pins.init(engine, clock, l.opts.PinAge)
 	l.done.Add(2)
 	go l.sequence()
@@ -149,6 +152,9 @@ func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
 	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.engine.LastCommitTS())))
 }
 
+// Settled implements DB.
+func (l *Local) Settled() { l.told.wait(l.engine.LastCommitTS()) }
+
 // Close implements DB.
 func (l *Local) Close() error {
 	l.queue.close()
@@ -213,6 +219,7 @@ func (l *Local) sequence() {
 		if waiting == nil {
 			return
 		}
+		l.told.begun.Add(1)
 		tasks := make([]*Task, 0, len(waiting))
 		for _, t := range waiting {
 			if t.take() {
@@ -249,6 +256,7 @@ func (l *Local) sync() {
 		for _, fn := range r.after {
 			fn()
 		}
+		l.told.end(r.ts)
 		for _, t := range r.tasks {
 			t.Then(t.err)
 		}

@@ -115,7 +115,7 @@ func (s *Seq) AfterSync(fn func()) { s.after = append(s.after, fn) }
 // by their own result.
 func (s *Seq) endRun() (run, error) {
 	err := s.stage()
-	r := run{staged: s.staged, after: s.after}
+	r := run{staged: s.staged, after: s.after, ts: s.base.ts}
 	s.staged, s.after, s.failed = nil, nil, nil
 	if err != nil {
 		r.after = nil

@@ -83,6 +83,11 @@ func (h *history) apply(*rapid.T) {
 
 func (h *history) stage(*rapid.T) {
 	commits := h.commits()
+	if rapid.Bool().Draw(h.T, "applied") {
+		index := rapid.Uint64Range(0, 9).Draw(h.T, "index")
+		h.want("ApplyCommitsRaftAt", h.e.ApplyCommitsRaftAt(ctx, commits, index), h.m.commit(commits, index))
+		return
+	}
 	h.want("Stage", stageAndWait(h.e, commits...), h.m.commit(commits, 0))
 }
 

@@ -1,0 +1,218 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+// membersKey is the row of the data that says who is in the group: so it is applied, snapshotted and
+// restored with everything else.
+var membersKey = []byte("!raft|members") // part of the format; never change
+
+// Machine is the data of a replica: what entries are applied to. One goroutine applies, restores and
+// syncs; the rest may be called by any meanwhile.
+type Machine struct {
+	engine store.Engine
+
+	mu struct {
+		sync.Mutex
+		members *pb.ConfState // as of applied
+		applied uint64
+	}
+}
+
+// OpenMachine returns the machine of a store.
+func OpenMachine(e store.Engine) (*Machine, error) {
+	m := &Machine{engine: e}
+	return m, m.load()
+}
+
+// load reads from the store what the machine knows of it.
+func (m *Machine) load() error {
+	members := &pb.ConfState{}
+	v, ok, err := m.engine.VersionAt(context.Background(), membersKey, m.engine.LastCommitTS())
+	if err != nil {
+		return fmt.Errorf("replica: read the members: %w", err)
+	}
+	if ok && !v.Tombstone {
+		if err := proto.Unmarshal(v.Value, members); err != nil {
+			return fmt.Errorf("replica: row %s: %w", membersKey, err)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.members, m.mu.applied = members, m.engine.LastAppliedIndex()
+	return nil
+}
+
+// Create gives a store that has no members its first ones, as of index, durably once Sync has
+// returned. What is in the store already becomes what all replicas begin with.
+func (m *Machine) Create(members *pb.ConfState, index uint64) error {
+	if m.Applied() != 0 {
+		return fmt.Errorf("replica: the store has applied entries of a log (up to %d) already", m.Applied())
+	}
+	c, err := membersCommit(members, m.engine.LastCommitTS())
+	if err != nil {
+		return err
+	}
+	return m.write([]store.Commit{c}, index, members)
+}
+
+// Applied returns the index of the last entry that is applied.
+func (m *Machine) Applied() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.applied
+}
+
+// Members returns the members as of the last entry that is applied.
+func (m *Machine) Members() *pb.ConfState {
+	_, members := m.state()
+	return members
+}
+
+func (m *Machine) state() (uint64, *pb.ConfState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.applied, m.mu.members
+}
+
+// batchMost is how many bytes of entries are applied in one batch of the store.
+const batchMost = 4 << 20
+
+// Change is a change of members that has taken effect.
+type Change struct {
+	Index  uint64 // of its entry
+	Change pb.ConfChangeI
+}
+
+// Apply applies committed entries, which follow one another, and returns the changes of members among
+// them that took effect. What was applied before is left out. An error is final: the store refuses writes, or an
+// entry is not what a leader of this release can have written.
+func (m *Machine) Apply(entries []*pb.Entry) (changes []Change, err error) {
+	applied, members := m.state()
+	// The newest timestamp up to here, however the entries are cut into batches.
+	newest := m.engine.LastCommitTS()
+	var commits []store.Commit
+	size, pending := 0, false
+	flush := func() error {
+		if !pending {
+			return nil
+		}
+		err := m.write(commits, applied, members)
+		commits, size, pending = nil, 0, false
+		return err
+	}
+	for _, e := range entries {
+		if e.GetIndex() <= applied {
+			continue
+		}
+		if e.GetIndex() != applied+1 {
+			panic(fmt.Sprintf("replica: entry %d is to be applied behind %d", e.GetIndex(), applied))
+		}
+		more, change, err := effects(e, members, newest)
+		if err != nil {
+			return nil, fmt.Errorf("replica: entry %d: %w", e.GetIndex(), err)
+		}
+		if change != nil {
+			members = change.members
+			changes = append(changes, Change{e.GetIndex(), change.change})
+		}
+		for _, c := range more {
+			newest = max(newest, c.TS)
+		}
+		commits, applied, pending = append(commits, more...), e.GetIndex(), true
+		if size += len(e.GetData()); size >= batchMost {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return changes, flush()
+}
+
+// memberChange is a change of members that takes effect.
+type memberChange struct {
+	change  pb.ConfChangeI
+	members *pb.ConfState // after it
+}
+
+// effects returns what an entry does where the members and the newest timestamp are these.
+func effects(e *pb.Entry, members *pb.ConfState, newest uint64) ([]store.Commit, *memberChange, error) {
+	var cc pb.ConfChangeI
+	switch e.GetType() {
+	case pb.EntryNormal:
+		commits, err := ParseEntry(e.GetData())
+		return commits, nil, err
+	case pb.EntryConfChange:
+		c := &pb.ConfChange{}
+		cc = c
+		if err := proto.Unmarshal(e.GetData(), c); err != nil {
+			return nil, nil, err
+		}
+	case pb.EntryConfChangeV2:
+		c := &pb.ConfChangeV2{}
+		cc = c
+		if err := proto.Unmarshal(e.GetData(), c); err != nil {
+			return nil, nil, err
+		}
+	default:
+		return nil, nil, fmt.Errorf("%w: type %v", errEntry, e.GetType())
+	}
+	after, err := changeMembers(members, cc, e.GetIndex())
+	if err != nil {
+		return nil, nil, nil // refused, by every replica alike: the entry does nothing
+	}
+	c, err := membersCommit(after, newest)
+	return []store.Commit{c}, &memberChange{cc, after}, err
+}
+
+// membersCommit writes the members at the newest timestamp that there is: a higher one could be above
+// that of the next entry.
+func membersCommit(members *pb.ConfState, newest uint64) (store.Commit, error) {
+	row, err := proto.MarshalOptions{Deterministic: true}.Marshal(members)
+	if err != nil {
+		return store.Commit{}, err
+	}
+	return store.Commit{TS: max(1, newest),
+		Mutations: []*store.KVPairMutation{{Op: store.OpTypePut, Key: membersKey, Value: row}}}, nil
+}
+
+func (m *Machine) write(commits []store.Commit, applied uint64, members *pb.ConfState) error {
+	if err := m.engine.ApplyCommitsRaftAt(context.Background(), commits, applied); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.applied, m.mu.members = applied, members
+	return nil
+}
+
+// Sync returns when everything that was applied before is on the disk, and the index up to which
+// that is.
+func (m *Machine) Sync() (uint64, error) {
+	applied := m.Applied()
+	staged, err := m.engine.Stage(context.Background(), nil)
+	if err != nil {
+		return 0, err
+	}
+	return applied, staged.Wait()
+}
+
+// Snapshot returns an image of the data, and what it is an image of.
+func (m *Machine) Snapshot() (store.Snapshot, error) { return m.engine.Snapshot() }
+
+// Restore replaces the data by that of a snapshot. If it fails, the data is as it was.
+func (m *Machine) Restore(r io.Reader) error {
+	if err := m.engine.Restore(r); err != nil {
+		return err
+	}
+	return m.load()
+}

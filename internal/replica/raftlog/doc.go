@@ -1,0 +1,9 @@
+// Package raftlog answers one question: what has this node promised to its Raft groups?
+//
+// It is the log of all groups of a node in one folder: entries, votes and terms, and how far the
+// beginning of each log was cut off. Writes of many groups share one fsync. A promise that has
+// reached the disk is there after any crash, and one that contradicts the state of the data is
+// noticed when a group is opened.
+//
+// It knows nothing of what entries mean, of elections, or of the network.
+package raftlog

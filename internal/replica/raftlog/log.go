@@ -1,0 +1,291 @@
+package raftlog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Options say how a log is opened; the zero value works.
+type Options struct {
+	FS     vfs.FS       // default: the machine's
+	Logger *slog.Logger // of the engine; default: none
+	// TailBytes is how much of the end of each group's log is kept in memory, so that followers that
+	// are not far behind cost no reading of the disk. Default 16 MiB.
+	TailBytes int
+}
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.TailBytes == 0 {
+		o.TailBytes = 16 << 20
+	}
+	return o
+}
+
+// Log is the log of a node. One goroutine at a time calls Write and the other methods that
+// change it; groups are read by any number meanwhile.
+type Log struct {
+	o  Options
+	db *pebble.DB
+
+	mu struct {
+		sync.Mutex
+		groups map[GroupID]*Group
+		failed error // the first one is final: nobody knows what is on the disk
+	}
+}
+
+// Open opens the log in dir, which it creates if need be. Only one process has it open.
+func Open(dir string, o Options) (*Log, error) {
+	o = o.withDefaults()
+	db, err := pebble.Open(dir, engineOptions(o))
+	if err != nil {
+		return nil, fmt.Errorf("raftlog: open %s: %w", dir, err)
+	}
+	l := &Log{o: o, db: db}
+	l.mu.groups = map[GroupID]*Group{}
+	if err := l.checkFormat(); err != nil {
+		return nil, errors.Join(fmt.Errorf("raftlog: open %s: %w", dir, err), db.Close())
+	}
+	return l, nil
+}
+
+// engineOptions are those of a log: what is written is mostly cut off before it would reach a
+// table, so the memtable is large, and what is read is mostly in memory, so the cache is small.
+func engineOptions(o Options) *pebble.Options {
+	return &pebble.Options{
+		FS: o.FS,
+		// Pinned, so that a new release of the engine does not make a folder unreadable for the one before.
+		FormatMajorVersion: pebble.FormatValueSeparation, // part of the format
+		CacheSize:          8 << 20,
+		MemTableSize:       64 << 20,
+		Logger:             engineLogger{o.Logger},
+	}
+}
+
+func (l *Log) checkFormat() error {
+	row, ok, err := l.row(formatKey)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return l.db.Set(formatKey, []byte{format}, pebble.Sync)
+	case len(row) != 1:
+		return fmt.Errorf("%w: format in %d bytes", ErrDamaged, len(row))
+	case row[0] > format:
+		return fmt.Errorf("%w (format %d, this program knows %d)", ErrNewerFormat, row[0], format)
+	}
+	return nil
+}
+
+// row returns a copy of a row, and whether there is one.
+func (l *Log) row(key []byte) ([]byte, bool, error) {
+	row, closer, err := l.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	row = append([]byte(nil), row...)
+	return row, true, closer.Close()
+}
+
+// Close closes the log. Its groups are of no more use.
+func (l *Log) Close() error { return l.db.Close() }
+
+// Failure returns the error that has ended the log, if one has. A node whose log has failed ends: what
+// it has told others may not be on its disk.
+func (l *Log) Failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.failed
+}
+
+// Write is what one group adds to its log.
+type Write struct {
+	Group *Group
+	// Entries take the place of all entries from the index of the first one on.
+	Entries []*pb.Entry
+	Hard    *pb.HardState // nil: as it was
+}
+
+// Write makes writes of any number of groups durable, with one fsync for all of them. When it
+// returns, and not earlier, others may be told. It keeps the entries, which do not change any more.
+func (l *Log) Write(writes []Write) error { return l.write(writes, pebble.Sync) }
+
+// WriteLater is Write without the fsync, for what nobody is told: a crash may take it back, and then
+// all that was written behind it too.
+func (l *Log) WriteLater(writes []Write) error { return l.write(writes, pebble.NoSync) }
+
+func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
+	return l.change(sync, func(b *pebble.Batch) error {
+		// Of two writes of one group the second follows the first.
+		ends := map[*Group]uint64{}
+		for _, w := range writes {
+			last, ok := ends[w.Group]
+			if !ok {
+				last = w.Group.lastIndex()
+			}
+			last, err := w.put(b, last)
+			if err != nil {
+				return err
+			}
+			ends[w.Group] = last
+		}
+		return nil
+	}, func() {
+		for _, w := range writes {
+			w.Group.wrote(w, l.o.TailBytes)
+		}
+	})
+}
+
+// put adds the rows of w to b, and returns the last index of the log that they make of one that
+// ended at last.
+func (w *Write) put(b *pebble.Batch, last uint64) (uint64, error) {
+	g := w.Group.id
+	var key, row []byte
+	for _, e := range w.Entries {
+		key, row = appendEntryKey(key[:0], g, e.GetIndex()), appendEntry(row[:0], e)
+		if err := b.Set(key, row, nil); err != nil {
+			return last, err
+		}
+	}
+	if n := len(w.Entries); n > 0 {
+		end := w.Entries[n-1].GetIndex()
+		if first := w.Entries[0].GetIndex(); first > last+1 {
+			panic(fmt.Sprintf("raftlog: group %d: entry %d behind %d", g, first, last))
+		}
+		if end < last {
+			if err := b.DeleteRange(appendEntryKey(nil, g, end+1), appendEntryKey(nil, g, last+1), nil); err != nil {
+				return last, err
+			}
+		}
+		last = end
+	}
+	if w.Hard != nil {
+		return last, b.Set(appendKey(key[:0], g, rowHard), appendHard(row[:0], w.Hard), nil)
+	}
+	return last, nil
+}
+
+// change writes what fill puts into a batch, and shows it. An error is final.
+func (l *Log) change(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, show func()) error {
+	if err := l.Failure(); err != nil {
+		return err
+	}
+	b := l.db.NewBatch()
+	err := fill(b)
+	if err == nil {
+		err = b.Commit(sync)
+	}
+	if closeErr := b.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.mu.failed = fmt.Errorf("raftlog: write: %w", err)
+		return l.mu.failed
+	}
+	show()
+	return nil
+}
+
+// Create makes a group whose log begins behind the mark and has nothing in it, as the replicas of
+// a new group have it, or one that is about to get a snapshot. replica is the id that it will have.
+func (l *Log) Create(g GroupID, replica uint64, at Mark, hard *pb.HardState) error {
+	if _, ok, err := l.row(appendKey(nil, g, rowTruncated)); err != nil || ok {
+		return errors.Join(err, fmt.Errorf("%w: %d", ErrGroupExists, g))
+	}
+	if row, ok, err := l.row(appendKey(nil, g, rowRemoved)); err != nil {
+		return err
+	} else if ok && (len(row) != 8 || binary.BigEndian.Uint64(row) >= replica) {
+		return fmt.Errorf("%w: group %d, replica %d", ErrRemoved, g, replica)
+	}
+	return l.change(pebble.Sync, func(b *pebble.Batch) error {
+		return errors.Join(b.Set(appendKey(nil, g, rowTruncated), appendMark(nil, at), nil),
+			b.Set(appendKey(nil, g, rowHard), appendHard(nil, hard), nil))
+	}, func() {})
+}
+
+// Remove forgets a group, and for good that replicas up to this id may be in it.
+func (l *Log) Remove(g GroupID, replica uint64) error {
+	return l.change(pebble.Sync, func(b *pebble.Batch) error {
+		if err := b.DeleteRange(appendKey(nil, g, 0), appendKey(nil, g, 0xff), nil); err != nil {
+			return err
+		}
+		return b.Set(appendKey(nil, g, rowRemoved), binary.BigEndian.AppendUint64(nil, replica), nil)
+	}, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.mu.groups, g)
+	})
+}
+
+// Truncate cuts off the beginnings of logs, up to and with the marks. The data has all those
+// entries on the disk: a crash may take back the cut, but never the data that it relies on.
+func (l *Log) Truncate(marks map[*Group]Mark) error {
+	return l.change(pebble.NoSync, func(b *pebble.Batch) error {
+		for g, m := range marks {
+			from := g.truncated().Index
+			if m.Index <= from {
+				continue
+			}
+			err := errors.Join(b.Set(appendKey(nil, g.id, rowTruncated), appendMark(nil, m), nil),
+				b.DeleteRange(appendEntryKey(nil, g.id, from+1), appendEntryKey(nil, g.id, m.Index+1), nil))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {
+		for g, m := range marks {
+			g.cut(m)
+		}
+	})
+}
+
+// BeginInstall notes that the data of a group is about to be replaced by that of a snapshot at m.
+func (l *Log) BeginInstall(g *Group, m Mark) error {
+	return l.change(pebble.Sync, func(b *pebble.Batch) error {
+		return b.Set(appendKey(nil, g.id, rowIntent), appendMark(nil, m), nil)
+	}, func() {})
+}
+
+// FinishInstall has the log of a group begin behind the snapshot at m, which the data has now, on the
+// disk. hard is the state from then on.
+func (l *Log) FinishInstall(g *Group, m Mark, hard *pb.HardState) error {
+	return l.change(pebble.Sync, func(b *pebble.Batch) error { return putStart(b, g.id, m, hard) }, func() { g.restart(m, hard) })
+}
+
+// putStart replaces all that a group has by a log that begins behind m.
+func putStart(b *pebble.Batch, g GroupID, m Mark, hard *pb.HardState) error {
+	return errors.Join(
+		b.DeleteRange(appendKey(nil, g, rowEntry), appendKey(nil, g, rowEntry+1), nil),
+		b.Delete(appendKey(nil, g, rowIntent), nil),
+		b.Set(appendKey(nil, g, rowTruncated), appendMark(nil, m), nil),
+		b.Set(appendKey(nil, g, rowHard), appendHard(nil, hard), nil))
+}
+
+// engineLogger passes what the engine reports on.
+type engineLogger struct{ log *slog.Logger }
+
+func (e engineLogger) Infof(format string, args ...any)  { e.log.Debug(fmt.Sprintf(format, args...)) }
+func (e engineLogger) Errorf(format string, args ...any) { e.log.Error(fmt.Sprintf(format, args...)) }
+func (e engineLogger) Fatalf(format string, args ...any) {
+	panic("raftlog: engine: " + fmt.Sprintf(format, args...))
+}

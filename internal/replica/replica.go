@@ -1,0 +1,268 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
+)
+
+// Timing, in ticks. A tick is what the host says it is.
+const (
+	heartbeatTicks = 2
+	electionTicks  = 10 // up to twice as many, by chance
+)
+
+// Config says who a replica is.
+type Config struct {
+	ID      uint64 // in its group, for ever; never used for another replica
+	Log     *raftlog.Group
+	Machine *Machine
+	Logger  raft.Logger
+}
+
+// Replica is a member of a group, as a state machine: events go in, and Ready says what there is
+// to do. It is used by one goroutine.
+type Replica struct {
+	id   uint64
+	rn   *raft.RawNode
+	last uint64 // index of the last entry of the log, durable or not
+	next Place  // of the next proposal, while its term is that of the group
+	// The index of the last snapshot that raft has taken in; the data may not have it yet.
+	restored uint64
+	work     Work // gathered since Ready was called
+}
+
+// New returns the replica that the log and the data say it was.
+func New(c Config) (*Replica, error) {
+	rn, err := raft.NewRawNode(&raft.Config{
+		ID: c.ID, Storage: storage{c.Log, c.Machine}, Applied: c.Machine.Applied(), Logger: c.Logger,
+		HeartbeatTick: heartbeatTicks, ElectionTick: electionTicks,
+		AsyncStorageWrites: true,
+		// A leader that has lost its majority knows it; a replica that comes back disturbs nobody.
+		CheckQuorum: true, PreVote: true, StepDownOnRemoval: true,
+		// Only the leader knows what its entries rely on.
+		DisableProposalForwarding: true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		MaxSizePerMsg:             1 << 20,
+		MaxInflightMsgs:           256, MaxInflightBytes: 32 << 20,
+		MaxCommittedSizePerReady:  4 << 20,
+		MaxUncommittedEntriesSize: 64 << 20,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("replica: %w", err)
+	}
+	last, err := c.Log.LastIndex()
+	if err != nil {
+		return nil, fmt.Errorf("replica: %w", err)
+	}
+	r := &Replica{id: c.ID, rn: rn, last: last}
+	r.gather()
+	return r, nil
+}
+
+// storage is what raft reads.
+type storage struct {
+	*raftlog.Group
+	m *Machine
+}
+
+// InitialState implements raft.Storage.
+func (s storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
+	return s.HardState(), s.m.Members(), nil
+}
+
+// Snapshot implements raft.Storage: it is the header of an image that is made when it is sent.
+func (s storage) Snapshot() (*pb.Snapshot, error) {
+	applied, members := s.m.state()
+	term, err := s.Term(applied)
+	if err != nil {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: new(applied), Term: new(term), ConfState: members}}, nil
+}
+
+// ErrNotLeader says that a proposal was made to a replica that does not lead, or no longer does. The
+// entry is in no log.
+var ErrNotLeader = errors.New("replica: this replica does not lead its group")
+
+// ErrNotNext says that a proposal relies on one that is not in the log. Neither is this one; what
+// was evaluated behind it has to be evaluated again.
+var ErrNotNext = errors.New("replica: the proposal before this one is not in the log")
+
+// ErrBusy says that too much is waiting to be committed. The entry is in no log.
+var ErrBusy = errors.New("replica: too much is waiting for a majority")
+
+// Place says what a proposal relies on: that the replica leads in Term, and that the Number proposals
+// that were made before it in this term are in the log. The index would not do: raft and
+// changes of members put entries between.
+type Place struct{ Term, Number uint64 }
+
+// Propose puts an entry into the log, at exactly this place, and returns its index. If the entry is
+// committed, so is all that it was evaluated on, in that order, and nothing else.
+func (r *Replica) Propose(at Place, data []byte) (index uint64, err error) {
+	if !r.Role().Leading || r.Next().Term != at.Term {
+		return 0, ErrNotLeader
+	}
+	if next := r.Next(); next != at {
+		return 0, fmt.Errorf("%w: it is number %d of term %d, and %d is next", ErrNotNext, at.Number, at.Term, next.Number)
+	}
+	if err := r.rn.Propose(data); err != nil {
+		if errors.Is(err, raft.ErrProposalDropped) {
+			return 0, ErrBusy
+		}
+		return 0, fmt.Errorf("replica: %w", err)
+	}
+	r.next = Place{at.Term, at.Number + 1}
+	r.gather()
+	return r.last, nil
+}
+
+// Next returns the place of the next proposal, if this replica leads.
+func (r *Replica) Next() Place {
+	if term := r.rn.BasicStatus().GetTerm(); term != r.next.Term {
+		return Place{Term: term}
+	}
+	return r.next
+}
+
+// Last returns the index of the last entry of the log, durable or not.
+func (r *Replica) Last() uint64 { return r.last }
+
+// ChangeMembers proposes a change of the members.
+func (r *Replica) ChangeMembers(change pb.ConfChangeI) error {
+	if r.rn.BasicStatus().RaftState != raft.StateLeader {
+		return ErrNotLeader
+	}
+	if err := r.rn.ProposeConfChange(change); err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	r.gather()
+	return nil
+}
+
+// Changed tells raft of a change of members that was applied. A snapshot that raft has taken in
+// meanwhile has the members as of later, and raft goes by them already.
+func (r *Replica) Changed(c Change) {
+	if c.Index <= r.restored {
+		return
+	}
+	r.rn.ApplyConfChange(c.Change)
+	r.gather()
+}
+
+// Tick says that a tick has passed.
+func (r *Replica) Tick() {
+	r.rn.Tick()
+	r.gather()
+}
+
+// Step takes a message in: of another replica, or the answer to work that is done.
+func (r *Replica) Step(m *pb.Message) {
+	// What raft refuses is a message that comes too late, or from somebody who is no member.
+	_ = r.rn.Step(m)
+	r.gather()
+}
+
+// Campaign has the replica try to become the leader now.
+func (r *Replica) Campaign() {
+	_ = r.rn.Campaign()
+	r.gather()
+}
+
+// Transfer hands the lead to another voter.
+func (r *Replica) Transfer(to uint64) {
+	r.rn.TransferLeader(to)
+	r.gather()
+}
+
+// ReadIndex asks for an index: who has applied it sees everything that was acknowledged before the
+// question. Ready answers under the same id, or never, if the lead changes meanwhile. An
+// id is never used again.
+func (r *Replica) ReadIndex(id []byte) {
+	r.rn.ReadIndex(id)
+	r.gather()
+}
+
+// Unreachable says that messages to another replica got lost.
+func (r *Replica) Unreachable(id uint64) {
+	r.rn.ReportUnreachable(id)
+	r.gather()
+}
+
+// SnapshotSent says how the sending of a snapshot ended. It is told of every one, or that replica
+// would never be sent anything again.
+func (r *Replica) SnapshotSent(id uint64, ok bool) {
+	status := raft.SnapshotFinish
+	if !ok {
+		status = raft.SnapshotFailure
+	}
+	r.rn.ReportSnapshot(id, status)
+	r.gather()
+}
+
+// Role is what a replica is in its group.
+type Role struct {
+	Leader  uint64 // 0: not known
+	Term    uint64
+	Leading bool
+}
+
+// Role returns the present one.
+func (r *Replica) Role() Role {
+	st := r.rn.BasicStatus()
+	return Role{Leader: st.Lead, Term: st.GetTerm(), Leading: st.RaftState == raft.StateLeader}
+}
+
+// Read is the answer to ReadIndex.
+type Read struct {
+	ID    []byte
+	Index uint64
+}
+
+// Work is what there is to do. Append and Apply are each done in order, one Work after the other, and none is
+// left out; the two are independent of each other. Send may be lost.
+type Work struct {
+	Append []*pb.Message // for Appender
+	Apply  []*pb.Message // for Applier
+	Send   []*pb.Message // to other replicas
+	Reads  []Read
+}
+
+// Ready returns what there is to do since it was called last.
+func (r *Replica) Ready() Work {
+	w := r.work
+	r.work = Work{}
+	return w
+}
+
+// gather takes over what raft has to do. It is called at the end of every event, so that last is
+// what the next one finds.
+func (r *Replica) gather() {
+	for r.rn.HasReady() {
+		rd := r.rn.Ready()
+		for _, m := range rd.Messages {
+			switch m.GetTo() {
+			case raft.LocalAppendThread:
+				r.work.Append = append(r.work.Append, m)
+				if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
+					r.last = s.GetMetadata().GetIndex()
+					r.restored = r.last
+				}
+				if n := len(m.GetEntries()); n > 0 {
+					r.last = m.GetEntries()[n-1].GetIndex()
+				}
+			case raft.LocalApplyThread:
+				r.work.Apply = append(r.work.Apply, m)
+			default:
+				r.work.Send = append(r.work.Send, m)
+			}
+		}
+		for _, s := range rd.ReadStates {
+			r.work.Reads = append(r.work.Reads, Read{s.RequestCtx, s.Index})
+		}
+	}
+}

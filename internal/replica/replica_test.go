@@ -1,0 +1,134 @@
+package replica
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
+	"github.com/elastickv/elastickv/store"
+)
+
+// newReplica returns replica 1 of a group with these voters, and its log.
+func newReplica(t *testing.T, voters ...uint64) (*Replica, *Machine, *raftlog.Log) {
+	t.Helper()
+	log, err := raftlog.Open("log", raftlog.Options{FS: vfs.NewMem()})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close()) })
+	m, err := OpenMachine(store.NewMVCCStore().(store.Engine))
+	must(t, err)
+	must(t, m.Create(&pb.ConfState{Voters: voters}, 10))
+	must(t, log.Create(1, 1, raftlog.Mark{Index: 10, Term: 5}, hard(5, 0, 10)))
+	g, err := log.Open(1, 10)
+	must(t, err)
+	r, err := New(Config{ID: 1, Log: g, Machine: m, Logger: quiet{}})
+	must(t, err)
+	return r, m, log
+}
+
+// work does all the work of a replica without peers.
+func work(t *testing.T, r *Replica, m *Machine, log *raftlog.Log) (reads []Read) {
+	t.Helper()
+	g, err := log.Open(1, m.Applied())
+	must(t, err)
+	for {
+		w := r.Ready()
+		reads = append(reads, w.Reads...)
+		if len(w.Append)+len(w.Apply) == 0 {
+			return reads
+		}
+		answers, err := (&Appender{log}).Write([]Append{{g, w.Append}})
+		must(t, err)
+		for _, apply := range w.Apply {
+			done, err := m.Do(apply)
+			must(t, err)
+			for _, c := range done.Changes {
+				r.Changed(c)
+			}
+			answers = append(answers, done.Answers...)
+		}
+		for _, a := range answers {
+			r.Step(a)
+		}
+	}
+}
+
+// A proposal goes to its place or nowhere.
+func TestPropose(t *testing.T) {
+	r, m, log := newReplica(t, 1)
+	if _, err := r.Propose(r.Next(), nil); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("a follower: %v", err)
+	}
+	r.Campaign()
+	work(t, r, m, log)
+	if role := r.Role(); !role.Leading || role.Term != 6 || r.Next() != (Place{6, 0}) || r.Last() != 11 {
+		t.Fatalf("%+v, next %v, last %d", role, r.Next(), r.Last())
+	}
+	propose := func(at Place, want uint64, wantErr error) {
+		t.Helper()
+		if got, err := r.Propose(at, AppendEntry(nil, []store.Commit{put(at.Number+1, "k", "v")})); got != want || !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
+			t.Errorf("%v: got %d, %v, want %d, %v", at, got, err, want, wantErr)
+		}
+	}
+	propose(Place{6, 0}, 12, nil)
+	propose(Place{6, 2}, 0, ErrNotNext)
+	// The entry of a change takes an index and no number.
+	must(t, r.ChangeMembers(&pb.ConfChangeV2{Changes: []*pb.ConfChangeSingle{{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(2))}}}))
+	propose(Place{6, 2}, 0, ErrNotNext)
+	propose(Place{6, 1}, 14, nil)
+	propose(Place{6, 1}, 0, ErrNotNext)
+	propose(Place{5, 2}, 0, ErrNotLeader)
+	work(t, r, m, log)
+	if m.Applied() != 14 || len(m.Members().GetLearners()) != 1 {
+		t.Errorf("applied %d, members %v", m.Applied(), m.Members())
+	}
+	r.ReadIndex([]byte("read"))
+	if reads := work(t, r, m, log); len(reads) != 1 || string(reads[0].ID) != "read" || reads[0].Index != 14 {
+		t.Errorf("got %+v", reads)
+	}
+}
+
+// A leader that cannot reach a majority takes no more than it has room for.
+func TestProposeBusy(t *testing.T) {
+	r, m, log := newReplica(t, 1, 2)
+	r.Campaign()
+	work(t, r, m, log)
+	for _, kind := range []pb.MessageType{pb.MsgPreVoteResp, pb.MsgVoteResp} {
+		r.Step(&pb.Message{Type: kind.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(6))})
+		work(t, r, m, log)
+	}
+	data := make([]byte, 8<<20)
+	for n := uint64(0); ; n++ {
+		_, err := r.Propose(Place{6, n}, data)
+		if errors.Is(err, ErrBusy) {
+			break
+		}
+		if must(t, err); n > 20 {
+			t.Fatal("there is always room")
+		}
+	}
+	if m.Applied() != 10 {
+		t.Errorf("applied %d without a majority", m.Applied())
+	}
+}
+
+// A change of members that is applied late, when raft goes by a snapshot of later, does not
+// take those members back.
+func TestChangedBehindSnapshot(t *testing.T) {
+	r, _, _ := newReplica(t, 1, 2, 3)
+	learner := func(index, id uint64) Change {
+		return Change{index, &pb.ConfChangeV2{Changes: []*pb.ConfChangeSingle{{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(id)}}}}
+	}
+	r.Step(&pb.Message{Type: pb.MsgSnap.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(7)), Snapshot: &pb.Snapshot{
+		Metadata: &pb.SnapshotMetadata{Index: new(uint64(20)), Term: new(uint64(7)), ConfState: &pb.ConfState{Voters: []uint64{1, 2, 4}}}}})
+	if r.Last() != 20 {
+		t.Fatalf("the snapshot was not taken: last %d", r.Last())
+	}
+	r.Changed(learner(15, 8))
+	r.Changed(learner(21, 9))
+	if got := r.rn.Status().Config.Learners; len(got) != 1 || got[9] != (struct{}{}) {
+		t.Errorf("learners %v", got)
+	}
+}

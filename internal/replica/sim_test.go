@@ -1,0 +1,744 @@
+package replica
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
+	"github.com/elastickv/elastickv/store"
+)
+
+// A simulation is a whole group in one goroutine: replicas with the real log on disks that forget
+// what was not synced, data that is on the disk now and then, and a network that loses,
+// doubles, delays and reorders. A seed decides what happens next. What is checked all the time:
+//
+//   - an entry that was applied anywhere is the same everywhere (and so is who leads a term);
+//   - an entry was evaluated on what is before it: each counts one up from the entry before it,
+//     at a higher timestamp;
+//   - what was acknowledged is applied by whoever answers a read that was asked for later.
+//
+// And at the end, when everything is up and nothing gets lost any more, all replicas are the same,
+// with everything that was acknowledged.
+type sim struct {
+	t       testing.TB
+	rng     *rand.Rand
+	rules   simRules
+	nodes   []*simNode
+	net     []simMessage
+	cut     map[[2]uint64]bool
+	applied map[uint64]simEntry // by index: what the first replica that came there has applied
+	leaders map[uint64]uint64   // by term
+	acked   uint64              // the highest index of an acknowledged entry
+	acks    int
+	reads   int
+	nextID  uint64
+	members []uint64 // ids ever given
+	counts  map[string]int
+	failed  error
+}
+
+// simRules are the rules that keep a group safe. A test breaks one to see that the simulation notices.
+type simRules struct {
+	noSync    bool // promises are not on the disk when others hear of them
+	noBarrier bool // the log is cut off although the data is not on the disk
+	noIntent  bool // nothing notes that a snapshot is being installed
+	noReport  bool // raft does not hear how the sending of a snapshot ended
+	noPlace   bool // an entry goes wherever the log ends
+	noWait    bool // a leader evaluates before it has applied what was before its term
+	noIndex   bool // a read does not ask whether this is still the leader
+	reuseID   bool // a replica with an empty disk comes back under its old id
+}
+
+type simEntry struct {
+	term uint64
+	data string
+}
+
+type simMessage struct {
+	m     *pb.Message
+	image []byte // of MsgSnap
+}
+
+type simNode struct {
+	id      uint64
+	fs      *vfs.MemFS
+	log     *raftlog.Log
+	group   *raftlog.Group
+	engine  *simEngine
+	machine *Machine
+	r       *Replica
+	appends []*pb.Message
+	applies []*pb.Message
+	images  map[uint64][]byte // snapshots that have arrived, by index
+	disk    []byte            // the data that is on the disk
+	gone    bool              // for good
+	up      bool
+
+	// As a leader:
+	role     Role
+	from     uint64 // the entry that its term begins with
+	counter  uint64 // the newest that was evaluated
+	ts       uint64
+	next     Place
+	proposed map[uint64]uint64 // index to term, of those that wait for an answer
+	waiting  map[string]uint64 // reads to what was acknowledged when they began
+	ready    map[string]uint64 // reads to the index that they wait for
+}
+
+// simEngine is the data in memory. It can crash in the middle of a restore.
+type simEngine struct {
+	store.Engine
+	crash func(when string)
+}
+
+func (e *simEngine) Restore(r io.Reader) error {
+	e.crash("before")
+	err := e.Engine.Restore(r)
+	e.crash("after")
+	return err
+}
+
+// simCrash is what a crash in the middle of something panics with.
+type simCrash struct{}
+
+const simGroup raftlog.GroupID = 1
+
+var simCounter = []byte("counter")
+
+func newSim(t testing.TB, seed uint64, rules simRules) *sim {
+	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 0)), rules: rules, cut: map[[2]uint64]bool{},
+		applied: map[uint64]simEntry{}, leaders: map[uint64]uint64{}, counts: map[string]int{}}
+	first := &pb.ConfState{Voters: []uint64{1, 2, 3}}
+	for range 3 {
+		n := s.newNode()
+		must(t, n.machine.Create(first, 10))
+		n.sync(t)
+		must(t, n.log.Create(simGroup, n.id, raftlog.Mark{Index: 10, Term: 5}, hard(5, 0, 10)))
+		s.start(n)
+	}
+	return s
+}
+
+func hard(term, vote, commit uint64) *pb.HardState {
+	return &pb.HardState{Term: new(term), Vote: new(vote), Commit: new(commit)}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newNode returns a machine with an empty disk.
+func (s *sim) newNode() *simNode {
+	s.nextID++
+	n := &simNode{id: s.nextID, fs: vfs.NewCrashableMem(), images: map[uint64][]byte{}}
+	s.nodes = append(s.nodes, n)
+	s.members = append(s.members, n.id)
+	s.openLog(n)
+	s.openData(n)
+	return n
+}
+
+func (s *sim) openLog(n *simNode) {
+	var err error
+	n.log, err = raftlog.Open("log", raftlog.Options{FS: n.fs, Logger: slog.New(slog.DiscardHandler), TailBytes: 500})
+	must(s.t, err)
+}
+
+func (s *sim) openData(n *simNode) {
+	n.engine = &simEngine{Engine: store.NewMVCCStore().(store.Engine), crash: func(string) {}}
+	if n.disk != nil {
+		must(s.t, n.engine.Engine.Restore(bytes.NewReader(n.disk)))
+	}
+	var err error
+	n.machine, err = OpenMachine(n.engine)
+	must(s.t, err)
+}
+
+func (n *simNode) image(t testing.TB) []byte {
+	image, err := n.machine.Snapshot()
+	must(t, err)
+	var b bytes.Buffer
+	_, err = image.WriteTo(&b)
+	must(t, errors.Join(err, image.Close()))
+	return b.Bytes()
+}
+
+// sync puts the data on the disk.
+func (n *simNode) sync(t testing.TB) { n.disk = n.image(t) }
+
+// start brings a node up as it finds itself.
+func (s *sim) start(n *simNode) {
+	var err error
+	if n.group, err = n.log.Open(simGroup, n.machine.Applied()); err != nil {
+		s.fail("node %d does not start: %w", n.id, err)
+		return
+	}
+	n.r, err = New(Config{ID: n.id, Log: n.group, Machine: n.machine, Logger: quiet{}})
+	must(s.t, err)
+	n.up, n.role = true, Role{}
+	n.appends, n.applies, n.images = nil, nil, map[uint64][]byte{}
+	n.proposed, n.waiting, n.ready = map[uint64]uint64{}, map[string]uint64{}, map[string]uint64{}
+	s.settle(n)
+}
+
+// crash takes a node down. The disk keeps what was synced, and sometimes what was not.
+func (s *sim) crash(n *simNode) {
+	s.counts["crash"]++
+	n.up = false
+	if s.rng.IntN(3) == 0 && !s.rules.noSync {
+		must(s.t, n.log.Write(nil)) // what was not synced got there all the same
+	}
+	old := n.log
+	n.fs = n.fs.CrashClone(vfs.CrashCloneCfg{})
+	_ = old.Close()
+	// The data may have more than was synced, but never more than the log has on the disk.
+	if s.rng.IntN(2) == 0 && !s.rules.noBarrier {
+		n.sync(s.t)
+	}
+	s.openLog(n)
+	s.openData(n)
+}
+
+func (s *sim) fail(format string, args ...any) {
+	if s.failed == nil {
+		s.failed = fmt.Errorf(format, args...)
+	}
+}
+
+// settle hands the work of a node out.
+func (s *sim) settle(n *simNode) {
+	w := n.r.Ready()
+	n.appends = append(n.appends, w.Append...)
+	n.applies = append(n.applies, w.Apply...)
+	for _, m := range w.Send {
+		s.send(n, m)
+	}
+	for _, read := range w.Reads {
+		n.ready[string(read.ID)] = read.Index
+	}
+	role := n.r.Role()
+	if role.Leading {
+		if other, ok := s.leaders[role.Term]; ok && other != n.id {
+			s.fail("term %d has two leaders, %d and %d", role.Term, other, n.id)
+		}
+		s.leaders[role.Term] = n.id
+	}
+	if role.Leading && (!n.role.Leading || n.role.Term != role.Term) {
+		s.counts["lead"]++
+		n.next, n.from = n.r.Next(), n.r.Last()
+		n.counter, n.ts = 0, 0
+	}
+	if n.role != role { // whoever waits does not know
+		clear(n.proposed)
+		clear(n.waiting)
+		clear(n.ready)
+	}
+	n.role = role
+}
+
+func (s *sim) node(id uint64) *simNode { return s.nodes[id-1] }
+
+// send puts a message on its way. A snapshot is made now, of what the data has now.
+func (s *sim) send(n *simNode, m *pb.Message) {
+	msg := simMessage{m: proto.Clone(m).(*pb.Message)}
+	if m.GetType() == pb.MsgSnap {
+		s.counts["snapshot"]++
+		applied, members := n.machine.state()
+		term, err := n.group.Term(applied)
+		if err != nil {
+			s.fail("node %d: term of entry %d, which is applied: %w", n.id, applied, err)
+			return
+		}
+		msg.m.Snapshot.Metadata = &pb.SnapshotMetadata{Index: new(applied), Term: new(term), ConfState: members}
+		msg.image = n.image(s.t)
+	}
+	s.net = append(s.net, msg)
+}
+
+// deliver takes a message from the network.
+func (s *sim) deliver(i int, lost bool) {
+	msg := s.net[i]
+	s.net[i] = s.net[len(s.net)-1]
+	s.net = s.net[:len(s.net)-1]
+	from, to := s.node(msg.m.GetFrom()), s.node(msg.m.GetTo())
+	lost = lost || !to.up || to.gone || s.cut[[2]uint64{from.id, to.id}]
+	if msg.image != nil && from.up && !s.rules.noReport {
+		from.r.SnapshotSent(to.id, !lost)
+		s.settle(from)
+	}
+	if lost {
+		s.counts["lost"]++
+		if from.up && s.rng.IntN(2) == 0 {
+			from.r.Unreachable(to.id)
+			s.settle(from)
+		}
+		return
+	}
+	if msg.image != nil {
+		to.images[msg.m.GetSnapshot().GetMetadata().GetIndex()] = msg.image
+	}
+	to.r.Step(proto.Clone(msg.m).(*pb.Message))
+	s.settle(to)
+}
+
+// append does some of the Append work of a node.
+func (s *sim) append(n *simNode) {
+	if len(n.appends) == 0 {
+		return
+	}
+	a := Appender{n.log}
+	if HasSnapshot(n.appends[0]) {
+		s.install(n, &a)
+		return
+	}
+	most := 1 + s.rng.IntN(len(n.appends))
+	count := 0
+	for count < most && !HasSnapshot(n.appends[count]) {
+		count++
+	}
+	work := n.appends[:count]
+	n.appends = n.appends[count:]
+	var answers []*pb.Message
+	var err error
+	if s.rules.noSync {
+		var writes []raftlog.Write
+		for _, m := range work {
+			writes = append(writes, raftlog.Write{Group: n.group, Entries: m.GetEntries(), Hard: hardOf(m)})
+			answers = append(answers, m.GetResponses()...)
+		}
+		err = n.log.WriteLater(writes)
+	} else {
+		answers, err = a.Write([]Append{{n.group, work}})
+	}
+	must(s.t, err)
+	s.answer(n, answers)
+}
+
+func (s *sim) answer(n *simNode, answers []*pb.Message) {
+	for _, m := range answers {
+		if m.GetTo() == n.id {
+			n.r.Step(m)
+			s.settle(n)
+		} else {
+			s.send(n, m)
+		}
+	}
+}
+
+// install installs a snapshot, and sometimes crashes in the middle.
+func (s *sim) install(n *simNode, a *Appender) {
+	for len(n.applies) > 0 {
+		s.apply(n)
+	}
+	m := n.appends[0]
+	n.appends = n.appends[1:]
+	image := n.images[m.GetSnapshot().GetMetadata().GetIndex()]
+	at := ""
+	switch s.rng.IntN(6) {
+	case 0:
+		at = "before"
+	case 1:
+		at = "after"
+	}
+	n.engine.crash = func(when string) {
+		if when == "after" {
+			n.sync(s.t) // a restore is on the disk when it returns
+		}
+		if when == at {
+			panic(simCrash{})
+		}
+	}
+	defer func() {
+		n.engine.crash = func(string) {}
+		if p := recover(); p != nil {
+			if _, ok := p.(simCrash); !ok {
+				panic(p)
+			}
+			s.counts["crash in install"]++
+			s.crash(n)
+		}
+	}()
+	s.counts["install"]++
+	var answers []*pb.Message
+	var err error
+	if s.rules.noIntent {
+		meta := m.GetSnapshot().GetMetadata()
+		must(s.t, n.machine.Restore(bytes.NewReader(image)))
+		err = n.log.FinishInstall(n.group, raftlog.Mark{Index: meta.GetIndex(), Term: meta.GetTerm()}, hardOf(m))
+		answers = m.GetResponses()
+	} else {
+		answers, err = a.Install(n.group, n.machine, m, bytes.NewReader(image))
+	}
+	must(s.t, err)
+	s.answer(n, answers)
+}
+
+// apply does one message of the Apply work of a node.
+func (s *sim) apply(n *simNode) {
+	if len(n.applies) == 0 {
+		return
+	}
+	m := n.applies[0]
+	n.applies = n.applies[1:]
+	done, err := n.machine.Do(m)
+	if err != nil {
+		s.fail("node %d: %w", n.id, err)
+		return
+	}
+	for _, e := range m.GetEntries() {
+		s.check(n, e)
+	}
+	for _, c := range done.Changes {
+		n.r.Changed(c)
+		s.settle(n)
+	}
+	s.answer(n, done.Answers)
+	s.answerReads(n)
+}
+
+// check compares an applied entry with what others have applied, and with what is before it.
+func (s *sim) check(n *simNode, e *pb.Entry) {
+	index := e.GetIndex()
+	got := simEntry{e.GetTerm(), string(e.GetData())}
+	was, ok := s.applied[index]
+	if ok && was != got {
+		s.fail("node %d applies entry %d of term %d, and another has applied one of term %d", n.id, index, got.term, was.term)
+	}
+	if !ok {
+		s.applied[index] = got
+		s.checkOrder(index, got)
+	}
+	if term, ok := n.proposed[index]; ok {
+		delete(n.proposed, index)
+		if term == e.GetTerm() {
+			s.acked = max(s.acked, index)
+			s.acks++
+		}
+	}
+}
+
+// checkOrder fails if an entry was not evaluated on the one before it.
+func (s *sim) checkOrder(index uint64, e simEntry) {
+	ts, counter := simContent(e.data)
+	if ts == 0 {
+		return
+	}
+	for i := index - 1; i > 10; i-- {
+		if was, before := simContent(s.applied[i].data); was != 0 {
+			if was >= ts || before+1 != counter {
+				s.fail("entry %d counts to %d at %d, and the one before it to %d at %d", index, counter, ts, before, was)
+			}
+			return
+		}
+	}
+	if counter != 1 {
+		s.fail("entry %d counts to %d, and is the first", index, counter)
+	}
+}
+
+// simContent returns what an entry of a client says; zeros for another one.
+func simContent(data string) (ts, counter uint64) {
+	commits, err := ParseEntry([]byte(data))
+	if err != nil || len(commits) != 1 {
+		return 0, 0
+	}
+	return commits[0].TS, binary.BigEndian.Uint64(commits[0].Mutations[0].Value)
+}
+
+// propose has a leader count one up, on what it has evaluated before.
+func (s *sim) propose(n *simNode) {
+	if !n.role.Leading || n.machine.Applied() < n.from && !s.rules.noWait {
+		return
+	}
+	if n.ts == 0 {
+		n.counter, n.ts = n.count(s.t), n.engine.LastCommitTS()
+	}
+	value := binary.BigEndian.AppendUint64(nil, n.counter+1)
+	data := AppendEntry(nil, []store.Commit{{TS: n.ts + 1, Mutations: []*store.KVPairMutation{{Op: store.OpTypePut, Key: simCounter, Value: value}}}})
+	at := n.next
+	if s.rng.IntN(20) == 0 { // this one gets lost on its way, and those behind it rely on it
+		s.counts["lost proposal"]++
+		n.next.Number++
+		n.counter++
+		n.ts++
+		return
+	}
+	if s.rules.noPlace {
+		at = n.r.Next()
+	}
+	switch index, err := n.r.Propose(at, data); {
+	case err == nil:
+		n.proposed[index] = at.Term
+		n.next.Number++
+		n.counter++
+		n.ts++
+	case errors.Is(err, ErrNotNext), errors.Is(err, ErrBusy): // evaluate again, behind all that is in the log
+		if len(n.proposed) == 0 && n.machine.Applied() == n.r.Last() {
+			n.next = n.r.Next()
+			n.counter, n.ts = n.count(s.t), n.engine.LastCommitTS()
+		}
+	case !errors.Is(err, ErrNotLeader):
+		s.fail("node %d: propose: %w", n.id, err)
+	}
+	s.settle(n)
+}
+
+// count returns the counter that is applied.
+func (n *simNode) count(t testing.TB) uint64 {
+	v, ok, err := n.engine.VersionAt(t.Context(), simCounter, n.engine.LastCommitTS())
+	must(t, err)
+	if !ok {
+		return 0
+	}
+	return binary.BigEndian.Uint64(v.Value)
+}
+
+// read begins a read at a node.
+func (s *sim) read(n *simNode) {
+	s.reads++
+	id := fmt.Sprint("read ", s.reads)
+	n.waiting[id] = s.acked
+	if s.rules.noIndex {
+		if n.role.Leading {
+			n.ready[id] = n.machine.Applied()
+		}
+	} else {
+		n.r.ReadIndex([]byte(id))
+		s.settle(n)
+	}
+	s.answerReads(n)
+}
+
+// answerReads ends the reads that have applied what they wait for.
+func (s *sim) answerReads(n *simNode) {
+	applied := n.machine.Applied()
+	for id, index := range n.ready {
+		if applied < index {
+			continue
+		}
+		if acked, ok := n.waiting[id]; ok {
+			s.counts["read"]++
+			if applied < acked {
+				s.fail("node %d answers a read as of entry %d, and entry %d was acknowledged before it", n.id, applied, acked)
+			}
+		}
+		delete(n.ready, id)
+		delete(n.waiting, id)
+	}
+}
+
+// truncate cuts off the beginning of a node's log.
+func (s *sim) truncate(n *simNode) {
+	a := Appender{n.log}
+	keep := uint64(s.rng.IntN(8))
+	durable := n.machine.Applied()
+	if !s.rules.noBarrier {
+		n.sync(s.t)
+	}
+	at, err := a.truncate(n.group, durable, keep)
+	must(s.t, err)
+	if at.Index > 0 {
+		s.counts["truncate"]++
+	}
+}
+
+// change proposes another set of members: a learner, a learner that becomes a voter in the place of
+// another, or one less.
+func (s *sim) change(n *simNode) {
+	if !n.role.Leading {
+		return
+	}
+	members := n.machine.Members()
+	if len(members.GetVotersOutgoing()) > 0 {
+		return
+	}
+	single := func(kind pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
+		return &pb.ConfChangeSingle{Type: kind.Enum(), NodeId: new(id)}
+	}
+	cc := &pb.ConfChangeV2{}
+	switch learners := members.GetLearners(); {
+	case len(learners) == 0 && len(s.nodes) < 8:
+		fresh := s.newNode()
+		must(s.t, fresh.log.Create(simGroup, fresh.id, raftlog.Mark{}, hard(0, 0, 0)))
+		s.start(fresh)
+		cc.Changes = append(cc.Changes, single(pb.ConfChangeAddLearnerNode, fresh.id))
+	case len(learners) > 0:
+		progress, ok := n.r.rn.Status().Progress[learners[0]]
+		if !ok || progress.Match+20 < n.r.Last() {
+			return
+		}
+		voters := members.GetVoters()
+		cc.Changes = append(cc.Changes, single(pb.ConfChangeAddNode, learners[0]),
+			single(pb.ConfChangeRemoveNode, voters[s.rng.IntN(len(voters))]))
+	default:
+		return
+	}
+	s.counts["change of members"]++
+	if err := n.r.ChangeMembers(cc); err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, raft.ErrProposalDropped) {
+		s.fail("node %d: change of members: %w", n.id, err)
+	}
+	s.settle(n)
+}
+
+// step lets something happen.
+func (s *sim) step() {
+	n := s.nodes[s.rng.IntN(len(s.nodes))]
+	switch k := s.rng.IntN(1000); {
+	case !n.up:
+		if s.rng.IntN(20) == 0 {
+			s.start(n)
+		}
+	case k < 300 && len(s.net) > 0:
+		s.deliver(s.rng.IntN(len(s.net)), s.rng.IntN(20) == 0)
+	case k < 320 && len(s.net) > 0: // twice
+		msg := s.net[s.rng.IntN(len(s.net))]
+		if msg.image == nil {
+			s.net = append(s.net, simMessage{m: proto.Clone(msg.m).(*pb.Message)})
+		}
+	case k < 420:
+		n.r.Tick()
+		s.settle(n)
+	case k < 650:
+		s.append(n)
+	case k < 800:
+		s.apply(n)
+	case k < 890:
+		s.propose(n)
+	case k < 940:
+		s.read(n)
+	case k < 955:
+		s.truncate(n)
+	case k < 965 && !s.rules.noBarrier:
+		n.sync(s.t)
+	case k < 970:
+		s.crash(n)
+	case k < 975:
+		s.change(n)
+	case k < 980:
+		if voters := n.machine.Members().GetVoters(); len(voters) > 0 {
+			n.r.Transfer(voters[s.rng.IntN(len(voters))])
+			s.settle(n)
+		}
+	case k < 990:
+		for _, other := range s.nodes {
+			cut := s.rng.IntN(4) == 0
+			s.cut[[2]uint64{n.id, other.id}], s.cut[[2]uint64{other.id, n.id}] = cut, cut && s.rng.IntN(4) > 0
+		}
+	case k < 992 && s.rules.reuseID:
+		s.crash(n)
+		n.fs, n.disk = vfs.NewCrashableMem(), nil
+		s.openLog(n)
+		s.openData(n)
+		must(s.t, n.log.Create(simGroup, n.id, raftlog.Mark{}, hard(0, 0, 0)))
+	}
+}
+
+// run lets steps happen, then peace, and looks at the end.
+func (s *sim) run(steps int) error {
+	defer func() {
+		for _, n := range s.nodes {
+			_ = n.log.Close()
+		}
+	}()
+	for range steps {
+		if s.step(); s.failed != nil {
+			return s.failed
+		}
+	}
+	clear(s.cut)
+	for round := range 3000 {
+		for _, n := range s.nodes {
+			if !n.up {
+				s.start(n)
+			}
+			if s.failed != nil {
+				return s.failed
+			}
+			n.r.Tick()
+			s.settle(n)
+			for n.up && len(n.appends)+len(n.applies) > 0 {
+				s.append(n)
+				if n.up {
+					s.apply(n)
+				}
+			}
+			if n.up && round%10 == 0 {
+				s.propose(n)
+				s.read(n)
+			}
+		}
+		for i := len(s.net); i > 0 && len(s.net) > 0; i-- {
+			s.deliver(0, false)
+		}
+		if s.failed != nil {
+			return s.failed
+		}
+		if round > 200 && s.agree() {
+			return nil
+		}
+	}
+	return errors.New("the group comes to no end: " + s.describe())
+}
+
+// agree reports whether all members have applied the same, and everything acknowledged.
+func (s *sim) agree() bool {
+	var leader *simNode
+	for _, n := range s.nodes {
+		if n.up && n.role.Leading {
+			leader = n
+		}
+	}
+	if leader == nil || len(leader.proposed) > 0 || leader.machine.Applied() < s.acked {
+		return false
+	}
+	members := leader.machine.Members()
+	if len(members.GetVotersOutgoing()) > 0 {
+		return false
+	}
+	want := leader.image(s.t)
+	for _, id := range append(members.GetVoters(), members.GetLearners()...) {
+		if n := s.node(id); n.machine.Applied() != leader.machine.Applied() || !bytes.Equal(n.image(s.t), want) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *sim) describe() (text string) {
+	for _, n := range s.nodes {
+		text += fmt.Sprintf("node %d: applied %d, %+v, members %v, at %d, %d proposed, next %v and %v, image %08x; ", n.id, n.machine.Applied(), n.role, n.machine.Members(),
+			n.engine.LastCommitTS(), len(n.proposed), n.next, n.r.Next(), crc32.ChecksumIEEE(n.image(s.t)))
+	}
+	return text
+}
+
+// quiet is a logger of raft that says nothing, and panics where raft finds itself broken.
+type quiet struct{}
+
+func (quiet) Debug(...any)              {}
+func (quiet) Debugf(string, ...any)     {}
+func (quiet) Error(...any)              {}
+func (quiet) Errorf(string, ...any)     {}
+func (quiet) Info(...any)               {}
+func (quiet) Infof(string, ...any)      {}
+func (quiet) Warning(...any)            {}
+func (quiet) Warningf(string, ...any)   {}
+func (quiet) Fatal(v ...any)            { panic(fmt.Sprint(v...)) }
+func (quiet) Fatalf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }
+func (quiet) Panic(v ...any)            { panic(fmt.Sprint(v...)) }
+func (quiet) Panicf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }

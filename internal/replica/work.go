@@ -1,0 +1,118 @@
+package replica
+
+import (
+	"fmt"
+	"io"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
+)
+
+// Appender does the Append part of work: it makes promises durable. One goroutine uses it, for any
+// number of groups.
+type Appender struct{ Log *raftlog.Log }
+
+// Append is the Append work of one group.
+type Append struct {
+	Group    *raftlog.Group
+	Messages []*pb.Message // in order; none has a snapshot
+}
+
+// Write writes the entries and states of many groups with one fsync, and returns the answers to
+// deliver, in order. Nothing of them may be delivered if it fails: the process has to end.
+func (a *Appender) Write(work []Append) (answers []*pb.Message, err error) {
+	var writes []raftlog.Write
+	for _, w := range work {
+		for _, m := range w.Messages {
+			writes = append(writes, raftlog.Write{Group: w.Group, Entries: m.GetEntries(), Hard: hardOf(m)})
+			answers = append(answers, m.GetResponses()...)
+		}
+	}
+	// Nobody hears of what has no answers, such as a commit index alone.
+	write := a.Log.Write
+	if len(answers) == 0 {
+		write = a.Log.WriteLater
+	}
+	if err := write(writes); err != nil {
+		return nil, err
+	}
+	return answers, nil
+}
+
+// hardOf returns the state that a message wants to have written, or nil.
+func hardOf(m *pb.Message) *pb.HardState {
+	if m.Term == nil || m.Vote == nil || m.Commit == nil {
+		return nil
+	}
+	return &pb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+}
+
+// Install does the Append work that has a snapshot: image, which has arrived whole, takes the place of
+// the data, and the log begins behind it. All Apply work from before is done. After a crash
+// anywhere in between, raftlog.Log.Open finds out how far it was.
+func (a *Appender) Install(g *raftlog.Group, machine *Machine, m *pb.Message, image io.Reader) (answers []*pb.Message, err error) {
+	meta := m.GetSnapshot().GetMetadata()
+	at := raftlog.Mark{Index: meta.GetIndex(), Term: meta.GetTerm()}
+	if err := a.Log.BeginInstall(g, at); err != nil {
+		return nil, err
+	}
+	if err := machine.Restore(image); err != nil {
+		return nil, fmt.Errorf("replica: install a snapshot: %w", err)
+	}
+	if got := machine.Applied(); got != at.Index {
+		return nil, fmt.Errorf("replica: a snapshot of entry %d has been announced as one of %d", got, at.Index)
+	}
+	hard := hardOf(m)
+	if hard == nil {
+		hard = g.HardState()
+	}
+	if err := a.Log.FinishInstall(g, at, hard); err != nil {
+		return nil, err
+	}
+	if len(m.GetEntries()) > 0 {
+		if err := a.Log.Write([]raftlog.Write{{Group: g, Entries: m.GetEntries()}}); err != nil {
+			return nil, err
+		}
+	}
+	return m.GetResponses(), nil
+}
+
+// HasSnapshot reports whether Install has to do a message, and not Write.
+func HasSnapshot(m *pb.Message) bool { return !raft.IsEmptySnap(m.GetSnapshot()) }
+
+// Applied is what has come of Apply work.
+type Applied struct {
+	Changes []Change // for Replica.Changed, before the answers
+	Answers []*pb.Message
+}
+
+// Do does a message of Apply work.
+func (m *Machine) Do(work *pb.Message) (Applied, error) {
+	changes, err := m.Apply(work.GetEntries())
+	return Applied{changes, work.GetResponses()}, err
+}
+
+// Truncate cuts off the beginning of the log of a group: what is older than the last keep entries and
+// on the disk as data. It syncs the data first. It returns where the log begins then.
+func (a *Appender) Truncate(g *raftlog.Group, machine *Machine, keep uint64) (raftlog.Mark, error) {
+	durable, err := machine.Sync()
+	if err != nil {
+		return raftlog.Mark{}, err
+	}
+	return a.truncate(g, durable, keep)
+}
+
+func (a *Appender) truncate(g *raftlog.Group, durable, keep uint64) (raftlog.Mark, error) {
+	first, _ := g.FirstIndex()
+	if durable < first+keep {
+		return raftlog.Mark{}, nil
+	}
+	at := raftlog.Mark{Index: durable - keep}
+	var err error
+	if at.Term, err = g.Term(at.Index); err != nil {
+		return raftlog.Mark{}, err
+	}
+	return at, a.Log.Truncate(map[*raftlog.Group]raftlog.Mark{g: at})
+}
