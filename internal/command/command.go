@@ -84,6 +84,7 @@ const (
 	NoMulti
 	MovableKeys
 	AllowBusy
+	NoTouch // it looks keys up without using them; COMMAND INFO has no word for it
 )
 
 var flagNames = []string{

@@ -183,6 +183,7 @@ const (
 // Errors of the state of keys.
 const (
 	ErrSameObject = Error("ERR source and destination objects are the same")
+	ErrLFU        = Error("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	ErrNoLFU      = Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	ErrWrongType  = Error("WRONGTYPE Operation against a key holding the wrong kind of value")
 	ErrNoSuchKey  = Error("ERR no such key")

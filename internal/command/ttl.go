@@ -13,13 +13,13 @@ var ttlCommands = []*Command{
 		Since: "2.6.0", Complexity: "O(1)", Summary: "Makes a key expire at a Unix time in milliseconds."},
 	{Name: "persist", Arity: 2, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyUpdate), Run: persist,
 		Since: "2.2.0", Complexity: "O(1)", Summary: "Removes the expiry of a key."},
-	{Name: "ttl", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inSeconds), Tips: []string{"nondeterministic_output"},
+	{Name: "ttl", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inSeconds), Tips: []string{"nondeterministic_output"},
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the seconds until a key expires."},
-	{Name: "pttl", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inMillis), Tips: []string{"nondeterministic_output"},
+	{Name: "pttl", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inMillis), Tips: []string{"nondeterministic_output"},
 		Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the milliseconds until a key expires."},
-	{Name: "expiretime", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atSeconds),
+	{Name: "expiretime", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atSeconds),
 		Since: "7.0.0", Complexity: "O(1)", Summary: "Returns the Unix time in seconds at which a key expires."},
-	{Name: "pexpiretime", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atMillis),
+	{Name: "pexpiretime", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atMillis),
 		Since: "7.0.0", Complexity: "O(1)", Summary: "Returns the Unix time in milliseconds at which a key expires."},
 }
 

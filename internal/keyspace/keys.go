@@ -195,47 +195,6 @@ func (s *Space) Flush() error {
 	return nil
 }
 
-// Usage returns how many bytes the names and values of a key's rows have, and
-// whether the key is there. Of a collection with more than samples elements the
-// mean of the first samples stands for the rest; 0 counts all.
-func (s *Space) Usage(key []byte, samples int) (int64, bool, error) {
-	e, ok, err := s.find(key)
-	if err != nil || !ok {
-		return 0, false, err
-	}
-	total := int64(len(s.lookupName(key)) + 1 + len(e.body))
-	prefixes := s.collectionPrefixes(e.kind, key)
-	if e.expiring().count > 0 {
-		prefixes = append(prefixes, s.fieldTTLScan(key))
-	}
-	for _, p := range prefixes {
-		n, err := s.usageOf(p, samples)
-		if err != nil {
-			return 0, false, err
-		}
-		total += n
-	}
-	return total, true, nil
-}
-
-// usageOf returns the bytes of the rows that begin with prefix. If there are
-// more than samples, the rest is estimated from their number.
-func (s *Space) usageOf(prefix []byte, samples int) (int64, error) {
-	var rows, sampled, bytes int64
-	err := s.tx.Walk(store.PrefixSpan(prefix), store.Ascending, func(name []byte, r txn.Row) bool {
-		rows++
-		if samples == 0 || rows <= int64(samples) {
-			sampled++
-			bytes += int64(len(name) + len(r.Value))
-		}
-		return true
-	})
-	if sampled == 0 {
-		return 0, err
-	}
-	return bytes * rows / sampled, err
-}
-
 // Written returns the moment, in Unix milliseconds, at which a key's directory
 // entry or length was written last, and whether the key is there.
 func (s *Space) Written(key []byte) (int64, bool, error) {

@@ -3,6 +3,7 @@
 package netpoll
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -267,6 +268,27 @@ func (c *Conn) Close() error {
 	}
 	return nil
 }
+
+// SyscallConn implements syscall.Conn, for a look at the descriptor only.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) { return raw{c}, nil }
+
+type raw struct{ c *Conn }
+
+// Control implements syscall.RawConn.
+func (r raw) Control(fn func(uintptr)) error {
+	if !r.c.enter() {
+		return net.ErrClosed
+	}
+	defer r.c.leave()
+	fn(uintptr(r.c.fd))
+	return nil
+}
+
+// Read fails: reading is the Conn's.
+func (raw) Read(func(uintptr) bool) error { return errors.ErrUnsupported }
+
+// Write fails: writing is the Conn's.
+func (raw) Write(func(uintptr) bool) error { return errors.ErrUnsupported }
 
 // LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr { return c.local }

@@ -122,8 +122,14 @@ func failover(c *command.Ctx) error {
 	if len(c.Args) == 2 && strings.EqualFold(string(c.Args[1]), "abort") {
 		return errNoFailover
 	}
+	given := make(map[string]bool)
 	for i := 1; i < len(c.Args); i++ {
-		switch word := strings.ToLower(string(c.Args[i])); {
+		word := strings.ToLower(string(c.Args[i]))
+		if given[word] {
+			return command.ErrSyntax
+		}
+		given[word] = true
+		switch {
 		case word == "force":
 		case word == "timeout" && i+1 < len(c.Args):
 			i++
@@ -150,6 +156,21 @@ func syncStream(*command.Ctx) error { return errNoStream }
 func replconf(c *command.Ctx) error {
 	if len(c.Args)%2 == 0 {
 		return command.ErrSyntax
+	}
+	for i := 1; i < len(c.Args); i += 2 {
+		switch word := strings.ToLower(string(c.Args[i])); word {
+		case "listening-port", "rdb-only":
+			n, err := parseInt(c.Args[i+1])
+			if err != nil {
+				return err
+			}
+			if word == "rdb-only" && n != 0 && n != 1 {
+				return errReplicaFlag
+			}
+		case "ip-address", "capa", "ack", "getack", "rdb-filter-only":
+		default:
+			return errReplicaOption(c.Args[i])
+		}
 	}
 	c.Out.OK()
 	return nil

@@ -27,7 +27,7 @@ var clientRow = &command.Command{
 		{Name: "kill", Arity: -3, Flags: adminFlags, Run: clientKill, Since: "2.4.0",
 			Summary: "Closes connections.", Complexity: "O(N) where N is the number of client connections"},
 		{Name: "no-evict", Arity: 3, Flags: adminFlags, Run: clientNoEvict, Since: "7.0.0",
-			Summary: "Asks that this connection is never closed to save memory.", Complexity: "O(1)"},
+			Summary: "Chooses whether this connection may be closed to save memory.", Complexity: "O(1)"},
 		{Name: "no-touch", Arity: 3, Flags: sessionFlags, Run: clientNoTouch, Since: "7.2.0",
 			Summary: "Asks that this connection's reads do not count as use of keys.", Complexity: "O(1)"},
 		{Name: "reply", Arity: 3, Flags: sessionFlags, Run: clientReply, Since: "3.2.0",
@@ -128,18 +128,19 @@ func onOff(arg []byte) (bool, error) {
 	return false, command.ErrSyntax
 }
 
-// clientNoEvict is remembered and shown; no connection is ever closed to save memory.
+// clientNoEvict keeps the connection from being closed by maxmemory-clients, or no longer.
 func clientNoEvict(ctx *command.Ctx) error {
 	on, err := onOff(ctx.Args[2])
 	if err != nil {
 		return err
 	}
 	callerOf(ctx).facts.noEvict.Store(on)
+	serverOf(ctx).evictClients()
 	ctx.Out.OK()
 	return nil
 }
 
-// clientNoTouch is remembered and shown; reads never count as use of a key.
+// clientNoTouch makes the commands of the connection, but for TOUCH, be no uses of keys.
 func clientNoTouch(ctx *command.Ctx) error {
 	on, err := onOff(ctx.Args[2])
 	if err != nil {
@@ -148,6 +149,11 @@ func clientNoTouch(ctx *command.Ctx) error {
 	callerOf(ctx).facts.noTouch.Store(on)
 	ctx.Out.OK()
 	return nil
+}
+
+// untouched reports whether the session's calls of a command are no uses of keys.
+func (c *session) untouched(cmd *command.Command) bool {
+	return c.facts.noTouch.Load() && cmd.Name != "touch"
 }
 
 func clientReply(ctx *command.Ctx) error {

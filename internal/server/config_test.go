@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,8 +41,9 @@ hash-max-ziplist-entries 3
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	if got := c.Addresses(); len(got) != 2 || got[0] != (Address{"127.0.0.1", 7000, false}) || got[1] != (Address{"::1", 7000, true}) {
-		t.Errorf("addresses: got %v", got)
+	want := []endpoint{{host: "127.0.0.1", port: 7000}, {host: "::1", port: 7000, optional: true}}
+	if got := c.endpoints(); !slices.Equal(got, want) {
+		t.Errorf("endpoints: got %v, want %v", got, want)
 	}
 }
 
@@ -54,7 +56,14 @@ func TestConfigFileFaultsNameTheLine(t *testing.T) {
 		"requirepass \"abc\n":              "line 1: unbalanced quotes",
 		"dir 'abc\n":                       "line 1: unbalanced quotes",
 		"appendonly no\n":                  "line 1: appendonly: is always 'yes' here",
-		"bind\t\"\"\n":                     "line 1: bind: argument must be one or more addresses",
+		"bind a:b\n":                       "line 1: bind: argument must be one or more addresses",
+		"bind" + strings.Repeat(" x", 17):  "line 1: bind: Too many bind addresses specified.",
+		"unixsocketperm 800\n":             "line 1: unixsocketperm: argument couldn't be parsed as an octal number",
+		"tls-protocols TLSv1.1\n":          "line 1: tls-protocols: argument must be TLSv1.2, TLSv1.3 or both",
+		"tls-ciphers HIGH:!aNULL\n":        "line 1: tls-ciphers: argument must be names of cipher suites",
+		"tls-ciphersuites X\n":             "line 1: tls-ciphersuites: the cipher suites of TLS 1.3 cannot be chosen",
+		"tls-key-file-pass secret\n":       "line 1: tls-key-file-pass: keys under a password are not supported",
+		"tls-auth-clients maybe\n":         "line 1: tls-auth-clients: argument(s) must be one of the following",
 		"cache-size lots\n":                "line 1: cache-size: argument must be a memory value",
 		"x " + strings.Repeat("x", 70_000): "line 1: longer than 65536 bytes",
 	} {

@@ -21,6 +21,9 @@ const lastWords = 5 * time.Second
 // serve is the life of a connection that has a goroutine of its own.
 func (c *session) serve() {
 	defer c.end()
+	if !c.welcome() {
+		return
+	}
 	for !c.ending {
 		calls, err := c.next()
 		if err != nil {
@@ -32,6 +35,20 @@ func (c *session) serve() {
 		c.facts.lastTime.Store(c.clock.UnixNano())
 		c.flush()
 	}
+}
+
+// welcome does what comes before the first command, and reports whether there may be any.
+func (c *session) welcome() bool {
+	if !c.handshake() {
+		return false
+	}
+	if why := c.srv.stranger(c.conn); why != "" {
+		c.srv.stats.refused.Add(1)
+		c.out.Error(string(why))
+		c.flush()
+		return false
+	}
+	return true
 }
 
 // next returns the calls that have arrived together.
@@ -108,7 +125,9 @@ func (c *session) end() {
 	c.output.release()
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	last := time.AfterFunc(lastWords, c.close)
-	_ = c.output.wait()
+	if t, ok := c.conn.(*secureConn); c.output.wait() == nil && ok {
+		t.farewell(c.srv.opts.Now())
+	}
 	last.Stop()
 	c.close()
 }

@@ -15,6 +15,8 @@ const (
 	latencyFastCommand = "fast-command"
 	latencySync        = "aof-fsync-always" // a write waited for its sync
 	latencyExpiry      = "expire-cycle"
+	latencyEviction    = "eviction-cycle"
+	latencyEvict       = "eviction-del"
 )
 
 // latencies remembers events that took long: at least the setting latency-monitor-threshold.

@@ -11,6 +11,7 @@ type multi struct {
 	aborted bool // a command could not be queued
 	calls   []call
 	writes  bool  // one of the calls does, or may
+	grows   bool  // one of the calls is refused when there is no room
 	pauses  bool  // a pause of writes holds one of the calls back
 	bytes   int64 // of the arguments
 	facts   *sessionFacts
@@ -23,6 +24,7 @@ const callOverhead = 64
 func (m *multi) reset(c *session) {
 	*m = multi{facts: &c.facts}
 	m.facts.queued.Store(-1)
+	m.facts.gathered.Store(0)
 }
 
 // spoil makes EXEC fail.
@@ -52,8 +54,10 @@ func (c *session) enqueue(k call) {
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
 	m.writes = m.writes || c.changes(k)
+	m.grows = m.grows || c.grows(k)
 	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
+	m.facts.gathered.Store(m.bytes)
 	c.out.Simple("QUEUED")
 }
 

@@ -44,6 +44,7 @@ type outputLimit struct {
 type output struct {
 	conn   net.Conn
 	polled *netpoll.Conn // conn, if a loop watches it
+	secure *secureConn   // conn, if it speaks TLS
 	now    func() time.Time
 
 	holds atomic.Bool // there are pushes in held
@@ -66,6 +67,7 @@ type output struct {
 func newOutput(conn net.Conn, now func() time.Time, limit outputLimit) *output {
 	o := &output{conn: conn, now: now}
 	o.polled, _ = conn.(*netpoll.Conn)
+	o.secure, _ = conn.(*secureConn)
 	o.mu.limit = limit
 	o.mu.idle = sync.NewCond(&o.mu)
 	return o
@@ -79,9 +81,23 @@ func (o *output) setLimit(l outputLimit) {
 
 // waiting returns the number of pieces and bytes that the client has not taken.
 func (o *output) waiting() (pieces int, size int64) {
+	u := o.usage()
+	return u.pieces, u.sent + u.held
+}
+
+// outputUsage is what waits for a client.
+type outputUsage struct {
+	pieces int   // of the backlog
+	sent   int64 // bytes that are on their way
+	held   int64 // bytes of pushes that come behind the next replies
+	busy   bool  // somebody is writing
+}
+
+func (o *output) usage() outputUsage {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.mu.backlog), o.mu.size
+	held := int64(len(o.mu.held))
+	return outputUsage{pieces: len(o.mu.backlog), sent: o.mu.size - held, held: held, busy: o.mu.busy}
 }
 
 // hold makes pushes wait until the session sends its replies.
@@ -190,9 +206,18 @@ func (o *output) send(b []byte) error {
 	o.mu.Unlock()
 
 	n, err := o.writeFor(b, patience)
+	sealed := 0
+	if o.secure != nil && err == nil {
+		sealed, err = o.secure.unsent(), o.conn.SetWriteDeadline(time.Time{})
+	}
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if sealed > 0 {
+		o.mu.size += int64(sealed)
+		go o.drain()
+		return nil
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		rest := append([]byte{}, b[n:]...)
 		o.mu.size += int64(len(rest))
@@ -278,6 +303,9 @@ func (o *output) appendLocked(b []byte) {
 
 // drain writes the backlog until it is empty or the connection is closed.
 func (o *output) drain() {
+	if o.secure != nil {
+		o.drainSealed()
+	}
 	for {
 		o.mu.Lock()
 		if o.mu.err != nil || len(o.mu.backlog) == 0 {
@@ -298,6 +326,24 @@ func (o *output) drain() {
 			o.mu.err = err
 		}
 		o.mu.Unlock()
+	}
+}
+
+// drainSealed writes what TLS has sealed already, which goes before all else.
+func (o *output) drainSealed() {
+	n := o.secure.unsent()
+	if n == 0 {
+		return
+	}
+	err := o.conn.SetWriteDeadline(time.Time{})
+	if err == nil {
+		err = o.secure.flush()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.size -= int64(n)
+	if o.mu.err == nil {
+		o.mu.err = err
 	}
 }
 

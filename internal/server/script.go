@@ -32,7 +32,7 @@ type calm struct {
 }
 
 func (sc *scripting) init(s *Server) {
-	sc.ctx, sc.withdraw = s.ctx, s.db.Withdraw
+	sc.ctx, sc.withdraw = s.ctx, func() { s.db.Withdraw() }
 	sc.free()
 	sc.engine = script.NewEngine(script.Options{
 		Context: s.ctx, Now: s.opts.Now, Version: compatVersion, Stopping: s.stopping, Log: s.scriptLog,
@@ -100,6 +100,7 @@ func (c *session) RunForScript(ctx *command.Ctx) {
 	if ctx.Cmd.Has(command.ReadOnly) {
 		c.rememberScript()
 	}
+	ctx.Untouched = c.untouched(ctx.Cmd)
 	before := lookupsOf(ctx.Keys)
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)

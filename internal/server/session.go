@@ -28,7 +28,9 @@ type session struct {
 	remote string
 	local  string
 	began  time.Time
-	output *output // shared
+
+	onSocket bool    // of the file system; immutable, as the other facts of where the client is
+	output   *output // shared
 
 	in    *resp.Reader
 	batch resp.Pipeline
@@ -55,6 +57,7 @@ type session struct {
 	user    *acl.User
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
+	full    bool // there was no room for more data when the last command came, and none could be made
 	mute    bool // CLIENT REPLY OFF
 	skip    bool // the reply to this command is not sent
 	skipOne bool // CLIENT REPLY SKIP: that to the next is not
@@ -76,6 +79,9 @@ type sessionFacts struct {
 	watching atomic.Int64
 	proto    atomic.Int64
 	received atomic.Int64 // bytes
+	gathered atomic.Int64 // bytes in a MULTI
+	replies  atomic.Int64 // bytes that the buffer of replies has room for
+	peak     atomic.Int64 // bytes of replies that it has held at most
 	noEvict  atomic.Bool
 	noTouch  atomic.Bool
 
@@ -95,7 +101,7 @@ type sessionFacts struct {
 
 func newSession(srv *Server, conn net.Conn) *session {
 	cfg := srv.cfg.Load()
-	if t, ok := conn.(*net.TCPConn); ok {
+	if t, ok := beneath(conn).(*net.TCPConn); ok {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
 	}
 	polled, ok := srv.loops.adopt(srv, conn)
@@ -103,10 +109,10 @@ func newSession(srv *Server, conn net.Conn) *session {
 		conn = polled
 	}
 	c := &session{
-		srv: srv, conn: conn, polled: polled, remote: conn.RemoteAddr().String(), local: conn.LocalAddr().String(),
-		began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
+		srv: srv, conn: conn, polled: polled, began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
 		authed: srv.open(),
 	}
+	c.remote, c.local, c.onSocket = places(conn)
 	c.setUser(srv.users.Get(acl.Default))
 	if ok {
 		polled.Data = c
@@ -202,7 +208,10 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 // runUnit carries out the unit, inside the sequencer.
 func (c *session) runUnit(seq *txn.Seq) {
 	c.seq = seq
-	defer func() { c.seq = nil }()
+	defer func() {
+		c.srv.makeRoom(seq) // so that who only reads need not
+		c.seq = nil
+	}()
 	c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
 	u := &c.unit
 	u.first.refused = c.refusal(u.first) // it has waited
@@ -277,6 +286,9 @@ func (c *session) step(k call) {
 	mark, silent := c.out.Len(), c.mute || c.skip
 	if !k.decided {
 		k.refused = c.refusal(k)
+	}
+	if k.refused == nil {
+		k.refused = c.refusalByMemory(k)
 	}
 	switch {
 	case k.refused != nil:
@@ -369,6 +381,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	ctx := &command.Ctx{
 		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
+		Untouched: c.untouched(k.route.cmd),
 	}
 	if !c.user.Unrestricted() {
 		ctx.ReadsAll = c.user.ReadsAll

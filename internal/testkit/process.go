@@ -111,6 +111,9 @@ func (s *Server) Stop() error {
 	return s.Ended()
 }
 
+// Hangup sends the process SIGHUP, which does not end it.
+func (s *Server) Hangup() error { return s.cmd.Process.Signal(syscall.SIGHUP) }
+
 // Ended returns once the process has ended: nil for exit code 0.
 func (s *Server) Ended() error {
 	select {

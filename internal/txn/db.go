@@ -53,6 +53,15 @@ type DB interface {
 	// When it returns nil, the writes are durable.
 	Commit(ctx context.Context, tx *Tx) error
 
+	// Measure has the size of all rows counted from now on, or no longer, which is the beginning. It
+	// waits for nothing; the channel is closed when the count has ended, well or not. One that
+	// has failed begins again.
+	Measure(on bool) <-chan struct{}
+
+	// Measured returns the size of all rows, as far as it is known. Inside the sequencer that
+	// includes what was committed a moment ago.
+	Measured() Measure
+
 	// Close waits for the transactions under way and ends the sequencer. The
 	// engine stays open.
 	Close() error

@@ -48,6 +48,7 @@ type Local struct {
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
 	pins  pins
+	meter meter
 	told  told
 }
 
@@ -69,6 +70,7 @@ func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	l.queue.init()
 	l.told.init(engine.LastCommitTS())
 	l.pins.init(engine, clock, l.opts.PinAge)
+	l.meter.init(l)
 	l.done.Add(2)
 	go l.sequence()
 	go l.sync()
@@ -157,8 +159,10 @@ func (l *Local) Settled() { l.told.wait(l.engine.LastCommitTS()) }
 
 // Close implements DB.
 func (l *Local) Close() error {
+	l.meter.stop() // which may wait for the sequencer
 	l.queue.close()
 	l.done.Wait()
+	l.meter.close()
 	return nil
 }
 
