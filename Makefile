@@ -63,8 +63,8 @@ bench-micro: ## the benchmarks inside package store
 bench-store: ## the store against raw Pebble and Badger, with targets; the report goes into bench/history
 	$(GO) run -C bench/store . -history ../history
 
-bench-redis: ## redis-benchmark against us and against a redis-server that syncs every write
-	$(GO) run ./bench
+bench-redis: ## redis-benchmark by turns against us and a redis-server that syncs every write; the report goes into bench/history
+	$(GO) run ./bench -history bench/history
 
 nightly: lint ## the long run: many rounds, many random histories, a million keys
 	$(GO) test -count=3 -timeout 60m ./...

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/elastickv/elastickv/internal/netpoll"
 )
 
 // Sizes of what is on its way to a client, in bytes.
@@ -41,7 +43,8 @@ type outputLimit struct {
 // being read must have the reply first.
 type output struct {
 	conn   net.Conn
-	secure *secureConn // conn, if it speaks TLS
+	polled *netpoll.Conn // conn, if a loop watches it
+	secure *secureConn   // conn, if it speaks TLS
 	now    func() time.Time
 
 	holds atomic.Bool // there are pushes in held
@@ -63,6 +66,7 @@ type output struct {
 
 func newOutput(conn net.Conn, now func() time.Time, limit outputLimit) *output {
 	o := &output{conn: conn, now: now}
+	o.polled, _ = conn.(*netpoll.Conn)
 	o.secure, _ = conn.(*secureConn)
 	o.mu.limit = limit
 	o.mu.idle = sync.NewCond(&o.mu)
@@ -230,11 +234,23 @@ func (o *output) send(b []byte) error {
 	return err
 }
 
-func (o *output) writeFor(b []byte, d time.Duration) (int, error) {
-	if err := o.conn.SetWriteDeadline(o.now().Add(d)); err != nil {
-		return 0, err
+// writeFor writes b, and waits for a client that does not take it for at most d. It does not wait
+// at all with what a loop may have to send, which is short.
+func (o *output) writeFor(b []byte, d time.Duration) (n int, err error) {
+	if o.polled != nil {
+		n, err = o.polled.WriteNow(b)
+		if err != netpoll.ErrWouldBlock {
+			return n, err
+		}
+		if len(b) <= quickReply {
+			return n, os.ErrDeadlineExceeded
+		}
 	}
-	return o.conn.Write(b)
+	if err := o.conn.SetWriteDeadline(o.now().Add(d)); err != nil {
+		return n, err
+	}
+	more, err := o.conn.Write(b[n:])
+	return n + more, err
 }
 
 // queueLocked adds b to the backlog, within the limits. One large reply to a

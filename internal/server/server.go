@@ -64,6 +64,7 @@ type Server struct {
 	users    *acl.Users
 	aclLog   acl.Log
 	sessions sessions
+	loops    loops
 	watches  watches
 	places   keyspace.Places
 	waiters  waiters
@@ -180,15 +181,17 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	background, stopBackground := context.WithCancel(s.ctx)
 	defer stopBackground()
-	var loops sync.WaitGroup
-	loops.Go(func() { s.expiryLoop(background) })
-	loops.Go(func() { s.statsLoop(background) })
-	loops.Go(func() { s.certificateLoop(background) })
-	loops.Go(func() { s.clientsLoop(background) })
-	loops.Go(func() { s.evictionLoop(background) })
+	var periodic sync.WaitGroup
+	periodic.Go(func() { s.expiryLoop(background) })
+	periodic.Go(func() { s.statsLoop(background) })
+	periodic.Go(func() { s.certificateLoop(background) })
+	periodic.Go(func() { s.clientsLoop(background) })
+	periodic.Go(func() { s.evictionLoop(background) })
 	if s.opts.Compact != nil {
-		loops.Go(func() { s.retentionLoop(background) })
+		periodic.Go(func() { s.retentionLoop(background) })
 	}
+	defer s.loops.stop()
+	defer context.AfterFunc(s.ctx, func() { s.db.Withdraw() })()
 
 	select {
 	case <-ctx.Done():
@@ -199,7 +202,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	s.closeListeners()
 	stopBackground()
 	err := s.drain()
-	loops.Wait()
+	periodic.Wait()
 	return err
 }
 
@@ -304,6 +307,10 @@ func (s *Server) admit(conn net.Conn) {
 	}
 	c := newSession(s, conn)
 	s.sessions.add(c)
+	if c.polled != nil {
+		c.turn(nil) // from here on a loop has it
+		return
+	}
 	go func() {
 		defer s.sessions.remove(c)
 		c.serve()

@@ -45,11 +45,22 @@ func start(t *testing.T, engine store.Engine, settings ...string) *running {
 
 func startConfig(t *testing.T, engine store.Engine, cfg *server.Config) *running {
 	t.Helper()
+	return serveOn(t, engine, cfg, anyPort(t))
+}
+
+// startOn serves a listener made of one on a free port.
+func startOn(t *testing.T, of func(net.Listener) net.Listener) *running {
+	t.Helper()
+	return serveOn(t, nil, server.NewConfig(), of(anyPort(t)))
+}
+
+func anyPort(t *testing.T) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serveOn(t, engine, cfg, ln)
+	return ln
 }
 
 // serveOn serves from listeners until the test ends. The first one's address is addr.

@@ -11,6 +11,7 @@ import (
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/netpoll"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/txn"
@@ -23,6 +24,7 @@ type session struct {
 	srv    *Server
 	id     int64 // immutable once the session can be found
 	conn   net.Conn
+	polled *netpoll.Conn // conn, if a loop watches it; else nil, and the session has a goroutine of its own
 	remote string
 	local  string
 	began  time.Time
@@ -33,6 +35,8 @@ type session struct {
 	in    *resp.Reader
 	batch resp.Pipeline
 	out   resp.Writer // replies not yet sent
+	unit  unit        // what the sequencer carries out
+	waits bool        // reading may wait, although a loop watches the connection
 	seq   *txn.Seq    // while the sequencer carries out commands for this session
 	clock time.Time   // when the last command ended, or its turn came
 	timed bool        // a read deadline may be set
@@ -45,6 +49,7 @@ type session struct {
 	running  call                          // that is being carried out
 	tx       *keyspace.Space               // of the transaction in progress
 	telling  telling                       // what others are to be told of it
+	overdue  []keyspace.Change             // keys that a read has found expired, to be removed before the reply
 	hearing  atomic.Pointer[pubsub.Client] // shared: subscriptions; nil before the first
 	tracking tracks
 
@@ -96,16 +101,23 @@ type sessionFacts struct {
 
 func newSession(srv *Server, conn net.Conn) *session {
 	cfg := srv.cfg.Load()
+	if t, ok := beneath(conn).(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
+	}
+	polled, ok := srv.loops.adopt(srv, conn)
+	if ok {
+		conn = polled
+	}
 	c := &session{
-		srv: srv, conn: conn, began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
+		srv: srv, conn: conn, polled: polled, began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
 		authed: srv.open(),
 	}
 	c.remote, c.local, c.onSocket = places(conn)
 	c.setUser(srv.users.Get(acl.Default))
-	if t, ok := beneath(conn).(*net.TCPConn); ok {
-		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
+	if ok {
+		polled.Data = c
 	}
-	c.in = resp.NewReader(&counted{conn, &srv.stats.received, &c.facts.received}, srv.readLimits(c.authed))
+	c.in = resp.NewReader(&source{c, &srv.stats.received}, srv.readLimits(c.authed))
 	c.multi.reset(c)
 	c.facts.proto.Store(2)
 	c.facts.lastTime.Store(c.began.UnixNano())
@@ -145,12 +157,25 @@ func (c *session) find(args [][]byte) call {
 	return call{args: args, route: c.srv.routes[cmd]}
 }
 
-// carryOut runs the commands of a pipeline in order. Replies are in c.out, or
-// sent, when it returns.
-func (c *session) carryOut(calls [][][]byte) {
+// begin takes down when calls have arrived.
+func (c *session) begin() {
 	c.clock = c.srv.opts.Now()
 	c.arrived = c.clock
-	for len(calls) > 0 && !c.over() {
+}
+
+// carryOn runs the commands of a pipeline in order, waiting for whatever they have to wait for. Replies
+// are in c.out, or sent, when it returns.
+func (c *session) carryOn(calls [][][]byte) {
+	for {
+		if c.blocked != nil && !c.ending {
+			calls = c.park(calls)
+		}
+		if c.out.Len() >= flushBytes {
+			c.flush()
+		}
+		if len(calls) == 0 || c.over() {
+			return
+		}
 		if calls = c.waitForPause(calls); c.ending {
 			return
 		}
@@ -158,15 +183,12 @@ func (c *session) carryOut(calls [][][]byte) {
 		next := c.find(calls[0])
 		if c.place(&next) == inSequencer {
 			calls = c.sequenced(next, calls)
-		} else {
-			c.step(next)
-			calls = calls[1:]
+			continue
 		}
-		if c.blocked != nil && !c.ending {
-			calls = c.park(calls)
-		}
-		if c.out.Len() >= flushBytes {
-			c.flush()
+		c.step(next)
+		calls = calls[1:]
+		if len(c.overdue) > 0 {
+			c.removeOverdue()
 		}
 	}
 }
@@ -179,26 +201,36 @@ func (c *session) over() bool { return c.ending || c.facts.closed.Load() }
 // together with all those after it that may run there, and returns the rest. What
 // has been carried out is durable when it returns.
 func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
-	done, from := 0, c.out.Len()
-	err := c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), func(seq *txn.Seq) {
-		c.seq = seq
-		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
-		defer func() {
-			c.srv.makeRoom(seq) // so that who only reads need not
-			c.seq = nil
-		}()
-		first.refused = c.refusal(first) // it has waited
-		for next := first; ; next = c.find(calls[done]) {
-			if done > 0 && (c.place(&next) == outside || c.paused(next)) {
-				return
-			}
-			c.step(next)
-			done++
-			if done == len(calls) || c.over() || c.blocked != nil || c.out.Len()-from >= flushBytes {
-				return
-			}
+	c.unit.prepare(first, calls, c.out.Len())
+	return c.endUnit(c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), c.runUnit))
+}
+
+// runUnit carries out the unit, inside the sequencer.
+func (c *session) runUnit(seq *txn.Seq) {
+	c.seq = seq
+	defer func() {
+		c.srv.makeRoom(seq) // so that who only reads need not
+		c.seq = nil
+	}()
+	c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
+	u := &c.unit
+	u.first.refused = c.refusal(u.first) // it has waited
+	for next := u.first; ; next = c.find(u.calls[u.done]) {
+		if u.done > 0 && (c.place(&next) == outside || c.paused(next)) {
+			return
 		}
-	})
+		c.step(next)
+		u.done++
+		if u.done == len(u.calls) || c.over() || c.blocked != nil || c.out.Len()-u.from >= flushBytes {
+			return
+		}
+	}
+}
+
+// endUnit takes up what has come of the unit, which is durable unless there is an error, and returns the calls behind it.
+func (c *session) endUnit(err error) [][][]byte {
+	first, calls, done, from := c.unit.first, c.unit.calls, c.unit.done, c.unit.from
+	c.unit.first, c.unit.calls = call{}, nil
 	if busy := command.Error(""); errors.As(err, &busy) {
 		c.step(call{args: first.args, err: busy})
 		return calls[1:]

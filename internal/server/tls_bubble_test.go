@@ -68,9 +68,11 @@ func TestTLSCertificateExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := ca.Issue(t, "server", time.Now().Add(40*24*time.Hour))
 		log := &safeLog{}
+		db := txn.NewLocal(store.NewMVCCStore().(store.Engine), hlc.New(time.Now), txn.Options{})
+		defer db.Close()
 		srv := server.New(server.Options{
-			Config: configOf(t, "tls-port", "6380", "tls-cert-file", own.CertFile, "tls-key-file", own.KeyFile, "tls-auth-clients", "no"),
-			Log:    slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64,
+			DB: db, Config: configOf(t, "tls-port", "6380", "tls-cert-file", own.CertFile, "tls-key-file", own.KeyFile, "tls-auth-clients", "no"),
+			Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64,
 		})
 		if err := srv.ReloadTLS(); err != nil {
 			t.Fatal(err)

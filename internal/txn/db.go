@@ -31,6 +31,14 @@ type DB interface {
 	// at once, and fn is never called. Once begun, fn is waited for whatever happens to ctx.
 	Sequence(ctx context.Context, fn func(*Seq)) error
 
+	// Enqueue is Sequence for callers who do not wait: it hands the tasks over, in order, and
+	// returns. What holds for Sequence's fn holds for theirs, but that somebody has to call
+	// Withdraw when ctx has ended.
+	Enqueue(ctx context.Context, tasks ...*Task)
+
+	// Withdraw takes back those enqueued tasks that have not begun and whose context has ended.
+	Withdraw()
+
 	// Settled returns when those who have asked for Seq.AfterSync have been called about
 	// everything that can be read now. It hardly ever waits, and for a sync only amid a run that is
 	// so large that it takes several. It is not to be called by them.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/elastickv/elastickv/hlc"
@@ -53,20 +52,9 @@ type Local struct {
 	told  told
 }
 
-// task is one call of Sequence or Commit on its way through the sequencer.
-type task struct {
-	fn    func(*Seq) error
-	err   error
-	done  chan struct{}
-	taken atomic.Bool // by the sequencer, or back by the caller: whoever is first
-}
-
-// take reports whether the task is the one's who asks.
-func (t *task) take() bool { return t.taken.CompareAndSwap(false, true) }
-
 // run is what the sequencer did in one turn.
 type run struct {
-	tasks  []*task
+	tasks  []*Task // those that it has taken
 	staged []store.Staged
 	after  []func()
 	ts     uint64 // the newest commit of it and of those before it
@@ -185,20 +173,44 @@ func (l *Local) submit(ctx context.Context, fn func(*Seq) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	t := &task{fn: fn, done: make(chan struct{})}
-	if !l.queue.put(t) {
+	done := make(chan error, 1)
+	t := &Task{fn: fn, Then: func(err error) { done <- err }}
+	if !l.queue.put(context.Background(), t) {
 		return ErrClosed
 	}
 	select {
-	case <-t.done:
-		return t.err
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 	}
 	if t.take() {
 		return context.Cause(ctx)
 	}
-	<-t.done
-	return t.err
+	return <-done
+}
+
+// Enqueue implements DB.
+func (l *Local) Enqueue(ctx context.Context, tasks ...*Task) {
+	for _, t := range tasks {
+		t.begin()
+	}
+	switch {
+	case !l.queue.put(ctx, tasks...):
+		for _, t := range tasks {
+			t.Then(ErrClosed)
+		}
+	case ctx.Err() != nil: // it may have ended before they could be found
+		l.Withdraw()
+	}
+}
+
+// Withdraw implements DB.
+func (l *Local) Withdraw() {
+	for t, cause := range l.queue.overdue() {
+		if t.take() {
+			t.Then(cause)
+		}
+	}
 }
 
 // sequence is the sequencer's loop.
@@ -207,14 +219,16 @@ func (l *Local) sequence() {
 	defer close(l.runs)
 	seq := newSeq(l)
 	for {
-		tasks := l.queue.takeAll()
-		if tasks == nil {
+		waiting := l.queue.takeAll()
+		if waiting == nil {
 			return
 		}
 		l.told.begun.Add(1)
-		for _, t := range tasks {
+		tasks := make([]*Task, 0, len(waiting))
+		for _, t := range waiting {
 			if t.take() {
 				t.err = Protect(func() error { return t.fn(seq) })
+				tasks = append(tasks, t)
 			}
 		}
 		r, err := seq.endRun()
@@ -248,13 +262,13 @@ func (l *Local) sync() {
 		}
 		l.told.end(r.ts)
 		for _, t := range r.tasks {
-			close(t.done)
+			t.Then(t.err)
 		}
 	}
 }
 
 // failAll reports err to every task of a run. A task that has failed by itself keeps its error.
-func failAll(tasks []*task, err error) {
+func failAll(tasks []*Task, err error) {
 	for _, t := range tasks {
 		if t.err == nil {
 			t.err = err
