@@ -95,6 +95,9 @@ func (c *Cipher) RemoveKey(id uint32) bool {
 	return true
 }
 
+// Empty reports whether the cipher has no key at all.
+func (c *Cipher) Empty() bool { return len(c.load()) == 0 }
+
 // HasKey reports whether the cipher has the key with the given id.
 func (c *Cipher) HasKey(id uint32) bool { return c.load()[id] != nil }
 

@@ -111,6 +111,8 @@ func (d *rowDecoder) version(key, row []byte) (VersionedValue, error) {
 		return parseValue(row)
 	case valueSealed(row):
 		return d.sealedVersion(key, row)
+	case d.floor == 0 && d.seal.cipher.Empty(): // nothing was ever sealed
+		return parseValue(row)
 	case d.unmarked(key, row):
 		return VersionedValue{}, integrityError(key, fmt.Errorf("%w: sealed, and marked as clear", encryption.ErrIntegrity))
 	}

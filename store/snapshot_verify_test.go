@@ -12,10 +12,9 @@ import (
 // is noticed.
 func TestVerifySnapshot(t *testing.T) {
 	keys := newSealer(t)
-	options := []PebbleStoreOption{WithFS(vfs.NewMem()), WithEagerRanges()}
 	for name, opts := range map[string][]PebbleStoreOption{"clear": nil, "sealed": append(keys.options(), WithSealedSnapshots())} {
 		t.Run(name, func(t *testing.T) {
-			s := openTest(t, "db", append(opts, options...)...)
+			s := openTest(t, "db", append(opts, WithFS(vfs.NewMem()), WithEagerRanges())...)
 			fillMixed(t, s, 50)
 			image := imageOf(t, s)
 			verify := func(image []byte) (SnapshotInfo, error) {

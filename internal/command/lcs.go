@@ -33,14 +33,17 @@ func parseLCS(c *Ctx) (o lcsOptions, err error) {
 
 func lcs(c *Ctx) error {
 	var s [2][]byte
-	var err error
+	var wrong error // both keys are looked up before either is judged
 	for i := range s {
-		if s[i], _, err = c.Keys.String(c.Args[1+i]); err != nil {
-			if isWrongType(err) {
-				return ErrLCSType
-			}
+		var err error
+		if s[i], _, err = c.Keys.String(c.Args[1+i]); isWrongType(err) {
+			wrong = ErrLCSType
+		} else if err != nil {
 			return err
 		}
+	}
+	if wrong != nil {
+		return wrong
 	}
 	o, err := parseLCS(c)
 	if err != nil {
