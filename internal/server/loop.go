@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/netpoll"
 	"github.com/elastickv/elastickv/internal/txn"
@@ -30,7 +31,27 @@ type loop struct {
 	// wake-up of the sequencer, and one sync, for all.
 	tasks []*txn.Task
 	ctx   context.Context // that they wait under
+
+	// Until when reads are left to goroutines, because one has had to wait for the disk.
+	coldUntil time.Time
 }
+
+// A read that takes so long has probably waited for the disk. Others that would do the same should
+// not have to wait one behind the other, so for a while all of them get goroutines.
+const (
+	coldRead = 200 * time.Microsecond
+	coldTime = 10 * time.Millisecond
+)
+
+// reads notes how long a quick command has taken in the loop.
+func (l *loop) reads(began, ended time.Time) {
+	if l != nil && ended.Sub(began) > coldRead {
+		l.coldUntil = ended.Add(coldTime)
+	}
+}
+
+// cold reports whether a command that begins now is left to a goroutine.
+func (l *loop) cold(now time.Time) bool { return l != nil && now.Before(l.coldUntil) }
 
 // start begins as many loops as are of use, or none where connections cannot be watched. It does so when
 // there is a connection to watch: a server of others has none.

@@ -69,11 +69,17 @@ func serveOn(t *testing.T, engine store.Engine, cfg *server.Config, listeners ..
 	if engine == nil {
 		engine = store.NewMVCCStore().(store.Engine)
 	}
-	db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
+	return serveAt(t, engine, time.Now, cfg, listeners...)
+}
+
+// serveAt is serveOn by a clock.
+func serveAt(t *testing.T, engine store.Engine, now func() time.Time, cfg *server.Config, listeners ...net.Listener) *running {
+	t.Helper()
+	db := txn.NewLocal(engine, hlc.New(now), txn.Options{})
 	r := &running{addr: listeners[0].Addr().String(), ended: make(chan error, 1), log: &safeLog{}, config: cfg}
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now: time.Now, Rand: rand.Uint64, Version: "test",
+		Now: now, Rand: rand.Uint64, Version: "test",
 	})
 	r.srv = srv
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,14 +2,19 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/store"
 )
 
 // plain hides what connections are made of, so that each gets a goroutine.
@@ -114,6 +119,50 @@ func TestLoopIsNotHeldUp(t *testing.T) {
 	half.expect("$-1\r\n")
 	w.ask("RPUSH nothing x", ":1\r\n")
 	waiting.expect("*2\r\n$7\r\nnothing\r\n$1\r\nx\r\n")
+}
+
+// coldEngine reads one row as from a slow disk: the clock moves on, and later the read waits until it is let go.
+type coldEngine struct {
+	store.Engine
+	moved atomic.Int64 // of the clock, in nanoseconds
+	waits atomic.Bool
+	begun chan struct{}
+	letGo chan struct{}
+}
+
+func (e *coldEngine) VersionAt(ctx context.Context, key []byte, ts uint64) (store.VersionedValue, bool, error) {
+	if bytes.Contains(key, []byte("cold")) {
+		e.moved.Add(int64(time.Millisecond))
+		if e.waits.Load() {
+			e.begun <- struct{}{}
+			<-e.letGo
+		}
+	}
+	return e.Engine.VersionAt(ctx, key, ts)
+}
+
+// Once a read has waited for the disk, others that do the same hold up nobody.
+func TestColdReadsDoNotHoldUpTheLoop(t *testing.T) {
+	e := &coldEngine{Engine: store.NewMVCCStore().(store.Engine), begun: make(chan struct{}, 100), letGo: make(chan struct{})}
+	epoch := time.Now()
+	now := func() time.Time { return epoch.Add(time.Duration(e.moved.Load())) }
+	addr := serveAt(t, e, now, server.NewConfig(), anyPort(t)).addr
+	var slow []*wire
+	for range 8 {
+		slow = append(slow, dial(t, addr))
+	}
+	w := dial(t, addr)
+	slow[0].ask("GET cold", "$-1\r\n")
+	e.waits.Store(true)
+	for _, s := range slow {
+		s.send("GET cold\r\n")
+		<-e.begun
+	}
+	w.ask("PING", "+PONG\r\n")
+	close(e.letGo)
+	for _, s := range slow {
+		s.expect("$-1\r\n")
+	}
 }
 
 // Connections that come and go, and are cut off, leave nothing behind.
