@@ -45,16 +45,16 @@ func (t *Transport) serve(raw net.Conn) {
 	if err == nil {
 		err = t.entertain(c, h)
 	}
-	why, ok := errors.AsType[refusal](err)
-	if ok {
-		c.refuse(why)
-	}
+	why, refused := errors.AsType[refusal](err)
 	level := slog.LevelInfo
-	if ok || h.node == 0 {
+	if refused || h.node == 0 {
 		level = slog.LevelWarn
 	}
 	if err != nil && t.ctx.Err() == nil {
 		t.o.Log.Log(t.ctx, level, "a connection of another node has ended", "node", h.node, "connection", h.purpose, "from", raw.RemoteAddr(), "error", err)
+	}
+	if refused {
+		c.refuse(why)
 	}
 }
 

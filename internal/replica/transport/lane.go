@@ -25,30 +25,29 @@ type lane struct {
 }
 
 func newLane(t *Transport, p *peer, use purpose) *lane {
-	return &lane{t: t, peer: p, use: use, queue: queue{max: t.o.QueueBytes, ready: make(chan struct{}, 1)}}
+	l := &lane{t: t, peer: p, use: use, queue: queue{max: t.o.QueueBytes, ready: make(chan struct{}, 1)}}
+	l.queue.mu.opened, l.queue.mu.to = true, map[Address]struct{}{}
+	return l
 }
 
-// How long a lane waits before it dials again: twice as long after each time that was in vain.
-const (
-	backoffFirst = 50 * time.Millisecond
-	backoffMost  = time.Second
-)
+// backoffFirst is how long a lane waits before it dials again: twice as long after each time that was in vain,
+// up to Options.Backoff.
+const backoffFirst = 50 * time.Millisecond
 
-// run connects, and connects again, until ctx ends. While it waits to dial again, the queue takes nothing.
+// run connects, and connects again, until ctx ends. While it waits to dial again, the queue, which is open at
+// first, takes nothing.
 func (l *lane) run(ctx context.Context) {
 	log := l.t.o.Log.With("node", l.peer.id, "addr", l.peer.addr, "connection", l.use)
 	backoff, logged := backoffFirst, false
-	for ctx.Err() == nil {
-		l.queue.open()
+	for {
 		c, closeConn, err := l.t.connect(ctx, l.peer, l.use)
 		if err == nil {
 			began := l.t.o.Now()
-			if !logged {
-				log.Info("connected to a node")
-			}
+			log.Info("connected to a node")
+			logged = false
 			err = l.carry(ctx, c, closeConn)
-			if l.t.o.Now().Sub(began) > backoffMost { // or it would be made and lost all the time
-				backoff, logged = backoffFirst, false
+			if l.t.o.Now().Sub(began) > l.t.o.Backoff { // or it would be made and lost all the time
+				backoff = backoffFirst
 			}
 		}
 		l.t.lost.add(l.queue.shut()...)
@@ -56,8 +55,11 @@ func (l *lane) run(ctx context.Context) {
 			log.Warn("no connection to a node", "error", err)
 			logged = true
 		}
-		_ = sleep(ctx, time.Duration(float64(backoff)*(0.5+l.t.chance()/2)))
-		backoff = min(2*backoff, backoffMost)
+		if err := sleep(ctx, time.Duration(float64(backoff)*(0.5+l.t.chance()/2))); err != nil {
+			return
+		}
+		l.queue.open()
+		backoff = min(2*backoff, l.t.o.Backoff)
 	}
 }
 

@@ -102,11 +102,13 @@ func TestSnapshotCut(t *testing.T) {
 	opens := 0
 	for n := 0; n <= whole; n += 1 + n%7 {
 		limit.Store(int64(n))
+		before := len(a.ends())
+		b.idle(t)
 		a.SendSnapshot(2, to2, func() (*pb.Message, Image, error) {
 			opens++
 			return opened(want, uint64(n+1), &closed)()
 		})
-		err := a.outcome(t, len(a.ends()))
+		err := a.outcome(t, before)
 		b.guard.Lock()
 		got, arrived := b.images[uint64(n+1)]
 		b.guard.Unlock()
@@ -118,6 +120,7 @@ func TestSnapshotCut(t *testing.T) {
 		}
 	}
 	limit.Store(-1)
+	b.idle(t)
 	n := len(a.ends())
 	a.SendSnapshot(2, to2, opened(want, 100_000, &closed))
 	opens++
@@ -131,6 +134,21 @@ func TestSnapshotCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.empty(t)
+}
+
+// idle waits until a node receives no snapshot.
+func (n *node) idle(t *testing.T) {
+	t.Helper()
+	for range cap(n.taking) {
+		select {
+		case n.taking <- struct{}{}:
+		case <-time.After(patience):
+			t.Fatal("the end of a snapshot is not noticed")
+		}
+	}
+	for range cap(n.taking) {
+		<-n.taking
+	}
 }
 
 // only makes a node a peer that no messages are sent to.

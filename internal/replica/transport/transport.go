@@ -55,6 +55,8 @@ type Options struct {
 	// Timeout is how long another node may take to answer a connection or a sign of life, and to read
 	// or send the next piece of anything; 5 s by default.
 	Timeout time.Duration
+	// Backoff is how long a node that cannot be reached is left alone at most; 1 s by default.
+	Backoff time.Duration
 	// QueueBytes is how much may wait for a connection, or be on its way into it; 64 MiB by default.
 	QueueBytes int
 	// Snapshots is how many may be sent at a time, and received at a time; 2 by default.
@@ -80,6 +82,9 @@ func (o *Options) withDefaults() {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
+	}
+	if o.Backoff == 0 {
+		o.Backoff = time.Second
 	}
 	if o.QueueBytes == 0 {
 		o.QueueBytes = 64 << 20
@@ -107,7 +112,7 @@ func (o *Options) validate() error {
 	fault(o.Rand == nil, "there is no chance")
 	fault(o.Identity == nil && !o.Cleartext, "there is no identity, and cleartext is not asked for")
 	fault(o.Identity != nil && o.Cleartext, "there is an identity, and cleartext is asked for")
-	fault(o.Timeout < 0 || o.SnapshotTimeout < 0, "a time below zero")
+	fault(o.Timeout < 0 || o.SnapshotTimeout < 0 || o.Backoff < 0, "a time below zero")
 	fault(o.QueueBytes < 0 || o.Snapshots < 0, "a bound below zero")
 	fault(o.SnapshotRate != 0 && o.SnapshotRate < minSnapshotRate, fmt.Sprintf("a rate of snapshots below %d bytes a second", minSnapshotRate))
 	if faults != nil {

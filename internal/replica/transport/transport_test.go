@@ -87,6 +87,7 @@ func TestCuts(t *testing.T) {
 				ca := newAuthority(t)
 				change[1], change[2] = append(change[1], ca.identify(t, 1)), append(change[2], ca.identify(t, 2))
 			}
+			change[1] = append(change[1], func(o *Options) { o.Backoff = backoffFirst })
 			a, b := start(t, 1, change[1]...), start(t, 2, change[2]...)
 			var cuts atomic.Int64
 			p := startProxy(t, b.addr, func() int64 { // called by one goroutine
@@ -337,7 +338,7 @@ func piped(t *testing.T, change ...func(*Options)) (a, b *node) {
 // in the end; when it goes on, so do messages.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := piped(t, func(o *Options) { o.QueueBytes = 10_000 })
+		a, b := piped(t, func(o *Options) { o.QueueBytes = 200_000 })
 		stuck := make(chan struct{})
 		b.receive = func(received) { <-stuck }
 		if err := a.SetPeer(2, "b"); err != nil {
@@ -345,7 +346,7 @@ func TestSlowReader(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		for i := range uint64(1000) {
+		for i := range uint64(20_000) {
 			if err := a.Send(2, 7, app(1, 2, i+1)); err != nil {
 				t.Fatal(err)
 			}
@@ -361,7 +362,7 @@ func TestSlowReader(t *testing.T) {
 		a.guard.Unlock()
 		q := &a.peers()[2].lanes[forBulk].queue
 		q.mu.Lock()
-		if waiting := len(q.mu.buf) + q.mu.inside; waiting > 10_000 || waiting < 5_000 {
+		if waiting := len(q.mu.buf) + q.mu.inside; waiting > 200_000 || waiting < 100_000 {
 			t.Errorf("%d bytes wait", waiting)
 		}
 		q.mu.Unlock()
@@ -372,14 +373,14 @@ func TestSlowReader(t *testing.T) {
 		}
 		a.guard.Unlock()
 		close(stuck)
-		time.Sleep(2 * backoffMost)
-		if err := a.Send(2, 7, app(1, 2, 5000)); err != nil {
+		time.Sleep(2 * a.o.Backoff)
+		if err := a.Send(2, 7, app(1, 2, 50_000)); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		b.guard.Lock()
 		got := b.numbers(1, pb.MsgApp)
-		if !rising(got) || got[len(got)-1] != 5000 {
+		if !rising(got) || got[len(got)-1] != 50_000 {
 			t.Errorf("got %v", got)
 		}
 		b.guard.Unlock()
