@@ -5,6 +5,8 @@ FUZZTIME  ?= 5s
 RAPID     ?= 20000
 KEYS      ?= 1000000
 ROUNDS    ?= 50
+KILLS     ?= 30
+HISTORIES ?= 20000
 BENCHTIME ?= 1s
 SIMULATIONS ?= 50000
 
@@ -21,9 +23,10 @@ help: ## lists the targets
 build: ## bin/elastickv
 	$(GO) build -o bin/elastickv ./cmd/elastickv
 
-test: ## every test
+test: ## every test, other people's clients and job queues included
 	$(GO) test -timeout 15m ./...
 	$(GO) test -C bench/store -timeout 5m ./...
+	$(GO) test -C test/clients -timeout 10m ./...
 
 kms: ## bin/elastickv-kms, for key management services, and its tests; a module of its own
 	$(GO) test -C kms -timeout 10m ./...
@@ -37,8 +40,10 @@ lint: bin/staticcheck ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -C bench/store ./...
+	$(GO) vet -C test/clients ./...
 	bin/staticcheck ./...
 	cd bench/store && ../../bin/staticcheck ./...
+	cd test/clients && ../../bin/staticcheck ./...
 
 bin/staticcheck: tools/go.mod tools/go.sum
 	$(GO) build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
@@ -58,8 +63,8 @@ bench-micro: ## the benchmarks inside package store
 bench-store: ## the store against raw Pebble and Badger, with targets; the report goes into bench/history
 	$(GO) run -C bench/store . -history ../history
 
-bench-redis: ## redis-benchmark against us and against a redis-server that syncs every write
-	$(GO) run ./bench
+bench-redis: ## redis-benchmark by turns against us and a redis-server that syncs every write; the report goes into bench/history
+	$(GO) run ./bench -history bench/history
 
 nightly: lint ## the long run: many rounds, many random histories, a million keys
 	$(GO) test -count=3 -timeout 60m ./...
@@ -67,5 +72,7 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
 	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
+	$(GO) test -timeout 60m ./test -run TestDifferential -histories $(HISTORIES)
+	$(GO) test -C test/clients -timeout 120m . -kills $(KILLS)
 	$(MAKE) kms
 	$(MAKE) fuzz FUZZTIME=60s

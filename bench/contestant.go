@@ -40,8 +40,16 @@ func buildOurs(ctx context.Context, dir string) (contestant, error) {
 // startWait bounds how long a server may take until it answers.
 const startWait = 30 * time.Second
 
-// with runs fn while an empty server answers on port.
-func (c contestant) with(ctx context.Context, dir string, fn func(port string) error) error {
+// server is a contestant at work.
+type server struct {
+	name   string
+	port   string
+	pid    int
+	memory float64 // bytes, the most that were seen
+}
+
+// with runs fn while an empty server is at work.
+func (c contestant) with(ctx context.Context, dir string, fn func(*server) error) error {
 	data, err := os.MkdirTemp(dir, "data-")
 	if err != nil {
 		return err
@@ -64,7 +72,7 @@ func (c contestant) with(ctx context.Context, dir string, fn func(port string) e
 	}()
 	err = waitFor(port, exited)
 	if err == nil {
-		err = fn(port)
+		err = fn(&server{name: c.name, port: port, pid: cmd.Process.Pid})
 	}
 	cmd.Process.Kill()
 	<-exited

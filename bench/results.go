@@ -1,81 +1,90 @@
 package main
 
 import (
-	"context"
-	"encoding/csv"
 	"fmt"
 	"io"
-	"os/exec"
+	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"text/tabwriter"
 )
 
-// results are requests a second, by test and contestant, one for each round.
+// results are the samples of one depth of pipelines, by test and contestant, one for each round.
 type results struct {
-	tests []string // in the order of redis-benchmark
-	rps   map[string]map[string][]float64
+	pipeline string
+	tests    []string
+	samples  map[string]map[string][]sample
+	memory   map[string]float64 // bytes, the most
 }
 
-func newResults() *results { return &results{rps: make(map[string]map[string][]float64)} }
-
-// measure runs redis-benchmark once against a fresh server.
-func (r *results) measure(ctx context.Context, c contestant, dir string, o options, pipeline string) error {
-	return c.with(ctx, dir, func(port string) error {
-		args := []string{"-h", "127.0.0.1", "-p", port, "--csv", "-n", strconv.Itoa(o.requests),
-			"-r", strconv.Itoa(o.keyspace), "-c", strconv.Itoa(o.clients), "-P", pipeline}
-		if o.tests != "" {
-			args = append(args, "-t", o.tests)
-		}
-		cmd := exec.CommandContext(ctx, "redis-benchmark", args...)
-		var complaints strings.Builder
-		cmd.Stderr = &complaints
-		out, err := cmd.Output()
-		if err != nil {
-			return fmt.Errorf("redis-benchmark: %w\n%s", err, complaints.String())
-		}
-		return r.add(c.name, string(out))
-	})
+func newResults(pipeline string) *results {
+	return &results{pipeline: pipeline, samples: make(map[string]map[string][]sample), memory: make(map[string]float64)}
 }
 
-// add takes the output of redis-benchmark --csv: a line of headings, then test, requests
-// a second, latencies.
-func (r *results) add(contestant, out string) error {
-	lines := csv.NewReader(strings.NewReader(out))
-	lines.FieldsPerRecord = -1
-	rows, err := lines.ReadAll()
-	if err != nil || len(rows) < 2 {
-		return fmt.Errorf("redis-benchmark wrote %q (%v)", out, err)
+func (r *results) add(test, contestant string, s sample) {
+	if r.samples[test] == nil {
+		r.tests = append(r.tests, test)
+		r.samples[test] = make(map[string][]sample)
 	}
-	for _, row := range rows[1:] {
-		if len(row) < 2 {
-			return fmt.Errorf("redis-benchmark wrote %q", row)
-		}
-		v, err := strconv.ParseFloat(row[1], 64)
-		if err != nil {
-			return fmt.Errorf("redis-benchmark wrote %q", row)
-		}
-		test := row[0]
-		if r.rps[test] == nil {
-			r.tests = append(r.tests, test)
-			r.rps[test] = make(map[string][]float64)
-		}
-		r.rps[test][contestant] = append(r.rps[test][contestant], v)
-	}
-	return nil
+	r.samples[test][contestant] = append(r.samples[test][contestant], s)
 }
 
-// print writes a line for each test, in requests a second.
-func (r *results) print(w io.Writer, pipeline, base, ours string) {
-	fmt.Fprintf(w, "\npipeline %s, medians in requests a second\n", pipeline)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(tw, "%s\t%s\tratio\t  test\t\n", base, ours)
+// of returns the median of one figure.
+func (r *results) of(test, contestant string, figure func(sample) float64) float64 {
+	var all []float64
+	for _, s := range r.samples[test][contestant] {
+		all = append(all, figure(s))
+	}
+	return median(all)
+}
+
+func rps(s sample) float64 { return s.rps }
+
+// ratio is how many times as many requests ours serves. Rounds are compared pair by pair, which leaves out what
+// changes on the machine from one to the next; the median of the pairs counts.
+func (r *results) ratio(test, base, ours string) float64 {
+	var all []float64
+	for i, b := range r.samples[test][base] {
+		all = append(all, r.samples[test][ours][i].rps/b.rps)
+	}
+	return median(all)
+}
+
+// print writes a line for each test: medians of both, first that of base.
+func (r *results) print(w io.Writer, base, ours string) {
+	fmt.Fprintf(w, "\npipeline %s: medians, %s / %s\n", r.pipeline, base, ours)
+	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "ratio\trequests/s\t\tp50 ms\t\tp99 ms\t\tp99.9 ms\t\tcpu s/M\t\tdisk B\t\t test\t")
+	var ratios []float64
 	for _, test := range r.tests {
-		b, o := median(r.rps[test][base]), median(r.rps[test][ours])
-		fmt.Fprintf(tw, "%.0f\t%.0f\t%.2f\t  %s\t\n", b, o, o/b, test)
+		ratio := r.ratio(test, base, ours)
+		ratios = append(ratios, ratio)
+		fmt.Fprintf(tw, "%.2f\t", ratio)
+		for _, f := range []struct {
+			format string
+			figure func(sample) float64
+		}{
+			{"%.0f", rps},
+			{"%.3f", func(s sample) float64 { return s.p50 }},
+			{"%.3f", func(s sample) float64 { return s.p99 }},
+			{"%.3f", func(s sample) float64 { return s.p999 }},
+			{"%.1f", func(s sample) float64 { return s.cpu }},
+			{"%.0f", func(s sample) float64 { return s.written }},
+		} {
+			fmt.Fprintf(tw, f.format+"\t"+f.format+"\t", r.of(test, base, f.figure), r.of(test, ours, f.figure))
+		}
+		fmt.Fprintf(tw, " %s\t\n", test)
 	}
 	tw.Flush()
+	fmt.Fprintf(w, "geometric mean of the ratios: %.2f, lowest %.2f\n", geometricMean(ratios), slices.Min(ratios))
+	fmt.Fprintf(w, "peak memory in MiB: %.0f / %.0f\n", r.memory[base]/(1<<20), r.memory[ours]/(1<<20))
+}
+
+func geometricMean(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += math.Log(x)
+	}
+	return math.Exp(sum / float64(len(v)))
 }
 
 func median(v []float64) float64 {

@@ -15,7 +15,7 @@ import (
 //
 // Lock order: restoring, compaction.running or resealing, apply, publish. Below them, and never
 // one inside another: gaps, a shard of versions, the conflict counts, open
-// snapshots, progress, reseals, stalls. Readers take only gaps and a shard, for a look-up in memory.
+// snapshots, views.closing, progress, reseals, stalls. Readers take only gaps and a shard, for a look-up in memory.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate
 	fs        vfs.FS                // where dir is
@@ -27,6 +27,7 @@ type pebbleStore struct {
 	engine    *pebble.Options
 	lock      *pebble.Lock
 	db        *pebble.DB
+	views     views
 	seal      sealing
 
 	tombstonesMost int // defaultTombstonesMost unless a test has set it
@@ -227,6 +228,7 @@ func (s *pebbleStore) Close() error {
 		return nil
 	}
 	s.closeSnapshots()
+	s.views.shut()
 	err := s.db.Close()
 	if lockErr := s.lock.Close(); err == nil {
 		err = lockErr

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // compactTriesMost is how often a compaction looks at the same keys again because of
@@ -17,6 +18,35 @@ const compactTriesMost = 3
 type compaction struct {
 	running chan struct{}   // holds one token while Compact runs
 	pass    *compactionPass // unfinished; nil when there is nothing to resume. Guarded by running.
+	owed    int             // rows that it has looked at since it last paused. Guarded by running.
+}
+
+const (
+	// pauseAfter is how many rows a compaction looks at before it pauses. Pauses are few,
+	// because who has paused waits for a processor that others have taken.
+	pauseAfter = 1 << 16
+	// pauseForRow is how long it pauses for each of them, about as long as it needs itself.
+	// Meanwhile the engine catches up with it, and the two do not take what readers need at the same time.
+	pauseForRow = 120 * time.Nanosecond
+)
+
+// pause gives way, now and then, to the other callers that are in the store, if there are any.
+func (s *pebbleStore) pause(ctx context.Context) {
+	c := &s.compaction
+	if c.owed < pauseAfter {
+		return
+	}
+	rows := c.owed
+	c.owed = 0
+	if !s.gate.shared() {
+		return
+	}
+	timer := time.NewTimer(time.Duration(rows) * pauseForRow)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done(): // the next step says so
+	}
 }
 
 // compactionPass is how far a pass over all keys has come. It begins anywhere, goes on
@@ -203,6 +233,7 @@ func (s *pebbleStore) runPass(ctx context.Context, p *compactionPass) error {
 			return err
 		}
 		*p = next
+		s.pause(ctx)
 	}
 	return s.finishPass(p)
 }
@@ -255,6 +286,7 @@ func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect 
 	if err := w.commit(); err != nil {
 		return err
 	}
+	s.compaction.owed += g.looked
 	s.progress.step(g.work())
 	return nil
 }

@@ -33,6 +33,9 @@ func (g *gate) leave() {
 	}
 }
 
+// shared reports whether others are inside besides the caller.
+func (g *gate) shared() bool { return g.inside.Load() > 1 }
+
 // closing reports whether long calls should come to an end.
 func (g *gate) closing() bool { return g.inside.Load() < 0 }
 

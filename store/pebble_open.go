@@ -68,11 +68,12 @@ func (s *pebbleStore) openEngine() error {
 		s.tune(s.engine)
 	}
 	s.stalls.listen(s.engine.EventListener)
+	s.views.listen(s.engine.EventListener)
 	db, err := openDB(s.dir, s.engine, logger)
 	if err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)
 	}
-	s.db = db
+	s.db, s.views.db = db, db
 	if err := s.readMeta(); err != nil {
 		return firstError(s.metaError(err), db.Close())
 	}

@@ -10,7 +10,9 @@ import (
 
 // pointReader looks up single keys in one consistent view of the engine.
 type pointReader struct {
-	iter   *pebble.Iterator
+	view
+	views  *views
+	seat   viewSeat
 	ranges *rangeIndex
 	rows   rowDecoder
 	key    []byte // buffer
@@ -18,7 +20,7 @@ type pointReader struct {
 
 // pointReaders keeps the buffers of readers, so that a read allocates nothing
 // but its result.
-var pointReaders = sync.Pool{New: func() any { return &pointReader{key: make([]byte, 0, 128)} }}
+var pointReaders = sync.Pool{New: func() any { return &pointReader{key: make([]byte, 0, 128), seat: newViewSeat()} }}
 
 // absence is how often, lately, keys were looked for that are not there. The last level
 // holds nine tenths of the keys. To ask its filters makes a look-up of a key that is
@@ -58,20 +60,21 @@ func (a *absence) note(found bool) {
 // openPoint returns a reader of the engine as it is now. The caller closes it.
 func (s *pebbleStore) openPoint() (*pointReader, error) {
 	ranges, rows := s.ranges.Load(), s.newRowDecoder() // before the view
-	iter, err := s.db.NewIter(s.absence.options())
+	r := pointReaders.Get().(*pointReader)
+	v, err := s.views.open(&s.views.points, r.seat, s.absence.options())
 	if err != nil {
+		pointReaders.Put(r)
 		return nil, err
 	}
-	r := pointReaders.Get().(*pointReader)
-	r.iter, r.ranges, r.rows.seal, r.rows.floor = iter, ranges, rows.seal, rows.floor
+	r.view, r.views, r.ranges, r.rows.seal, r.rows.floor = v, &s.views, ranges, rows.seal, rows.floor
 	return r, nil
 }
 
 // close ends the reader and what at has returned. The iterator's errors have
 // been returned by at.
 func (r *pointReader) close() {
-	_ = r.iter.Close()
-	r.iter, r.ranges, r.rows.seal = nil, nil, nil
+	_ = r.views.close(r.view)
+	r.view, r.views, r.ranges, r.rows.seal = view{}, nil, nil, nil
 	if cap(r.key) <= 4<<10 && r.rows.held() <= 64<<10 {
 		pointReaders.Put(r)
 	}

@@ -178,7 +178,7 @@ func TestPlantedRows(t *testing.T) {
 		t.Errorf("stats: %+v", st)
 	}
 	// A clear range tombstone keeps the folder shut.
-	must(t, s.db.Delete(old.key, pebble.NoSync))
+	deleteRow(t, s, old.key)
 	setRow(t, s, appendRangeKey(nil, rangeTombstone{span: Span{Start: []byte("a")}, ts: 5}), []byte{valueFlagTombstone})
 	must(t, s.Close())
 	if _, err := NewPebbleStore("db", append(r.options(), WithFS(s.fs))...); !errors.Is(err, ErrEncryptedReadIntegrity) {

@@ -92,6 +92,8 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 // ingest swaps all rows, but for those of the registry of writers, for those of the tables.
 func (s *pebbleStore) ingest(paths []string) error {
 	everything := pebble.KeyRange{Start: metaWriterEnd, End: []byte{namespaceExpiry + 1, keySentinel}}
+	defer s.views.retire() // they would keep all the tables that go
+	defer s.views.changing()()
 	_, err := s.db.IngestAndExcise(context.Background(), paths, nil, nil, everything)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -17,7 +18,7 @@ const scanStepsMost = 4
 type scanner struct {
 	s    *pebbleStore
 	ctx  context.Context
-	iter *pebble.Iterator
+	iter *pebble.Iterator // of the view at hand
 	rows rowDecoder
 	ts   uint64
 	// anyTS lets a walk read below the retention floor.
@@ -36,10 +37,20 @@ type scanner struct {
 	dead   deadRun // keys in a row that show nothing
 	clean  bool    // whether the key at hand has no version above ts, as far as a descending walk knows
 	passed int     // rows so far
-	bound  []byte  // of the key at hand; a buffer
-	seek   []byte  // a buffer
-	value  []byte  // what a descending walk has found for the key at hand; a buffer
+
+	buffers *scanBuffers
+	bound   []byte // of the key at hand; a buffer
+	seek    []byte // a buffer
+	value   []byte // what a descending walk has found for the key at hand; a buffer
 }
+
+// scanBuffers is what walks leave to those that come later.
+type scanBuffers struct {
+	seat               viewSeat
+	bound, seek, value []byte
+}
+
+var scansBuffers = sync.Pool{New: func() any { return &scanBuffers{seat: newViewSeat()} }}
 
 // openSpan returns an iterator over the rows of span. The caller closes it.
 func (s *pebbleStore) openSpan(span Span) (*pebble.Iterator, error) {
@@ -49,40 +60,53 @@ func (s *pebbleStore) openSpan(span Span) (*pebble.Iterator, error) {
 
 // spanOptions limits an iterator to the rows of span.
 func (s *pebbleStore) spanOptions(span Span) pebble.IterOptions {
-	lower, upper := appendKeyBound(nil, span.Start), appendDataEnd(nil)
-	if span.End != nil {
-		upper = appendKeyBound(nil, span.End)
+	lower, upper := appendSpanBounds(nil, span)
+	return pebble.IterOptions{LowerBound: lower, UpperBound: upper}
+}
+
+// appendSpanBounds returns the bounds of the rows of span, one after the other behind dst.
+func appendSpanBounds(dst []byte, span Span) (lower, upper []byte) {
+	dst = appendKeyBound(dst, span.Start)
+	n := len(dst)
+	if span.End == nil {
+		dst = appendDataEnd(dst)
+	} else {
+		dst = appendKeyBound(dst, span.End)
 	}
+	lower, upper = dst[:n], dst[n:]
 	if bytes.Compare(lower, upper) > 0 {
 		lower = upper // a span that ends before it starts is empty
 	}
-	return pebble.IterOptions{LowerBound: lower, UpperBound: upper}
+	return lower, upper
 }
 
 // viewTriesMost is how often openView tries without a lock.
 const viewTriesMost = 3
 
-// openView is openSpan, together with the range tombstones of the same moment.
-func (s *pebbleStore) openView(span Span) (*pebble.Iterator, *rangeIndex, error) {
+// openView opens a view and returns it with the range tombstones of the same moment.
+func (s *pebbleStore) openView(seat viewSeat) (view, *rangeIndex, error) {
 	for range viewTriesMost {
 		moves := s.rangeMoves.Load()
 		if moves%2 != 0 {
 			continue
 		}
 		ranges := s.ranges.Load()
-		iter, err := s.openSpan(span)
+		v, err := s.views.open(&s.views.spans, seat, &everyRow)
 		if err != nil || s.rangeMoves.Load() == moves {
-			return iter, ranges, err
+			return v, ranges, err
 		}
-		if err := iter.Close(); err != nil {
-			return nil, nil, err
+		if err := s.views.close(v); err != nil {
+			return view{}, nil, err
 		}
 	}
 	s.apply.Lock()
 	defer s.apply.Unlock()
-	iter, err := s.openSpan(span)
-	return iter, s.ranges.Load(), err
+	v, err := s.views.open(&s.views.spans, seat, &everyRow)
+	return v, s.ranges.Load(), err
 }
+
+// everyRow is for views whose bounds are set later.
+var everyRow = pebble.IterOptions{}
 
 // firstError returns the first error that is not nil.
 func firstError(a, b error) error {
@@ -103,25 +127,24 @@ func (s *pebbleStore) ReverseScanAt(ctx context.Context, start []byte, end []byt
 }
 
 func (s *pebbleStore) scan(ctx context.Context, span Span, order Order, limit int, ts uint64) ([]*KVPair, error) {
-	pairs := []*KVPair{}
 	if limit <= 0 {
 		if err := s.enter(); err != nil {
 			return nil, err
 		}
 		s.gate.leave()
-		return pairs, ctx.Err()
+		return []*KVPair{}, ctx.Err()
 	}
-	var copies rowCopies
+	copies := rowCopies{limit: limit, list: []*KVPair{}}
 	w := &scanner{s: s, ctx: ctx, ts: ts, visible: true, fn: func(key []byte, v VersionedValue) bool {
 		if shown(v, ts) {
-			pairs = append(pairs, copies.pair(key, v.Value))
+			copies.add(key, v.Value)
 		}
-		return len(pairs) < limit
+		return len(copies.list) < limit
 	}}
 	if err := w.enter(span, order); err != nil {
 		return nil, err
 	}
-	return pairs, nil
+	return copies.list, nil
 }
 
 // WalkAt implements Engine.
@@ -146,12 +169,17 @@ func (w *scanner) enter(span Span, order Order) error {
 func (w *scanner) walk(span Span, order Order) error {
 	w.dead = deadRun{gaps: &w.s.gaps, ts: w.ts, noted: w.s.gaps.begin(), durable: w.s.lastCommitTS.Load()}
 	defer w.s.gaps.end()
+	w.takeBuffers()
+	defer w.leaveBuffers()
 	w.rows, w.span = w.s.newRowDecoder(), span
-	iter, ranges, err := w.s.openView(span)
+	v, ranges, err := w.s.openView(w.buffers.seat)
 	if err != nil {
 		return err
 	}
-	w.iter = iter
+	w.iter = v.iter
+	lower, upper := appendSpanBounds(w.seek[:0], span)
+	w.iter.SetBounds(lower, upper) // which copies them
+	w.seek = lower[:0]
 	w.ranges.index = ranges
 	if !w.anyTS {
 		err = w.s.checkReadable(w.ts)
@@ -163,7 +191,24 @@ func (w *scanner) walk(span Span, order Order) error {
 			err = w.ascend(span)
 		}
 	}
-	return firstError(err, iter.Close())
+	return firstError(err, w.s.views.close(v))
+}
+
+func (w *scanner) takeBuffers() {
+	b := scansBuffers.Get().(*scanBuffers)
+	w.buffers, w.bound, w.seek, w.value = b, b.bound, b.seek, b.value
+}
+
+func (w *scanner) leaveBuffers() {
+	const most = 64 << 10 // bytes of each, more are not kept
+	b := w.buffers
+	w.buffers = nil
+	if max(cap(w.bound), cap(w.seek), cap(w.value)) > most {
+		b.bound, b.seek, b.value = nil, nil, nil
+	} else {
+		b.bound, b.seek, b.value = w.bound, w.seek, w.value
+	}
+	scansBuffers.Put(b)
 }
 
 // errRowsMost ends a walk that has passed rowsMost rows.
@@ -191,7 +236,8 @@ func (w *scanner) ascend(span Span) error {
 		if err := w.pass(); err != nil {
 			return err
 		}
-		key, commitTS, err := parseVersionKey(w.iter.Key())
+		physical := w.iter.Key()
+		key, commitTS, err := parseVersionKey(physical)
 		if err != nil {
 			return err
 		}
@@ -205,12 +251,15 @@ func (w *scanner) ascend(span Span) error {
 		if err != nil {
 			return err
 		}
-		v, err := w.rows.version(w.iter.Key(), row)
+		v, err := w.rows.version(physical, row)
 		if err != nil {
 			return err
 		}
 		v.TS = commitTS
-		if v = w.ranges.over(key, v, w.ts); v.Tombstone {
+		if w.ranges.index.newerThan(commitTS) {
+			v = w.ranges.over(key, v, w.ts)
+		}
+		if v.Tombstone {
 			if ok, err = w.bury(key, v.TS != commitTS); err != nil {
 				return err
 			}

@@ -240,6 +240,7 @@ func putMeta(b *pebble.Batch, key []byte, v uint64) error {
 // waiting for it. A log that fails while the engine changes it for a new one
 // ends the process inside the engine, which has then lost its locks.
 func (s *pebbleStore) applyBatch(b *pebble.Batch, synced bool) error {
+	defer s.views.changing()()
 	if synced {
 		return s.db.ApplyNoSyncWait(b, pebble.Sync)
 	}

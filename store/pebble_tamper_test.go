@@ -32,7 +32,15 @@ func openTampered(t testing.TB, s *sealer, opts ...PebbleStoreOption) *pebbleSto
 // setRow puts a row into the engine as whoever can write to the disk may.
 func setRow(t testing.TB, s *pebbleStore, key, value []byte) {
 	t.Helper()
+	defer s.views.changing()()
 	must(t, s.db.Set(key, value, pebble.NoSync))
+}
+
+// deleteRow is setRow for a row that goes.
+func deleteRow(t testing.TB, s *pebbleStore, key []byte) {
+	t.Helper()
+	defer s.views.changing()()
+	must(t, s.db.Delete(key, pebble.NoSync))
 }
 
 // readings are the ways to read the version at ts of a key; each returns what it has found.
@@ -184,7 +192,7 @@ func TestTamperMoves(t *testing.T) {
 		} {
 			setRow(t, s, key, from.value)
 			wantCaught(t, s, fmt.Sprintf("%s copied to %q", from.describe(t), key), key)
-			must(t, s.db.Delete(key, pebble.NoSync))
+			deleteRow(t, s, key)
 		}
 	}
 	if got := describe(t, s); got != want {
@@ -279,7 +287,7 @@ func TestTamperRangeTombstone(t *testing.T) {
 	}
 	tamper := func(what string, key, value []byte) {
 		t.Helper()
-		must(t, s.db.Delete(row.key, pebble.NoSync))
+		deleteRow(t, s, row.key)
 		setRow(t, s, key, value)
 		must(t, s.Close())
 		again, err := open(sealed.options()...)

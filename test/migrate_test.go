@@ -98,6 +98,45 @@ func TestMigrateKeepsWhatChanges(t *testing.T) {
 	}
 }
 
+// TestMigrateKeepsWhatGroupsDo has a group of a stream read while the stream is on its way.
+func TestMigrateKeepsWhatGroupsDo(t *testing.T) {
+	addr := testkit.Memory(t)
+	ours, other := testkit.Dial(t, addr, 2), testkit.Dial(t, addr, 2)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	host, port, _ := net.SplitHostPort(ln.Addr().String())
+	for _, meanwhile := range [][]string{nil, {"XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", "s", ">"}, {"XACK", "s", "g", "1-1"}, {"XGROUP", "SETID", "s", "g", "0"}} {
+		ours.MustDo(t, "DEL", "s")
+		for _, id := range []string{"1-1", "1-2"} {
+			ours.MustDo(t, "XADD", "s", id, "a", "b")
+		}
+		ours.MustDo(t, "XGROUP", "CREATE", "s", "g", "0")
+		ours.MustDo(t, "XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", "s", ">")
+		if err := ours.Send("MIGRATE", host, port, "s", "0", "20000"); err != nil {
+			t.Fatal(err)
+		}
+		if err := ours.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		target := acceptCalls(t, ln)
+		target.answer(t, "SELECT", "+OK\r\n")
+		target.expect(t, "RESTORE")
+		if meanwhile != nil {
+			other.MustDo(t, meanwhile...)
+		}
+		target.answer(t, "", "+OK\r\n")
+		if reply, err := ours.Receive(); err != nil || (reply.Kind == resp.KindError) != (meanwhile != nil) {
+			t.Errorf("%q: %s, %v", meanwhile, reply, err)
+		}
+		if got := other.MustDo(t, "EXISTS", "s").Int; (got == 1) != (meanwhile != nil) {
+			t.Errorf("%q: EXISTS answers %d", meanwhile, got)
+		}
+	}
+}
+
 // target is a server that the test plays.
 type target struct {
 	net.Conn

@@ -61,6 +61,7 @@ func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
 		return path
 	}
 	conf := file("bad.conf", "port 7000\nmaxclients many\n")
+	plain := file("plain.conf", "port 7000\n")
 	foreign := filepath.Dir(file("foreign/thesis.tex", "x"))
 	foreignStore := filepath.Dir(filepath.Dir(file("fs/store/thesis.tex", "x")))
 	damaged := filepath.Dir(filepath.Dir(file("damaged/store/STORE", "elastickv store\nformat x\n")))
@@ -82,6 +83,12 @@ func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
 		{"argument", []string{"x"}, 2, `unexpected argument "x"`},
 		{"no port", []string{"--listen", "localhost"}, 2, "--listen localhost: the address has to be HOST:PORT"},
 		{"bad port", []string{"--listen", ":99999"}, 2, "--listen :99999: the port has to be"},
+		{"two hosts", []string{"--listen", "127.0.0.1:0", "--tls-listen", ":0"}, 2, "--tls-listen :0: the host has to be that of --listen"},
+		{"a plain port in the open", []string{"--config", plain, "--tls-listen", ":0"}, 2, "--tls-listen :0: plain clients, to whom the file of --config gives port 7000, would get in at that host, too"},
+		{"no TLS port", []string{"--tls-listen", "localhost"}, 2, "--tls-listen localhost: the address has to be HOST:PORT"},
+		{"bad certificates", []string{"--tls-auth-clients", "maybe"}, 2, "--tls-auth-clients maybe: argument(s) must be one of"},
+		{"no certificate", []string{"--tls-listen", "127.0.0.1:0"}, 1, "tls-cert-file and tls-key-file have to name"},
+		{"missing certificate", []string{"--tls-listen", "127.0.0.1:0", "--tls-cert-file", conf + "x", "--tls-key-file", conf, "--tls-auth-clients", "no"}, 1, "tls-cert-file: open " + conf + "x: no such file"},
 		{"no metrics port", []string{"--metrics-listen", "localhost"}, 2, "--metrics-listen localhost: argument must be HOST:PORT"},
 		{"bad metrics port", []string{"--metrics-listen", ":-1"}, 2, "--metrics-listen :-1: argument must be HOST:PORT"},
 		{"metrics port in use", []string{"--listen", "127.0.0.1:0", "--metrics-listen", busy.Addr().String()}, 1, "metrics: listen tcp " + busy.Addr().String() + ": bind: address already in use"},
@@ -100,7 +107,7 @@ func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			before := listing(t, dir)
 			args := tc.args
-			if tc.code == 2 || strings.HasSuffix(tc.name, "port in use") {
+			if tc.code == 2 || strings.HasSuffix(tc.name, "port in use") || strings.HasSuffix(tc.name, "certificate") {
 				args = append([]string{"--dir", fresh}, args...)
 			}
 			code, out, text := call(nil, append([]string{"serve"}, args...)...)
@@ -158,6 +165,38 @@ func TestPrecedence(t *testing.T) {
 	} {
 		if got := cfg.Get(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TLS alone, unless somebody says where else.
+func TestWhereToListen(t *testing.T) {
+	dir := t.TempDir()
+	file := func(text string) string {
+		path := filepath.Join(dir, strings.ReplaceAll(text, " ", "_"))
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, tc := range []struct {
+		args            []string
+		bind, port, tls string
+	}{
+		{nil, "127.0.0.1", "6379", "0"},
+		{[]string{"--tls-listen", ":7000"}, "* -::*", "0", "7000"},
+		{[]string{"--tls-listen", "10.0.0.1:7000", "--listen", "10.0.0.1:7001"}, "10.0.0.1", "7001", "7000"},
+		{[]string{"--tls-listen", "127.0.0.1:7000", "--config", file("port 7001")}, "127.0.0.1", "7001", "7000"},
+		{[]string{"--tls-listen", "127.0.0.1:7000", "--config", file("timeout 7")}, "127.0.0.1", "0", "7000"},
+		{[]string{"--listen", "127.0.0.1:7001", "--config", file("tls-port 7000")}, "127.0.0.1", "7001", "7000"},
+		{[]string{"--config", file("port 0")}, "127.0.0.1", "0", "0"},
+	} {
+		cfg, err := parseServe(tc.args, func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bind, port, tls := cfg.Get("bind"), cfg.Get("port"), cfg.Get("tls-port"); bind != tc.bind || port != tc.port || tls != tc.tls {
+			t.Errorf("%q: got %q, port %s, tls-port %s", tc.args, bind, port, tls)
 		}
 	}
 }

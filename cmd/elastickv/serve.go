@@ -10,7 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -64,13 +64,33 @@ func onSignal() (context.Context, func()) {
 	}
 }
 
+// reloadOn has the certificates read again at each signal, until it is stopped.
+func reloadOn(signals chan os.Signal, srv *server.Server, log *slog.Logger) (stop func()) {
+	var loop sync.WaitGroup
+	loop.Go(func() {
+		for range signals {
+			if err := srv.ReloadTLS(); err != nil {
+				log.Error("certificates were not reloaded, the old ones stay", "err", err)
+			}
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		loop.Wait()
+	}
+}
+
 // runServer listens, opens the store and serves until ctx ends. It listens
 // first, so that a port in use is found before any file is touched.
 func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io stdio) error {
 	began := time.Now()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from the first moment: by itself it ends a process
+	defer signal.Stop(hangups)
 	level := new(slog.LevelVar)
 	log := newLogger(cfg, level, io)
-	listeners, err := listen(ctx, cfg)
+	listeners, err := server.Listen(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -110,9 +130,11 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		return errors.Join(err, db.Close(), engine.Close())
 	}
 	stopMetrics := serveMetrics(meters, src, log) // they tell of the shutdown, too
+	stopReloads := reloadOn(hangups, srv, log)
 	log.Info("ready", "addr", listeners[0].Addr().String(), "dir", cfg.Dir(), "version", version(),
 		"took", time.Since(began).Round(time.Millisecond).String())
 	err = srv.Serve(ctx, listeners...)
+	stopReloads()
 	stopMetrics()
 	stopOperated()
 	if err != nil {
@@ -132,30 +154,6 @@ func newLogger(cfg *server.Config, level *slog.LevelVar, io stdio) *slog.Logger 
 		return slog.New(slog.NewJSONHandler(io.err, opts))
 	}
 	return slog.New(slog.NewTextHandler(io.err, opts))
-}
-
-// listen opens every address of the configuration, or none.
-func listen(ctx context.Context, cfg *server.Config) ([]net.Listener, error) {
-	var out []net.Listener
-	for _, a := range cfg.Addresses() {
-		network := "tcp"
-		if ip := net.ParseIP(a.Host); ip != nil { // neither "::" nor "0.0.0.0" may take the other's port
-			network = "tcp6"
-			if ip.To4() != nil {
-				network = "tcp4"
-			}
-		}
-		var lc net.ListenConfig
-		ln, err := lc.Listen(ctx, network, net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
-		if err != nil && !(a.Optional && len(out) > 0) {
-			closeAll(out)
-			return nil, err
-		}
-		if err == nil {
-			out = append(out, ln)
-		}
-	}
-	return out, nil
 }
 
 func closeAll(listeners []net.Listener) {

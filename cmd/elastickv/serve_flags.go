@@ -20,6 +20,13 @@ Serves Redis clients. Every write is on disk before it is answered.
 
 Flags:
   --listen HOST:PORT       where clients connect            (127.0.0.1:6379)
+  --tls-listen HOST:PORT   where clients connect by TLS     (nowhere); if neither --listen nor FILE
+                           says where else, by TLS alone
+  --tls-cert-file FILE     the certificate for it, and those that lead to its authority
+  --tls-key-file FILE      its key
+  --tls-ca-cert-file FILE  authorities of the clients' certificates
+  --tls-auth-clients no|optional|yes
+                           whether clients need a certificate (yes)
   --dir DIR                the data folder                  (./data)
   --config FILE            settings, lines of "name value"; flags take precedence
   --maxclients N           connections at the same time     (10000)
@@ -39,13 +46,16 @@ Environment:
   ELASTICKV_REQUIREPASS    the password that clients have to give (AUTH)
 
 A first SIGINT or SIGTERM lets clients have their answers; a second ends at once.
+SIGHUP reads the files of TLS again.
 `
 
 // settingFlags are the flags that give a setting a value, and the settings' names.
 var settingFlags = map[string]string{
 	"dir": "dir", "maxclients": "maxclients", "cache-size": "cache-size", "retention": "retention",
 	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
-	"encryption": "encryption", "encryption-rate": "encryption-rate",
+	"tls-cert-file": "tls-cert-file", "tls-key-file": "tls-key-file", "tls-ca-cert-file": "tls-ca-cert-file",
+	"tls-auth-clients": "tls-auth-clients",
+	"encryption":       "encryption", "encryption-rate": "encryption-rate",
 }
 
 // parseServe turns flags, the file that they name and the environment into a
@@ -54,7 +64,8 @@ func parseServe(args []string, env lookupEnv) (*server.Config, error) {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	file, listen := fs.String("config", "", ""), fs.String("listen", "", "")
+	file := fs.String("config", "", "")
+	listen, tlsListen := fs.String("listen", "", ""), fs.String("tls-listen", "", "")
 	for name := range settingFlags {
 		fs.String(name, "", "")
 	}
@@ -75,12 +86,15 @@ func parseServe(args []string, env lookupEnv) (*server.Config, error) {
 			return nil, fmt.Errorf("%s: %w", passwordVariable, err)
 		}
 	}
+	bind := cfg.Get("bind")
 	var faults []error
 	fs.Visit(func(f *flag.Flag) {
 		var err error
 		switch {
 		case f.Name == "listen":
-			err = setListen(cfg, *listen)
+			err = setListen(cfg, *listen, "port")
+		case f.Name == "tls-listen":
+			err = setListen(cfg, *tlsListen, "tls-port")
 		case settingFlags[f.Name] != "":
 			err = cfg.Set(settingFlags[f.Name], f.Value.String())
 		}
@@ -88,11 +102,28 @@ func parseServe(args []string, env lookupEnv) (*server.Config, error) {
 			faults = append(faults, fmt.Errorf("--%s %s: %w", f.Name, f.Value, err))
 		}
 	})
+	if *listen != "" && *tlsListen != "" && len(faults) == 0 && hostOf(*listen) != hostOf(*tlsListen) {
+		faults = append(faults, fmt.Errorf("--tls-listen %s: the host has to be that of --listen, %s", *tlsListen, *listen))
+	}
+	switch {
+	case *tlsListen == "" || *listen != "":
+	case !cfg.Given("port"):
+		faults = append(faults, cfg.Set("port", "0"))
+	case cfg.Get("port") != "0" && cfg.Get("bind") != bind:
+		faults = append(faults, fmt.Errorf("--tls-listen %s: plain clients, to whom the file of --config gives port %s, would get in at that host, too: say --listen or, in the file, bind or port 0",
+			*tlsListen, cfg.Get("port")))
+	}
 	return cfg, errors.Join(faults...)
 }
 
-// setListen takes an address apart. Without a host it is all of the machine's.
-func setListen(cfg *server.Config, addr string) error {
+func hostOf(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	return host
+}
+
+// setListen takes an address apart, for clients of the setting port or of tls-port. Without a host
+// it is all of the machine's, with port 0 any that is free.
+func setListen(cfg *server.Config, addr, setting string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return errors.New("the address has to be HOST:PORT")
@@ -103,5 +134,12 @@ func setListen(cfg *server.Config, addr string) error {
 	if host == "" {
 		host = "* -::*"
 	}
-	return errors.Join(cfg.Set("bind", host), cfg.Set("port", port))
+	if err := cfg.Set("bind", host); err != nil {
+		return err
+	}
+	if n, _ := strconv.Atoi(port); n == 0 {
+		cfg.UseAnyPort(setting)
+		return nil
+	}
+	return cfg.Set(setting, port)
 }

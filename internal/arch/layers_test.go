@@ -17,13 +17,15 @@ hlc:
 encryption:
 encryption/keys:    encryption
 internal/resp:
+internal/netpoll:
 internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
 store:              encryption
 internal/txn:       hlc store
-internal/keyspace:  internal/txn store
+internal/eviction:
+internal/keyspace:  internal/txn internal/eviction store
 internal/bitmap:
 internal/hll:
 internal/geohash:
@@ -33,7 +35,7 @@ internal/command:   internal/keyspace internal/bitmap internal/hll internal/geoh
 internal/acl:       internal/command
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
-internal/server:    internal/script internal/acl internal/command internal/keyspace internal/txn internal/resp internal/pubsub internal/tracking
+internal/server:    internal/script internal/acl internal/command internal/keyspace internal/eviction internal/txn internal/resp internal/pubsub internal/tracking internal/netpoll
 internal/replica/raftlog:
 internal/replica/transport: internal/replica/raftlog
 internal/replica:   internal/replica/raftlog internal/txn store hlc encryption

@@ -7,19 +7,26 @@ import (
 
 var bitmapCommands = []*Command{
 	{Name: "setbit", Arity: 4, Flags: Write | DenyOOM, Group: GroupBitmap, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: setbit,
-		Since: "2.2.0", Complexity: "O(N) where N is the length of the value", Summary: "Changes one bit of the value of a string key and returns what it was."},
+		Syntax: "key offset value:integer",
+		Since:  "2.2.0", Complexity: "O(N) where N is the length of the value", Summary: "Changes one bit of the value of a string key and returns what it was."},
 	{Name: "getbit", Arity: 3, Flags: ReadOnly | Fast, Group: GroupBitmap, Keys: oneKey(KeyRO | KeyAccess), Run: getbit,
-		Since: "2.2.0", Complexity: "O(1)", Summary: "Returns one bit of the value of a string key."},
+		Syntax: "key offset",
+		Since:  "2.2.0", Complexity: "O(1)", Summary: "Returns one bit of the value of a string key."},
 	{Name: "bitcount", Arity: -2, Flags: ReadOnly, Group: GroupBitmap, Keys: oneKey(KeyRO | KeyAccess), Run: bitcount,
-		Since: "2.6.0", Complexity: "O(N) where N is the length of the range", Summary: "Counts the bits that are 1 in the value of a string key or a range of it."},
+		Syntax: "key [range(start end [unit(BYTE | BIT)@7.0.0])]",
+		Since:  "2.6.0", Complexity: "O(N) where N is the length of the range", Summary: "Counts the bits that are 1 in the value of a string key or a range of it."},
 	{Name: "bitpos", Arity: -3, Flags: ReadOnly, Group: GroupBitmap, Keys: oneKey(KeyRO | KeyAccess), Run: bitpos,
-		Since: "2.8.7", Complexity: "O(N) where N is the length of the range", Summary: "Finds the first 1 or the first 0 in the value of a string key or a range of it."},
+		Syntax: "key bit [range(start [end-unit-block(end [unit(BYTE | BIT)@7.0.0])])]",
+		Since:  "2.8.7", Complexity: "O(N) where N is the length of the range", Summary: "Finds the first 1 or the first 0 in the value of a string key or a range of it."},
 	{Name: "bitop", Arity: -4, Flags: Write | DenyOOM, Group: GroupBitmap, Keys: []KeySpec{keyAt(2, KeyOW|KeyUpdate), {Flags: KeyRO | KeyAccess, Index: 3, Last: -1, Step: 1}}, Run: bitop,
-		Since: "2.6.0", Complexity: "O(N) where N is the length of all values", Summary: "Combines the values of string keys bit by bit and stores the result."},
+		Syntax: "operation(AND | OR | XOR | NOT) destkey key...",
+		Since:  "2.6.0", Complexity: "O(N) where N is the length of all values", Summary: "Combines the values of string keys bit by bit and stores the result."},
 	{Name: "bitfield", Arity: -2, Flags: Write | DenyOOM, Group: GroupBitmap, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: bitfield, FindKeys: bitfieldKeys, MayWrite: writesFields,
-		Since: "3.2.0", Complexity: "O(N) where N is the length of the value", Summary: "Reads and changes integers of any width in the value of a string key."},
+		Syntax: "key [operation(GET get-block(encoding offset) | write([OVERFLOW overflow-block(WRAP | SAT | FAIL)] write-operation(SET set-block(encoding offset value:integer) | INCRBY incrby-block(encoding offset increment))))...]",
+		Since:  "3.2.0", Complexity: "O(N) where N is the length of the value", Summary: "Reads and changes integers of any width in the value of a string key."},
 	{Name: "bitfield_ro", Arity: -2, Flags: ReadOnly | Fast, Group: GroupBitmap, Keys: oneKey(KeyRO | KeyAccess), Run: bitfieldRO,
-		Since: "6.0.0", Complexity: "O(1) for each integer", Summary: "Reads integers of any width in the value of a string key."},
+		Syntax: "key [GET get-block(encoding offset)]...",
+		Since:  "6.0.0", Complexity: "O(1) for each integer", Summary: "Reads integers of any width in the value of a string key."},
 }
 
 // bitOffset reads argument i as the number of a bit, which lies within the longest string.

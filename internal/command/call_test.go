@@ -20,9 +20,12 @@ type caller struct {
 }
 
 func newCaller(t testing.TB) *caller {
-	engine := store.NewMVCCStore().(store.Engine)
+	return newCallerOver(t, store.NewMVCCStore().(store.Engine), time.Now)
+}
+
+func newCallerOver(t testing.TB, engine store.Engine, now func() time.Time) *caller {
 	limits := keyspace.DefaultLimits()
-	c := &caller{t: t, db: txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})}
+	c := &caller{t: t, db: txn.NewLocal(engine, hlc.New(now), txn.Options{})}
 	t.Cleanup(func() {
 		c.db.Close()
 		engine.Close()

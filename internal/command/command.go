@@ -27,9 +27,11 @@ type Command struct {
 	// may not is carried out on a snapshot.
 	MayWrite func(args [][]byte) bool
 
-	Since      string // version of Redis that introduced it
-	Summary    string // one sentence
-	Complexity string // as COMMAND DOCS shows it
+	Syntax     string   // of its arguments, for ParseSyntax; empty: it has none
+	Since      string   // version of Redis that introduced it
+	History    []string // what has changed since, but for arguments that say so: the version, a space, a sentence
+	Summary    string   // one sentence
+	Complexity string   // as COMMAND DOCS shows it
 	Tips       []string
 	Deprecated string // version of Redis that advised against it; empty: none has
 	Instead    string // what to use instead of a deprecated command
@@ -84,6 +86,7 @@ const (
 	NoMulti
 	MovableKeys
 	AllowBusy
+	NoTouch // it looks keys up without using them; COMMAND INFO has no word for it
 )
 
 var flagNames = []string{

@@ -23,6 +23,8 @@ type Ctx struct {
 	Caller any
 	// MayBlock says that the call can wait: it is not part of MULTI or a script.
 	MayBlock bool
+	// Untouched says that to look up a key is not to use it.
+	Untouched bool
 	// Waited says that the call is carried out again after it has called Block.
 	Waited bool
 	// Blocked is what the call waits for, if it has called Block.
@@ -79,8 +81,12 @@ type Env struct {
 	MaxBulk int64
 	// HLLSparseMax is the largest HyperLogLog that is kept sparse, in bytes.
 	HLLSparseMax int
+	// OwnIntegers says that no two keys share a small integer, since each has to remember its use.
+	OwnIntegers bool
 	// SkipChecksum makes RESTORE take payloads with a wrong checksum.
 	SkipChecksum bool
+	// DebugInScripts lets scripts call commands that are Internal.
+	DebugInScripts bool
 	// Rand returns 64 random bits; it is safe for concurrent use.
 	Rand func() uint64
 }

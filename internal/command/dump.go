@@ -7,11 +7,14 @@ import (
 
 var dumpCommands = []*Command{
 	{Name: "dump", Arity: 2, Flags: ReadOnly, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: dump, Tips: []string{"nondeterministic_output"},
-		Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the key and their bytes", Summary: "Returns the value of a key as a payload for RESTORE."},
+		Syntax: "key",
+		Since:  "2.6.0", Complexity: "O(N) where N is the number of rows of the key and their bytes", Summary: "Returns the value of a key as a payload for RESTORE."},
 	{Name: "restore", Arity: -4, Flags: Write | DenyOOM, Group: GroupGeneric, Cats: CatDangerous, Keys: oneKey(KeyOW | KeyUpdate), Run: restore,
-		Since: "2.6.0", Complexity: "O(N) where N is the number of elements of the value and their bytes", Summary: "Creates a key from a payload of DUMP."},
+		Syntax: "key ttl serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME seconds@5.0.0] [FREQ frequency@5.0.0]",
+		Since:  "2.6.0", Complexity: "O(N) where N is the number of elements of the value and their bytes", Summary: "Creates a key from a payload of DUMP."},
 	{Name: "restore-asking", Arity: -4, Flags: Write | DenyOOM | Asking, Group: GroupServer, Cats: CatKeyspace | CatDangerous, Keys: oneKey(KeyOW | KeyUpdate), Run: restore,
-		Since: "3.0.0", Internal: true, Complexity: "O(N) where N is the number of elements of the value and their bytes", Summary: "RESTORE, as nodes of a cluster call it while they move a slot."},
+		Syntax: "key ttl serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME seconds@5.0.0] [FREQ frequency@5.0.0]",
+		Since:  "3.0.0", Internal: true, Complexity: "O(N) where N is the number of elements of the value and their bytes", Summary: "RESTORE, as nodes of a cluster call it while they move a slot."},
 }
 
 func dump(c *Ctx) error {

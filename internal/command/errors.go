@@ -59,6 +59,7 @@ const (
 	ErrCountNegative  = Error("ERR COUNT can't be negative")
 	ErrMaxLenNegative = Error("ERR MAXLEN can't be negative")
 	ErrRankZero       = Error("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list")
+	ErrIntRange       = Error("ERR value is out of range, value must between -2147483648 and 2147483647")
 	ErrRankRange      = Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
 	ErrIndexRange     = Error("ERR index out of range")
 	ErrListFull       = Error("ERR list has no room for more elements at this end")
@@ -182,6 +183,7 @@ const (
 // Errors of the state of keys.
 const (
 	ErrSameObject = Error("ERR source and destination objects are the same")
+	ErrLFU        = Error("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	ErrNoLFU      = Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	ErrWrongType  = Error("WRONGTYPE Operation against a key holding the wrong kind of value")
 	ErrNoSuchKey  = Error("ERR no such key")
@@ -225,7 +227,7 @@ func replyOf(err error) (reply Error, internal bool) {
 		return ErrBadPayload, false
 	case errors.Is(err, rdb.ErrFooter):
 		return ErrPayloadFooter, false
-	case errors.Is(err, txn.ErrTooLarge):
+	case errors.Is(err, txn.ErrTooLarge), errors.Is(err, rdb.ErrTooLarge):
 		return ErrTxTooLarge, false
 	case errors.Is(err, txn.ErrKeyTooLarge):
 		return ErrKeyTooLong, false

@@ -16,22 +16,22 @@ var (
 )
 
 // moment turns n units into a moment in Unix milliseconds, and reports whether
-// it can be counted in 64 bits.
+// it can be counted in 64 bits. What is beyond maxMoment is maxMoment.
 func (u unit) moment(n, now int64) (int64, bool) {
 	if n > math.MaxInt64/u.millis || n < math.MinInt64/u.millis {
 		return 0, false
 	}
 	n *= u.millis
 	if u.absolute {
-		return n, true
+		return min(n, maxMoment), true
 	}
 	if n > math.MaxInt64-now {
 		return 0, false
 	}
-	return n + now, true
+	return min(n+now, maxMoment), true
 }
 
-// maxMoment is the last moment at which a key can expire, in the year 10889.
+// maxMoment is the last moment at which a key can expire, in the year 10889: timestamps have 48 bits for it.
 const maxMoment = 1<<48 - 1
 
 // futureArg reads argument i as the expiry of SET, GETEX and their kin, which
@@ -42,7 +42,7 @@ func (c *Ctx) futureArg(i int, u unit) (int64, error) {
 		return 0, err
 	}
 	at, ok := u.moment(n, c.Keys.Now())
-	if n <= 0 || !ok || at > maxMoment {
+	if n <= 0 || !ok {
 		return 0, errInvalidExpire(c)
 	}
 	return at, nil

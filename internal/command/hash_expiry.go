@@ -6,29 +6,41 @@ import (
 
 var hashExpiryCommands = []*Command{
 	{Name: "hexpire", Arity: -6, Flags: Write | DenyOOM | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyUpdate), Run: hexpire(inSeconds),
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire after some seconds."},
+		Syntax: "key seconds [condition(NX | XX | GT | LT)] FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire after some seconds."},
 	{Name: "hpexpire", Arity: -6, Flags: Write | DenyOOM | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyUpdate), Run: hexpire(inMillis),
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire after some milliseconds."},
+		Syntax: "key milliseconds [condition(NX | XX | GT | LT)] FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire after some milliseconds."},
 	{Name: "hexpireat", Arity: -6, Flags: Write | DenyOOM | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyUpdate), Run: hexpire(atSeconds),
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire at a Unix time in seconds."},
+		Syntax: "key unix-time-seconds [condition(NX | XX | GT | LT)] FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire at a Unix time in seconds."},
 	{Name: "hpexpireat", Arity: -6, Flags: Write | DenyOOM | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyUpdate), Run: hexpire(atMillis),
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire at a Unix time in milliseconds."},
+		Syntax: "key unix-time-milliseconds [condition(NX | XX | GT | LT)] FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Makes fields of a hash expire at a Unix time in milliseconds."},
 	{Name: "hpersist", Arity: -5, Flags: Write | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyUpdate), Run: hpersist,
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Removes the expiry of fields of a hash."},
+		Syntax: "key FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Removes the expiry of fields of a hash."},
 	{Name: "httl", Arity: -5, Flags: ReadOnly | Fast, Group: GroupHash, Keys: oneKey(KeyRO | KeyAccess), Run: hremaining(inSeconds), Tips: []string{"nondeterministic_output"},
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the seconds until fields of a hash expire."},
+		Syntax: "key FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the seconds until fields of a hash expire."},
 	{Name: "hpttl", Arity: -5, Flags: ReadOnly | Fast, Group: GroupHash, Keys: oneKey(KeyRO | KeyAccess), Run: hremaining(inMillis), Tips: []string{"nondeterministic_output"},
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the milliseconds until fields of a hash expire."},
+		Syntax: "key FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the milliseconds until fields of a hash expire."},
 	{Name: "hexpiretime", Arity: -5, Flags: ReadOnly | Fast, Group: GroupHash, Keys: oneKey(KeyRO | KeyAccess), Run: hremaining(atSeconds),
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the Unix times in seconds at which fields of a hash expire."},
+		Syntax: "key FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the Unix times in seconds at which fields of a hash expire."},
 	{Name: "hpexpiretime", Arity: -5, Flags: ReadOnly | Fast, Group: GroupHash, Keys: oneKey(KeyRO | KeyAccess), Run: hremaining(atMillis),
-		Since: "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the Unix times in milliseconds at which fields of a hash expire."},
+		Syntax: "key FIELDS (numfields field...)",
+		Since:  "7.4.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the Unix times in milliseconds at which fields of a hash expire."},
 	{Name: "hgetex", Arity: -5, Flags: Write | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: hgetex,
-		Since: "8.0.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the values of fields of a hash and sets or removes when they expire."},
+		Syntax: "key [expiration(EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST)] FIELDS (numfields field...)",
+		Since:  "8.0.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the values of fields of a hash and sets or removes when they expire."},
 	{Name: "hgetdel", Arity: -5, Flags: Write | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyAccess | KeyDelete), Run: hgetdel,
-		Since: "8.0.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the values of fields of a hash and removes the fields."},
+		Syntax: "key FIELDS (numfields field...)",
+		Since:  "8.0.0", Complexity: "O(N) where N is the number of fields given", Summary: "Returns the values of fields of a hash and removes the fields."},
 	{Name: "hsetex", Arity: -6, Flags: Write | DenyOOM | Fast, Group: GroupHash, Keys: oneKey(KeyRW | KeyUpdate), Run: hsetex,
-		Since: "8.0.0", Complexity: "O(N) where N is the number of fields given", Summary: "Gives fields of a hash values and sets when they expire."},
+		Syntax: "key [condition(FNX | FXX)] [expiration(EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL)] FIELDS (numfields data(field value)...)",
+		Since:  "8.0.0", Complexity: "O(N) where N is the number of fields given", Summary: "Gives fields of a hash values and sets when they expire."},
 }
 
 // maxFieldMoment is the last moment at which a field can expire, as in Redis, in the year 4199.
@@ -68,6 +80,18 @@ func (c *Ctx) fieldList(i, size int) ([][]byte, error) {
 	return fields, nil
 }
 
+// hashAndFields opens the hash at argument 1 and reads what follows the word FIELDS at argument i, and
+// begins the reply of one answer for each field.
+func (c *Ctx) hashAndFields(i int) (*keyspace.Hash, [][]byte, error) {
+	fields, err := c.fieldList(i, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := c.Keys.Hash(c.Args[1])
+	c.Out.Array(len(fields))
+	return h, fields, err
+}
+
 // fieldCondition reads the condition that may stand at argument 3, and returns where to go on.
 func (c *Ctx) fieldCondition() (o expireConditions, next int) {
 	switch {
@@ -101,44 +125,39 @@ func hexpire(u unit) Handler {
 			return err
 		}
 		o, next := c.fieldCondition()
-		fields, err := c.fieldList(next, 1)
+		h, fields, err := c.hashAndFields(next)
 		if err != nil {
 			return err
 		}
-		h, err := c.Keys.Hash(c.Args[1])
-		if err != nil {
-			return err
-		}
-		c.Out.Array(len(fields))
-		var changed bool
-		for _, f := range fields {
-			answer, err := c.expireField(h, f, at, o)
-			if err != nil {
-				return err
+		passed := at <= c.Keys.Now()
+		return c.expireFields(h, fields, at, func(old int64, there bool) int64 {
+			switch {
+			case !there:
+				return fieldNone
+			case !o.allow(old, at):
+				return fieldAsIs
+			case passed:
+				return fieldRemoved
 			}
-			changed = changed || answer > fieldAsIs
-			c.Out.Int(answer)
-		}
-		if changed {
-			c.notifyExpiry(h, at)
-		}
-		return nil
+			return fieldChanged
+		})
 	}
 }
 
-func (c *Ctx) expireField(h *keyspace.Hash, field []byte, at int64, o expireConditions) (answer int64, err error) {
-	old, ok, err := h.FieldExpiry(field)
-	switch {
-	case err != nil || !ok:
-		return fieldNone, err
-	case !o.allow(old, at):
-		return fieldAsIs, nil
+// expireFields makes those fields expire at a moment, 0 is never, for which answer is above
+// fieldAsIs, and replies with the answers.
+func (c *Ctx) expireFields(h *keyspace.Hash, fields [][]byte, at int64, answer func(old int64, there bool) int64) error {
+	changed := false
+	_, err := h.ExpireFields(fields, func(_ int, old int64, there bool) (int64, bool) {
+		a := answer(old, there)
+		c.Out.Int(a)
+		changed = changed || a > fieldAsIs
+		return at, a > fieldAsIs
+	})
+	if err == nil && changed {
+		c.notifyExpiry(h, at)
 	}
-	removed, err := h.ExpireFields(keyspace.Expiry{Field: field, At: at})
-	if removed > 0 {
-		return fieldRemoved, err
-	}
-	return fieldChanged, err
+	return err
 }
 
 // notifyExpiry tells that fields have been given an expiry, or been removed because
@@ -150,63 +169,33 @@ func (c *Ctx) notifyExpiry(h *keyspace.Hash, at int64) {
 	case at > c.Keys.Now():
 		c.Keys.Notify(keyspace.ClassHash, "hexpire", c.Args[1])
 	default:
-		c.notifyHashDelete(h)
-	}
-}
-
-// notifyHashDelete tells that fields have been removed, and the hash with the last.
-func (c *Ctx) notifyHashDelete(h *keyspace.Hash) {
-	c.Keys.Notify(keyspace.ClassHash, "hdel", c.Args[1])
-	if !h.Exists() {
-		c.Keys.Notify(keyspace.ClassGeneric, "del", c.Args[1])
+		c.notifyTaken(keyspace.ClassHash, "hdel", h)
 	}
 }
 
 func hpersist(c *Ctx) error {
-	fields, err := c.fieldList(2, 1)
+	h, fields, err := c.hashAndFields(2)
 	if err != nil {
 		return err
 	}
-	h, err := c.Keys.Hash(c.Args[1])
-	if err != nil {
-		return err
-	}
-	c.Out.Array(len(fields))
-	var changed bool
-	for _, f := range fields {
-		at, ok, err := h.FieldExpiry(f)
-		if err != nil {
-			return err
+	return c.expireFields(h, fields, 0, func(old int64, there bool) int64 {
+		switch {
+		case !there:
+			return fieldNone
+		case old == 0:
+			return fieldNever
 		}
-		answer := int64(fieldChanged)
-		if !ok {
-			answer = fieldNone
-		} else if at == 0 {
-			answer = fieldNever
-		} else if _, err := h.ExpireFields(keyspace.Expiry{Field: f}); err != nil {
-			return err
-		}
-		changed = changed || answer == fieldChanged
-		c.Out.Int(answer)
-	}
-	if changed {
-		c.notifyExpiry(h, 0)
-	}
-	return nil
+		return fieldChanged
+	})
 }
 
 // hremaining answers when fields expire. Seconds are rounded up.
 func hremaining(u unit) Handler {
 	return func(c *Ctx) error {
-		fields, err := c.fieldList(2, 1)
+		h, fields, err := c.hashAndFields(2)
 		if err != nil {
 			return err
 		}
-		h, err := c.Keys.Hash(c.Args[1])
-		if err != nil {
-			return err
-		}
-		c.Out.Array(len(fields))
 		for _, f := range fields {
 			at, ok, err := h.FieldExpiry(f)
 			switch {

@@ -53,80 +53,41 @@ func hgetex(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	fields, err := c.fieldList(o.fieldsFrom, 1)
+	h, fields, err := c.hashAndFields(o.fieldsFrom)
 	if err != nil {
 		return err
 	}
-	h, err := c.Keys.Hash(c.Args[1])
-	if err != nil {
-		return err
-	}
-	found, err := c.replyFields(h, fields)
-	if err != nil || !o.expire && !o.word {
-		return err
-	}
-	changed := false
-	var expiries []keyspace.Expiry
-	for _, f := range found {
-		old, _, err := h.FieldExpiry(f)
-		if err != nil {
-			return err
-		}
-		changed = changed || o.expire || old != 0
-		expiries = append(expiries, keyspace.Expiry{Field: f, At: o.at})
-	}
-	if _, err := h.ExpireFields(expiries...); err != nil {
-		return err
-	}
-	if changed {
-		c.notifyExpiry(h, o.at)
-	}
-	return nil
-}
-
-// replyFields replies with the values of fields and returns those that are there.
-func (c *Ctx) replyFields(h *keyspace.Hash, fields [][]byte) (found [][]byte, err error) {
-	c.Out.Array(len(fields))
 	for _, f := range fields {
 		v, ok, err := h.Get(f)
 		if err != nil {
-			return nil, err
-		}
-		if ok {
-			found = append(found, f)
+			return err
 		}
 		c.bulkOrNull(v, ok)
 	}
-	return found, nil
+	if !o.expire && !o.word {
+		return nil
+	}
+	changed := false
+	_, err = h.ExpireFields(fields, func(_ int, old int64, there bool) (int64, bool) {
+		changed = changed || there && (o.expire || old != 0)
+		return o.at, true
+	})
+	if err == nil && changed {
+		c.notifyExpiry(h, o.at)
+	}
+	return err
 }
 
 func hgetdel(c *Ctx) error {
-	fields, err := c.fieldList(2, 1)
+	h, fields, err := c.hashAndFields(2)
 	if err != nil {
 		return err
 	}
-	h, err := c.Keys.Hash(c.Args[1])
-	if err != nil {
-		return err
+	removed, err := h.TakeAll(fields, c.bulkOrNull)
+	if err == nil && removed > 0 {
+		c.notifyTaken(keyspace.ClassHash, "hdel", h)
 	}
-	c.Out.Array(len(fields))
-	var removed int64
-	for _, f := range fields {
-		v, ok, err := h.Get(f)
-		if err != nil {
-			return err
-		}
-		c.bulkOrNull(v, ok)
-		n, err := h.DeleteAll(f) // one at a time: a field named twice is there once
-		if err != nil {
-			return err
-		}
-		removed += n
-	}
-	if removed > 0 {
-		c.notifyHashDelete(h)
-	}
-	return nil
+	return err
 }
 
 func hsetex(c *Ctx) error {
@@ -170,29 +131,24 @@ func (o fieldOptions) met(h *keyspace.Hash, fields []keyspace.Field) (bool, erro
 
 // setExpiring gives fields values and the expiry of o.
 func (c *Ctx) setExpiring(h *keyspace.Hash, fields []keyspace.Field, o fieldOptions) error {
-	var expiries []keyspace.Expiry
-	for _, f := range fields {
-		switch {
-		case o.word:
-			if err := h.Update(f.Name, f.Value); err != nil {
-				return err
-			}
-		case o.expire:
-			expiries = append(expiries, keyspace.Expiry{Field: f.Name, At: o.at})
-		}
-	}
-	if !o.word {
-		if _, err := h.SetAll(fields...); err != nil {
+	if o.word {
+		if err := h.UpdateAll(fields...); err != nil {
 			return err
 		}
+	} else if _, err := h.SetAll(fields...); err != nil {
+		return err
 	}
 	c.Keys.Notify(keyspace.ClassHash, "hset", c.Args[1])
 	if !o.expire {
 		return nil
 	}
-	if _, err := h.ExpireFields(expiries...); err != nil {
-		return err
+	names := make([][]byte, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
 	}
-	c.notifyExpiry(h, o.at)
-	return nil
+	_, err := h.ExpireFields(names, func(int, int64, bool) (int64, bool) { return o.at, true })
+	if err == nil {
+		c.notifyExpiry(h, o.at)
+	}
+	return err
 }

@@ -9,13 +9,17 @@ import (
 
 var hyperloglogCommands = []*Command{
 	{Name: "pfadd", Arity: -2, Flags: Write | DenyOOM | Fast, Group: GroupHyperLogLog, Keys: oneKey(KeyRW | KeyInsert), Run: pfadd,
-		Since: "2.8.9", Complexity: "O(N) where N is the number of elements given", Summary: "Makes a HyperLogLog see elements."},
+		Syntax: "key [element...]",
+		Since:  "2.8.9", Complexity: "O(N) where N is the number of elements given", Summary: "Makes a HyperLogLog see elements."},
 	{Name: "pfcount", Arity: -2, Flags: ReadOnly | MayReplicate, Group: GroupHyperLogLog, Keys: allKeys(1, KeyRW|KeyAccess), Run: pfcount, MayWrite: remembersCount,
-		Since: "2.8.9", Complexity: "O(1) for one key whose count is remembered, else O(N) with a large constant, where N is the number of keys", Summary: "Estimates how many different elements HyperLogLogs have seen together."},
+		Syntax: "key...",
+		Since:  "2.8.9", Complexity: "O(1) for one key whose count is remembered, else O(N) with a large constant, where N is the number of keys", Summary: "Estimates how many different elements HyperLogLogs have seen together."},
 	{Name: "pfmerge", Arity: -2, Flags: Write | DenyOOM, Group: GroupHyperLogLog, Keys: []KeySpec{keyAt(1, KeyRW|KeyAccess|KeyInsert), {Flags: KeyRO | KeyAccess, Index: 2, Last: -1, Step: 1}}, Run: pfmerge,
-		Since: "2.8.9", Complexity: "O(N) with a large constant, where N is the number of keys", Summary: "Makes a HyperLogLog see what others have seen."},
+		Syntax: "destkey [sourcekey...]",
+		Since:  "2.8.9", Complexity: "O(N) with a large constant, where N is the number of keys", Summary: "Makes a HyperLogLog see what others have seen."},
 	{Name: "pfdebug", Arity: 3, Flags: Write | DenyOOM | Admin, Group: GroupHyperLogLog, Keys: []KeySpec{keyAt(2, KeyRW|KeyAccess)}, Run: pfdebug,
-		Since: "2.8.9", Internal: true, Complexity: "O(1) with a large constant", Summary: "Shows what a HyperLogLog is made of."},
+		Syntax: "subcommand key",
+		Since:  "2.8.9", Internal: true, Complexity: "O(1) with a large constant", Summary: "Shows what a HyperLogLog is made of."},
 	{Name: "pfselftest", Arity: 1, Flags: Admin, Group: GroupHyperLogLog, Run: pfselftest,
 		Since: "2.8.9", Internal: true, Complexity: "O(1) with a very large constant", Summary: "Tests that HyperLogLogs keep and count what they see."},
 }

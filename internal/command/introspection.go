@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -10,15 +11,20 @@ var introspectionCommands = []*Command{
 			{Name: "count", Arity: 2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandCount,
 				Since: "2.8.13", Complexity: "O(1)", Summary: "Returns the number of commands."},
 			{Name: "docs", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandDocs, Tips: []string{"nondeterministic_output_order"},
-				Since: "7.0.0", Complexity: "O(N) where N is the number of commands asked for", Summary: "Returns what commands do, in words."},
+				Syntax: "[command-name...]",
+				Since:  "7.0.0", Complexity: "O(N) where N is the number of commands asked for", Summary: "Returns what commands do, in words."},
 			{Name: "getkeys", Arity: -4, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeys,
-				Since: "2.8.13", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call."},
+				Syntax: "command [arg...]",
+				Since:  "2.8.13", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call."},
 			{Name: "getkeysandflags", Arity: -4, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeysAndFlags,
-				Since: "7.0.0", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call and what happens to them."},
+				Syntax: "command [arg...]",
+				Since:  "7.0.0", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call and what happens to them."},
 			{Name: "info", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandInfo, Tips: []string{"nondeterministic_output_order"},
+				Syntax: "[command-name...]", History: []string{"7.0.0 Takes no name, for all commands."},
 				Since: "2.8.13", Complexity: "O(N) where N is the number of commands asked for", Summary: "Describes commands by name."},
 			{Name: "list", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandList, Tips: []string{"nondeterministic_output_order"},
-				Since: "7.0.0", Complexity: "O(N) where N is the number of commands", Summary: "Lists the names of commands."},
+				Syntax: "[FILTERBY (MODULE module-name | ACLCAT category | PATTERN pattern)]",
+				Since:  "7.0.0", Complexity: "O(N) where N is the number of commands", Summary: "Lists the names of commands."},
 			{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: help(
 				"(no subcommand)", "    Return details about all commands.",
 				"COUNT", "    Return the total number of commands in this server.",
@@ -151,57 +157,6 @@ func (c *Ctx) replySpec(kind string, pairs ...any) {
 	}
 }
 
-func commandDocs(c *Ctx) error {
-	cmds := c.Env.Table.All()
-	if len(c.Args) > 2 {
-		cmds = nil
-		for _, name := range c.Args[2:] {
-			if cmd := c.Env.Table.Named(name); cmd != nil {
-				cmds = append(cmds, cmd)
-			}
-		}
-	}
-	replyDocs(c, cmds)
-	return nil
-}
-
-func replyDocs(c *Ctx, cmds []*Command) {
-	c.Out.Map(len(cmds))
-	for _, cmd := range cmds {
-		c.Out.BulkString(cmd.FullName())
-		cmd.replyDoc(c)
-	}
-}
-
-// replyDoc writes what COMMAND DOCS has of one command.
-func (cmd *Command) replyDoc(c *Ctx) {
-	fields := [][2]string{{"summary", cmd.Summary}, {"since", cmd.Since}, {"group", string(cmd.Group)}}
-	if cmd.Complexity != "" {
-		fields = append(fields, [2]string{"complexity", cmd.Complexity})
-	}
-	var flags []string
-	if cmd.Deprecated != "" {
-		flags = append(flags, "deprecated")
-		fields = append(fields, [2]string{"deprecated_since", cmd.Deprecated}, [2]string{"replaced_by", cmd.Instead})
-	}
-	if cmd.Internal {
-		flags = append(flags, "syscmd")
-	}
-	c.Out.Map(len(fields) + boolInt(flags != nil) + boolInt(cmd.Sub != nil))
-	for _, f := range fields {
-		c.Out.BulkString(f[0])
-		c.Out.BulkString(f[1])
-	}
-	if flags != nil {
-		c.Out.BulkString("doc_flags")
-		c.replyStatusSet(flags)
-	}
-	if cmd.Sub != nil {
-		c.Out.BulkString("subcommands")
-		replyDocs(c, cmd.Sub)
-	}
-}
-
 // calledKeys returns the command of the call in the arguments from the third
 // on, that call, and where its keys stand.
 func calledKeys(c *Ctx) (*Command, [][]byte, error) {
@@ -212,7 +167,7 @@ func calledKeys(c *Ctx) (*Command, [][]byte, error) {
 		return nil, nil, ErrGetKeysCommand
 	case err != nil:
 		return nil, nil, ErrGetKeysArgs
-	case len(cmd.Keys) == 0:
+	case !slices.ContainsFunc(cmd.Keys, func(k KeySpec) bool { return k.Flags&KeyNotKey == 0 }):
 		return nil, nil, ErrGetKeysNone
 	case len(cmd.KeyPositions(args)) == 0 && !cmd.Has(NoMandatoryKeys):
 		return nil, nil, ErrGetKeysInvalid

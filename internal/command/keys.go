@@ -9,35 +9,48 @@ import (
 
 var keysCommands = []*Command{
 	{Name: "del", Arity: -2, Flags: Write, Group: GroupGeneric, Keys: allKeys(1, KeyRM|KeyDelete), Run: del, Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"},
-		Since: "1.0.0", Complexity: "O(N) where N is the number of rows of the keys", Summary: "Deletes keys."},
+		Syntax: "key...",
+		Since:  "1.0.0", Complexity: "O(N) where N is the number of rows of the keys", Summary: "Deletes keys."},
 	{Name: "unlink", Arity: -2, Flags: Write | Fast, Group: GroupGeneric, Keys: allKeys(1, KeyRM|KeyDelete), Run: del, Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"},
-		Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the keys", Summary: "Deletes keys. The same as DEL: nothing here blocks on freeing memory."},
-	{Name: "exists", Arity: -2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: allKeys(1, KeyRO), Run: countKeys, Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"},
+		Syntax: "key...",
+		Since:  "4.0.0", Complexity: "O(N) where N is the number of rows of the keys", Summary: "Deletes keys. The same as DEL: nothing here blocks on freeing memory."},
+	{Name: "exists", Arity: -2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: allKeys(1, KeyRO), Run: countKeys, Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"},
+		Syntax: "key...", History: []string{"3.0.3 Takes several keys."},
 		Since: "1.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Counts how many of the keys named are there."},
 	{Name: "touch", Arity: -2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: allKeys(1, KeyRO), Run: countKeys, Tips: []string{"request_policy:multi_shard", "response_policy:agg_sum"},
-		Since: "3.2.1", Complexity: "O(N) where N is the number of keys", Summary: "Counts how many of the keys named are there; access times are not kept."},
-	{Name: "type", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO), Run: typeOf,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the type of a key."},
+		Syntax: "key...",
+		Since:  "3.2.1", Complexity: "O(N) where N is the number of keys", Summary: "Counts how many of the keys named are there, which is a use of each."},
+	{Name: "type", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO), Run: typeOf,
+		Syntax: "key",
+		Since:  "1.0.0", Complexity: "O(1)", Summary: "Returns the type of a key."},
 	{Name: "rename", Arity: 3, Flags: Write, Group: GroupGeneric, Keys: []KeySpec{keyAt(1, KeyRW|KeyAccess|KeyDelete), keyAt(2, KeyOW|KeyUpdate)}, Run: rename,
-		Since: "1.0.0", Complexity: "O(N) where N is the number of rows of both keys", Summary: "Gives a key another name, in place of whatever had it."},
+		Syntax: "key newkey",
+		Since:  "1.0.0", Complexity: "O(N) where N is the number of rows of both keys", Summary: "Gives a key another name, in place of whatever had it."},
 	{Name: "renamenx", Arity: 3, Flags: Write | Fast, Group: GroupGeneric, Keys: []KeySpec{keyAt(1, KeyRW|KeyAccess|KeyDelete), keyAt(2, KeyOW|KeyInsert)}, Run: renamenx,
+		Syntax: "key newkey", History: []string{"3.2.0 Takes the same name twice."},
 		Since: "1.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Gives a key another name if no key has it."},
 	{Name: "copy", Arity: -3, Flags: Write | DenyOOM, Group: GroupGeneric, Keys: []KeySpec{keyAt(1, KeyRO|KeyAccess), keyAt(2, KeyOW|KeyUpdate)}, Run: copyKey,
-		Since: "6.2.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Copies a key with its expiry, within a database or to another."},
+		Syntax: "source destination [DB destination-db] [REPLACE]",
+		Since:  "6.2.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Copies a key with its expiry, within a database or to another."},
 	{Name: "move", Arity: 3, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: move,
-		Since: "1.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Moves a key to another database."},
+		Syntax: "key db",
+		Since:  "1.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Moves a key to another database."},
 	{Name: "randomkey", Arity: 1, Flags: ReadOnly, Group: GroupGeneric, Run: randomkey, Tips: []string{"request_policy:all_shards", "nondeterministic_output"},
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the name of some key."},
 	{Name: "keys", Arity: 2, Flags: ReadOnly, Group: GroupGeneric, Cats: CatDangerous, Run: keys, Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"},
-		Since: "1.0.0", Complexity: "O(N) where N is the number of keys that begin like the pattern", Summary: "Lists the keys that match a pattern, at one moment."},
+		Syntax: "pattern",
+		Since:  "1.0.0", Complexity: "O(N) where N is the number of keys that begin like the pattern", Summary: "Lists the keys that match a pattern, at one moment."},
 	{Name: "scan", Arity: -2, Flags: ReadOnly, Group: GroupGeneric, Run: scan, Tips: []string{"nondeterministic_output", "request_policy:special"},
-		Since: "2.8.0", Complexity: "O(1) a call", Summary: "Goes through the names of the keys step by step."},
+		Syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type@6.0.0]",
+		Since:  "2.8.0", Complexity: "O(1) a call", Summary: "Goes through the names of the keys step by step."},
 	{Name: "dbsize", Arity: 1, Flags: ReadOnly | Fast, Group: GroupServer, Cats: CatKeyspace, Run: dbsize, Tips: []string{"request_policy:all_shards", "response_policy:agg_sum"},
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys of the database."},
 	{Name: "flushdb", Arity: -1, Flags: Write, Group: GroupServer, Cats: CatKeyspace | CatDangerous, Run: flushdb, Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"},
-		Since: "1.0.0", Complexity: "O(N) where N is the number of rows of the database", Summary: "Deletes every key of the database."},
+		Syntax: "[flush-type(ASYNC@4.0.0 | SYNC@6.2.0)]",
+		Since:  "1.0.0", Complexity: "O(N) where N is the number of rows of the database", Summary: "Deletes every key of the database."},
 	{Name: "flushall", Arity: -1, Flags: Write, Group: GroupServer, Cats: CatKeyspace | CatDangerous, Run: flushall, Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"},
-		Since: "1.0.0", Complexity: "O(N) where N is the number of rows of all databases", Summary: "Deletes every key of every database."},
+		Syntax: "[flush-type(ASYNC@4.0.0 | SYNC@6.2.0)]",
+		Since:  "1.0.0", Complexity: "O(N) where N is the number of rows of all databases", Summary: "Deletes every key of every database."},
 }
 
 // exists reports whether a key of any type is there.
@@ -118,14 +131,25 @@ func renamenx(c *Ctx) error {
 
 // database reads argument i as the number of a database.
 func (c *Ctx) database(i int) (*keyspace.Space, error) {
-	n, err := c.int(i)
+	n, err := c.DatabaseIndex(i)
 	if err != nil {
 		return nil, err
 	}
-	if n < 0 || n >= keyspace.Databases {
-		return nil, ErrInvalidDBIndex
+	return c.Keys.DB(n), nil
+}
+
+// DatabaseIndex reads argument i as the number of a database that there is.
+func (c *Ctx) DatabaseIndex(i int) (int, error) {
+	n, err := c.int(i)
+	switch {
+	case err != nil:
+		return 0, err
+	case n != int64(int32(n)):
+		return 0, ErrIntRange
+	case n < 0 || n >= keyspace.Databases:
+		return 0, ErrInvalidDBIndex
 	}
-	return c.Keys.DB(int(n)), nil
+	return int(n), nil
 }
 
 func copyKey(c *Ctx) error {

@@ -67,19 +67,22 @@ func numKeys(index int, f KeyFlags) KeySpec {
 // unknownKeys is the spec of keys that only the command itself finds.
 func unknownKeys(f KeyFlags) KeySpec { return KeySpec{Flags: f, Unknown: true} }
 
-// positions returns where the keys of spec stand in args. A call that is not well formed
-// has none.
-func (k KeySpec) positions(args [][]byte) []int {
+// positions returns where the keys of spec stand in args, and whether the call can be well formed: a number of
+// keys is one, and so many are there. Every command refuses a call with another.
+func (k KeySpec) positions(args [][]byte) (at []int, ok bool) {
 	first := k.begin(args)
-	if k.Unknown || first < 1 || first >= len(args) {
-		return nil
+	if k.Unknown || first < 1 {
+		return nil, true
+	}
+	if first >= len(args) {
+		return nil, !k.NumKeys
 	}
 	last := first + k.Last
 	if k.NumKeys {
 		n, err := strconv.Atoi(string(args[first]))
 		first++
 		if err != nil || n < 1 || n > len(args)-first {
-			return nil
+			return nil, false
 		}
 		last = first + n - 1
 	} else if k.Last < 0 {
@@ -88,11 +91,10 @@ func (k KeySpec) positions(args [][]byte) []int {
 			last = first + (len(args)-first)/k.Limit + k.Last
 		}
 	}
-	var out []int
 	for i := first; i <= last && i < len(args); i += max(k.Step, 1) {
-		out = append(out, i)
+		at = append(at, i)
 	}
-	return out
+	return at, true
 }
 
 func (k KeySpec) begin(args [][]byte) int {
@@ -117,18 +119,29 @@ type Key struct {
 	Flags KeyFlags
 }
 
-// KeysOf returns the keys of a call.
+// KeysOf returns the keys of a call. One that is not well formed has none.
 func (c *Command) KeysOf(args [][]byte) []Key {
 	if c.FindKeys != nil {
 		return c.FindKeys(args)
 	}
 	var out []Key
 	for _, spec := range c.Keys {
-		for _, at := range spec.positions(args) {
-			out = append(out, Key{at, spec.Flags})
+		keys, ok := spec.keys(args)
+		if !ok {
+			return nil
 		}
+		out = append(out, keys...)
 	}
 	return out
+}
+
+// keys returns the keys of spec in args, and whether the call can be well formed.
+func (k KeySpec) keys(args [][]byte) (out []Key, ok bool) {
+	at, ok := k.positions(args)
+	for _, i := range at {
+		out = append(out, Key{i, k.Flags})
+	}
+	return out, ok
 }
 
 // KeyPositions returns where the keys of a call stand in args.

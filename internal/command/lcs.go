@@ -32,11 +32,8 @@ func parseLCS(c *Ctx) (o lcsOptions, err error) {
 }
 
 func lcs(c *Ctx) error {
-	o, err := parseLCS(c)
-	if err != nil {
-		return err
-	}
 	var s [2][]byte
+	var err error
 	for i := range s {
 		if s[i], _, err = c.Keys.String(c.Args[1+i]); err != nil {
 			if isWrongType(err) {
@@ -44,6 +41,10 @@ func lcs(c *Ctx) error {
 			}
 			return err
 		}
+	}
+	o, err := parseLCS(c)
+	if err != nil {
+		return err
 	}
 	if cells := int64(len(s[0])+1) * int64(len(s[1])+1); cells > c.Env.MaxBulk/4 {
 		return ErrLCSTooLong

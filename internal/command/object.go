@@ -4,18 +4,24 @@ import "math"
 
 var objectCommands = []*Command{
 	{Name: "object", Arity: -2, Group: GroupGeneric, Since: "2.2.3", Summary: "Tells how a key is kept.", Sub: []*Command{
-		{Name: "encoding", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectEncoding, Tips: []string{"nondeterministic_output"},
-			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns what Redis calls the encoding of a key of this content."},
-		{Name: "freq", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectFreq, Tips: []string{"nondeterministic_output"},
-			Since: "4.0.0", Complexity: "O(1)", Summary: "Returns an access frequency, which is kept only under an LFU policy."},
-		{Name: "idletime", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectIdletime, Tips: []string{"nondeterministic_output"},
-			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns the seconds since a key or its length was written last."},
-		{Name: "refcount", Arity: 3, Flags: ReadOnly, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectRefcount, Tips: []string{"nondeterministic_output"},
-			Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value: one, but for small integers."},
+		{Name: "encoding", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectEncoding, Tips: []string{"nondeterministic_output"},
+			Syntax: "key",
+			Since:  "2.2.3", Complexity: "O(1)", Summary: "Returns what Redis calls the encoding of a key of this content."},
+		{Name: "freq", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectFreq, Tips: []string{"nondeterministic_output"},
+			Syntax: "key",
+			Since:  "4.0.0", Complexity: "O(1)", Summary: "Returns the logarithmic count of the uses of a key, which is kept only under an LFU policy."},
+		{Name: "idletime", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectIdletime, Tips: []string{"nondeterministic_output"},
+			Syntax: "key",
+			Since:  "2.2.3", Complexity: "O(1)", Summary: "Returns the seconds since a key was used last."},
+		{Name: "refcount", Arity: 3, Flags: ReadOnly | NoTouch, Group: GroupGeneric, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: objectRefcount, Tips: []string{"nondeterministic_output"},
+			Syntax: "key",
+			Since:  "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value: one, but for small integers."},
 		{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupGeneric, Run: help(
 			"ENCODING <key>", "    Return the kind of internal representation used for the value of <key>.",
-			"FREQ <key>", "    Return the access frequency of <key>; not kept.",
-			"IDLETIME <key>", "    Return the seconds since <key> or its length was written last.",
+			"FREQ <key>", "    Return the access frequency index of the key <key>. The returned integer is",
+			"    proportional to the logarithm of the recent access frequency of the key.",
+			"IDLETIME <key>", "    Return the idle time of the key, that is the approximated number of",
+			"    seconds elapsed since the last access to the key.",
 			"REFCOUNT <key>", "    Return 1, or the largest number for a small integer, which Redis shares."),
 			Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the subcommands."},
 	}},
@@ -23,8 +29,9 @@ var objectCommands = []*Command{
 
 // MemoryUsageRow is the subcommand of MEMORY that looks at a key.
 var MemoryUsageRow = &Command{
-	Name: "usage", Arity: -3, Flags: ReadOnly, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
-	Since: "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have.",
+	Name: "usage", Arity: -3, Flags: ReadOnly | NoTouch, Group: GroupServer, Keys: []KeySpec{keyAt(2, KeyRO)}, Run: memoryUsage,
+	Syntax: "key [SAMPLES count]",
+	Since:  "4.0.0", Complexity: "O(N) where N is the number of rows of the key", Summary: "Returns how many bytes the rows of a key have.",
 }
 
 // help makes the handler of a HELP subcommand, whose container is the call's first argument.
@@ -52,27 +59,42 @@ func objectEncoding(c *Ctx) error {
 }
 
 func objectFreq(c *Ctx) error {
-	ok, err := c.exists(c.Args[2])
+	n, ok, err := c.Keys.Frequency(c.Args[2])
 	if err != nil {
 		return err
 	}
-	if ok {
-		return ErrNoLFU
+	if !ok && !c.Keys.CountsUses() {
+		if ok, err = c.exists(c.Args[2]); ok {
+			return ErrNoLFU
+		}
 	}
-	c.Out.Null()
-	return nil
+	c.intOrNull(int64(n), ok)
+	return err
+}
+
+// intOrNull replies with a number, or null if there is none.
+func (c *Ctx) intOrNull(n int64, ok bool) {
+	if ok {
+		c.Out.Int(n)
+	} else {
+		c.Out.Null()
+	}
 }
 
 func objectIdletime(c *Ctx) error {
-	at, ok, err := c.Keys.Written(c.Args[2])
-	switch {
-	case err != nil:
-		return err
-	case !ok:
+	if c.Keys.CountsUses() {
+		ok, err := c.exists(c.Args[2])
+		if ok {
+			return ErrLFU
+		}
 		c.Out.Null()
-	default:
-		c.Out.Int(max(c.Keys.Now()-at, 0) / 1000)
+		return err
 	}
+	idle, ok, err := c.Keys.Idle(c.Args[2])
+	if err != nil {
+		return err
+	}
+	c.intOrNull(idle/1000, ok)
 	return nil
 }
 
@@ -95,7 +117,7 @@ func objectRefcount(c *Ctx) error {
 		return nil
 	}
 	v, _, err := c.Keys.String(c.Args[2])
-	if n, bad := parseInt(v); bad == nil && n >= 0 && n < sharedIntegers {
+	if n, bad := parseInt(v); bad == nil && !c.Env.OwnIntegers && n >= 0 && n < sharedIntegers {
 		c.Out.Int(sharedRefcount)
 	} else {
 		c.Out.Int(1)

@@ -60,7 +60,8 @@ func TestMoment(t *testing.T) {
 		{inSeconds, math.MinInt64, 0, false},
 		{inMillis, math.MaxInt64, 0, false},
 		{inMillis, math.MinInt64, math.MinInt64 + now, true},
-		{atMillis, math.MaxInt64, math.MaxInt64, true},
+		{atMillis, math.MaxInt64, maxMoment, true},
+		{inSeconds, 1 << 50, maxMoment, true},
 	} {
 		if got, ok := c.u.moment(c.n, now); got != c.want || ok != c.ok {
 			t.Errorf("%+v: %d is %d, %v; want %d, %v", c.u, c.n, got, ok, c.want, c.ok)

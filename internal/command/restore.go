@@ -1,36 +1,41 @@
 package command
 
 import (
+	"math"
+
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/rdb"
 )
 
-// restoreOptions are the words behind RESTORE's payload. What they say of how
-// lately or how often the key was used is checked and not kept.
-type restoreOptions struct{ replace, absolute bool }
+// restoreOptions are the words behind RESTORE's payload.
+type restoreOptions struct {
+	replace, absolute bool
+	idle              int64 // seconds without use; -1: nothing is said of that
+	freq              int64 // a count of uses; -1: nothing is said of that
+}
 
 func parseRestore(c *Ctx) (o restoreOptions, err error) {
-	idle, freq := int64(-1), int64(-1)
+	o.idle, o.freq = -1, -1
 	for i := 4; i < len(c.Args); i++ {
 		switch more := i+1 < len(c.Args); {
 		case c.is(i, "REPLACE"):
 			o.replace = true
 		case c.is(i, "ABSTTL"):
 			o.absolute = true
-		case c.is(i, "IDLETIME") && more && freq == -1:
+		case c.is(i, "IDLETIME") && more && o.freq == -1:
 			i++
-			if idle, err = c.int(i); err != nil {
+			if o.idle, err = c.int(i); err != nil {
 				return o, err
 			}
-			if idle < 0 {
+			if o.idle < 0 {
 				return o, ErrRestoreIdle
 			}
-		case c.is(i, "FREQ") && more && idle == -1:
+		case c.is(i, "FREQ") && more && o.idle == -1:
 			i++
-			if freq, err = c.int(i); err != nil {
+			if o.freq, err = c.int(i); err != nil {
 				return o, err
 			}
-			if freq < 0 || freq > 255 {
+			if o.freq < 0 || o.freq > 255 {
 				return o, ErrRestoreFreq
 			}
 		default:
@@ -77,7 +82,16 @@ func restore(c *Ctx) error {
 		}
 		return nil
 	}
-	return c.create(key, v, at)
+	if err := c.create(key, v, at); err != nil {
+		return err
+	}
+	if o.idle >= 0 {
+		c.Keys.SetIdle(key, min(o.idle, math.MaxInt64/1000)*1000)
+	}
+	if o.freq >= 0 {
+		c.Keys.SetFrequency(key, uint8(o.freq))
+	}
+	return nil
 }
 
 // restoreMoment reads when the key is to expire, in Unix milliseconds; 0 is never.
@@ -97,7 +111,7 @@ func (c *Ctx) restoreMoment(o restoreOptions) (int64, error) {
 		return 0, nil
 	}
 	at, ok := u.moment(n, c.Keys.Now())
-	if !ok || at > maxMoment {
+	if !ok {
 		return 0, errInvalidExpire(c)
 	}
 	return at, nil
@@ -151,19 +165,20 @@ func (c *Ctx) putHash(key []byte, v rdb.Hash) error {
 		return err
 	}
 	var fields []keyspace.Field
-	var expiries []keyspace.Expiry
+	var names [][]byte
+	var at []int64
 	for _, f := range v.Fields {
 		if f.ExpireAt != 0 && f.ExpireAt <= c.Keys.Now() {
 			continue
 		}
 		fields = append(fields, keyspace.Field{Name: f.Name, Value: f.Value})
 		if f.ExpireAt != 0 {
-			expiries = append(expiries, keyspace.Expiry{Field: f.Name, At: f.ExpireAt})
+			names, at = append(names, f.Name), append(at, f.ExpireAt)
 		}
 	}
 	if _, err := h.SetAll(fields...); err != nil {
 		return err
 	}
-	_, err = h.ExpireFields(expiries...)
+	_, err = h.ExpireFields(names, func(i int, _ int64, _ bool) (int64, bool) { return at[i], true })
 	return err
 }

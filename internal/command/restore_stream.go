@@ -20,7 +20,7 @@ func (c *Ctx) putStream(key []byte, v *rdb.Stream) error {
 			return err
 		}
 	}
-	err = st.SetID(keyspace.StreamID(v.LastID), int64(v.EntriesAdded), keyspace.StreamID(v.MaxDeletedID))
+	err = st.Adopt(keyspace.StreamID(v.LastID), int64(v.EntriesAdded), keyspace.StreamID(v.MaxDeletedID))
 	for i := 0; i < len(v.Groups) && err == nil; i++ {
 		err = putGroup(st, v.Groups[i])
 	}
@@ -43,7 +43,7 @@ func putGroup(st *keyspace.Stream, v rdb.Group) error {
 	for i, p := range v.Pending {
 		pending[i] = keyspace.Pending{
 			ID: keyspace.StreamID(p.ID), Consumer: consumers[p.Consumer].Name,
-			Delivery: keyspace.Delivery{At: p.DeliveredAt, Count: int64(min(p.Deliveries, 1<<62))},
+			Delivery: keyspace.Delivery{At: p.DeliveredAt, Count: int64(p.Deliveries)},
 		}
 	}
 	return g.Adopt(consumers, pending)

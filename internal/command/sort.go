@@ -14,11 +14,13 @@ const costOfSort = "O(N+M*log(M)) where N is the number of elements and M the nu
 
 var sortCommands = []*Command{
 	{Name: "sort", Arity: -2, Flags: Write | DenyOOM | MovableKeys, Group: GroupGeneric, Cats: CatSet | CatSortedSet | CatList | CatDangerous,
-		Keys: []KeySpec{keyAt(1, KeyRO|KeyAccess), unknownKeys(KeyRO | KeyAccess), unknownKeys(KeyOW | KeyUpdate)},
-		Run:  sortKey, FindKeys: sortKeys, MayWrite: storesAt(2),
+		Syntax: "key [BY by-pattern=pattern] [LIMIT (offset count)] [GET get-pattern=pattern]... [order(ASC | DESC)] [sorting=ALPHA] [STORE destination]",
+		Keys:   []KeySpec{keyAt(1, KeyRO|KeyAccess), unknownKeys(KeyRO | KeyAccess), unknownKeys(KeyOW | KeyUpdate)},
+		Run:    sortKey, FindKeys: sortKeys, MayWrite: storesAt(2),
 		Since: "1.0.0", Complexity: costOfSort, Summary: "Returns or stores the elements of a list, set or sorted set in order."},
 	{Name: "sort_ro", Arity: -2, Flags: ReadOnly | MovableKeys, Group: GroupGeneric, Cats: CatSet | CatSortedSet | CatList | CatDangerous,
-		Keys: []KeySpec{keyAt(1, KeyRO|KeyAccess), unknownKeys(KeyRO | KeyAccess)}, Run: sortKeyRO,
+		Syntax: "key [BY by-pattern=pattern] [LIMIT (offset count)] [GET get-pattern=pattern]... [order(ASC | DESC)] [sorting=ALPHA]",
+		Keys:   []KeySpec{keyAt(1, KeyRO|KeyAccess), unknownKeys(KeyRO | KeyAccess)}, Run: sortKeyRO,
 		Since: "7.0.0", Complexity: costOfSort, Summary: "Returns the elements of a list, set or sorted set in order."},
 }
 

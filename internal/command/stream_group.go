@@ -4,15 +4,20 @@ import "github.com/elastickv/elastickv/internal/keyspace"
 
 var xgroupCommands = []*Command{
 	{Name: "create", Arity: -5, Flags: Write | DenyOOM, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRW|KeyInsert)}, Run: xgroupCreate,
+		Syntax: "key group id-selector(id | new-id=$) [MKSTREAM] [ENTRIESREAD entries-read]", History: []string{"7.0.0 Added `ENTRIESREAD`."},
 		Since: "5.0.0", Complexity: "O(1)", Summary: "Makes a consumer group."},
 	{Name: "setid", Arity: -5, Flags: Write, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRW|KeyUpdate)}, Run: xgroupSetID,
+		Syntax: "key group id-selector(id | new-id=$) [ENTRIESREAD entriesread=entries-read]", History: []string{"7.0.0 Added `ENTRIESREAD`."},
 		Since: "5.0.0", Complexity: "O(1)", Summary: "Sets the ID behind which a group reads on."},
 	{Name: "destroy", Arity: 4, Flags: Write, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRW|KeyDelete)}, Run: xgroupDestroy,
-		Since: "5.0.0", Complexity: "O(1)", Summary: "Removes a consumer group."},
+		Syntax: "key group",
+		Since:  "5.0.0", Complexity: "O(1)", Summary: "Removes a consumer group."},
 	{Name: "createconsumer", Arity: 5, Flags: Write | DenyOOM, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRW|KeyInsert)}, Run: xgroupCreateConsumer,
-		Since: "6.2.0", Complexity: "O(1)", Summary: "Makes a consumer of a group."},
+		Syntax: "key group consumer",
+		Since:  "6.2.0", Complexity: "O(1)", Summary: "Makes a consumer of a group."},
 	{Name: "delconsumer", Arity: 5, Flags: Write, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRW|KeyDelete)}, Run: xgroupDelConsumer,
-		Since: "5.0.0", Complexity: "O(N) where N is the number of entries pending for it", Summary: "Removes a consumer of a group, and what is pending for it."},
+		Syntax: "key group consumer",
+		Since:  "5.0.0", Complexity: "O(N) where N is the number of entries pending for it", Summary: "Removes a consumer of a group, and what is pending for it."},
 	{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupStream, Run: help(
 		"CREATE <key> <group> <id|$> [MKSTREAM] [ENTRIESREAD <n>]", "    Make a group that reads behind <id>, and with MKSTREAM the stream.",
 		"SETID <key> <group> <id|$> [ENTRIESREAD <n>]", "    Make a group read on behind <id>.",

@@ -4,10 +4,13 @@ import "github.com/elastickv/elastickv/internal/keyspace"
 
 var xinfoCommands = []*Command{
 	{Name: "stream", Arity: -3, Flags: ReadOnly, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRO|KeyAccess)}, Run: xinfoStream,
+		Syntax: "key [full-block(FULL [COUNT count])]", History: []string{"6.0.0 Added `FULL`.", "7.0.0 Tells `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, `entries-read` and `lag`.", "7.2.0 Tells `active-time`; `seen-time` means something else."},
 		Since: "5.0.0", Complexity: "O(1); with FULL, O(N) where N is the number of entries, groups, consumers and pending entries returned", Summary: "Tells of a stream."},
 	{Name: "groups", Arity: 3, Flags: ReadOnly, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRO|KeyAccess)}, Run: xinfoGroups,
+		Syntax: "key", History: []string{"7.0.0 Tells `entries-read` and `lag`."},
 		Since: "5.0.0", Complexity: "O(N) where N is the number of groups", Summary: "Tells of the groups of a stream."},
 	{Name: "consumers", Arity: 4, Flags: ReadOnly, Group: GroupStream, Keys: []KeySpec{keyAt(2, KeyRO|KeyAccess)}, Run: xinfoConsumers, Tips: []string{"nondeterministic_output"},
+		Syntax: "key group", History: []string{"7.2.0 Tells `inactive`."},
 		Since: "5.0.0", Complexity: "O(N) where N is the number of consumers", Summary: "Tells of the consumers of a group."},
 	{Name: "help", Arity: 2, Flags: Loading | Stale, Group: GroupStream, Run: help(
 		"STREAM <key> [FULL [COUNT <n>]]", "    Tell of a stream; with FULL, of its groups too, and <n> entries of each list.",

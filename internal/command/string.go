@@ -9,49 +9,71 @@ import (
 
 var stringCommands = []*Command{
 	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: get,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the value of a string key."},
+		Syntax: "key",
+		Since:  "1.0.0", Complexity: "O(1)", Summary: "Returns the value of a string key."},
 	{Name: "set", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate | KeyVariable), Run: set, FindKeys: setKeys,
+		Syntax: "key value [condition(NX | XX)@2.6.12] [GET@6.2.0] [expiration(EX seconds@2.6.12 | PX milliseconds@2.6.12 | EXAT unix-time-seconds@6.2.0 | PXAT unix-time-milliseconds@6.2.0 | KEEPTTL@6.0.0)]", History: []string{"7.0.0 Takes NX and GET together."},
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value, whatever it held before, on conditions and with an expiry if asked."},
 	{Name: "setnx", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyOW | KeyInsert), Run: setnx,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key a string value only if the key is not there."},
+		Syntax: "key value",
+		Since:  "1.0.0", Deprecated: "2.6.12", Instead: "`SET` with `NX`", Complexity: "O(1)", Summary: "Gives a key a string value only if the key is not there."},
 	{Name: "setex", Arity: 4, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyOW | KeyUpdate), Run: setFor(inSeconds),
-		Since: "2.0.0", Complexity: "O(1)", Summary: "Gives a key a string value that expires after some seconds."},
+		Syntax: "key seconds value",
+		Since:  "2.0.0", Deprecated: "2.6.12", Instead: "`SET` with `EX`", Complexity: "O(1)", Summary: "Gives a key a string value that expires after some seconds."},
 	{Name: "psetex", Arity: 4, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyOW | KeyUpdate), Run: setFor(inMillis),
-		Since: "2.6.0", Complexity: "O(1)", Summary: "Gives a key a string value that expires after some milliseconds."},
+		Syntax: "key milliseconds value",
+		Since:  "2.6.0", Deprecated: "2.6.12", Instead: "`SET` with `PX`", Complexity: "O(1)", Summary: "Gives a key a string value that expires after some milliseconds."},
 	{Name: "getset", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: getset,
-		Since: "1.0.0", Deprecated: "6.2.0", Instead: "`SET` with `GET`", Complexity: "O(1)", Summary: "Gives a key a string value and returns the one it had."},
+		Syntax: "key value",
+		Since:  "1.0.0", Deprecated: "6.2.0", Instead: "`SET` with `GET`", Complexity: "O(1)", Summary: "Gives a key a string value and returns the one it had."},
 	{Name: "getdel", Arity: 2, Flags: Write | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyDelete), Run: getdel,
-		Since: "6.2.0", Complexity: "O(1)", Summary: "Returns the value of a string key and deletes the key."},
+		Syntax: "key",
+		Since:  "6.2.0", Complexity: "O(1)", Summary: "Returns the value of a string key and deletes the key."},
 	{Name: "getex", Arity: -2, Flags: Write | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: getex,
-		Since: "6.2.0", Complexity: "O(1)", Summary: "Returns the value of a string key and sets or removes its expiry."},
+		Syntax: "key [expiration(EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST)]",
+		Since:  "6.2.0", Complexity: "O(1)", Summary: "Returns the value of a string key and sets or removes its expiry."},
 	{Name: "mget", Arity: -2, Flags: ReadOnly | Fast, Group: GroupString, Keys: allKeys(1, KeyRO|KeyAccess), Run: mget, Tips: []string{"request_policy:multi_shard"},
-		Since: "1.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Returns the values of several string keys at one moment."},
+		Syntax: "key...",
+		Since:  "1.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Returns the values of several string keys at one moment."},
 	{Name: "mset", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: allKeys(2, KeyOW|KeyUpdate), Run: mset, Tips: []string{"request_policy:multi_shard", "response_policy:all_succeeded"},
-		Since: "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values at once."},
+		Syntax: "data(key value)...",
+		Since:  "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values at once."},
 	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: allKeys(2, KeyOW|KeyInsert), Run: msetnx, Tips: []string{"request_policy:multi_shard", "response_policy:agg_min"},
-		Since: "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values if none of the keys is there."},
+		Syntax: "data(key value)...",
+		Since:  "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values if none of the keys is there."},
 	{Name: "append", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyInsert), Run: appendTo,
-		Since: "2.0.0", Complexity: "O(N) where N is the length of the result", Summary: "Appends to the value of a string key, which is made if it is not there."},
+		Syntax: "key value",
+		Since:  "2.0.0", Complexity: "O(N) where N is the length of the result", Summary: "Appends to the value of a string key, which is made if it is not there."},
 	{Name: "strlen", Arity: 2, Flags: ReadOnly | Fast, Group: GroupString, Keys: oneKey(KeyRO), Run: strlen,
-		Since: "2.2.0", Complexity: "O(1)", Summary: "Returns the length of the value of a string key."},
+		Syntax: "key",
+		Since:  "2.2.0", Complexity: "O(1)", Summary: "Returns the length of the value of a string key."},
 	{Name: "getrange", Arity: 4, Flags: ReadOnly, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: getrange,
-		Since: "2.4.0", Complexity: "O(N) where N is the length of the value", Summary: "Returns a part of the value of a string key."},
+		Syntax: "key start end",
+		Since:  "2.4.0", Complexity: "O(N) where N is the length of the value", Summary: "Returns a part of the value of a string key."},
 	{Name: "substr", Arity: 4, Flags: ReadOnly, Group: GroupString, Keys: oneKey(KeyRO | KeyAccess), Run: getrange,
-		Since: "1.0.0", Deprecated: "2.0.0", Instead: "`GETRANGE`", Complexity: "O(N) where N is the length of the value", Summary: "Returns a part of the value of a string key. The old name of GETRANGE."},
+		Syntax: "key start end",
+		Since:  "1.0.0", Deprecated: "2.0.0", Instead: "`GETRANGE`", Complexity: "O(N) where N is the length of the value", Summary: "Returns a part of the value of a string key. The old name of GETRANGE."},
 	{Name: "setrange", Arity: 4, Flags: Write | DenyOOM, Group: GroupString, Keys: oneKey(KeyRW | KeyUpdate), Run: setrange,
-		Since: "2.2.0", Complexity: "O(N) where N is the length of the result", Summary: "Overwrites a part of the value of a string key, padding with zero bytes."},
+		Syntax: "key offset value",
+		Since:  "2.2.0", Complexity: "O(N) where N is the length of the result", Summary: "Overwrites a part of the value of a string key, padding with zero bytes."},
 	{Name: "incr", Arity: 2, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: incr,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Adds one to the integer value of a key; a key that is not there counts as 0."},
+		Syntax: "key",
+		Since:  "1.0.0", Complexity: "O(1)", Summary: "Adds one to the integer value of a key; a key that is not there counts as 0."},
 	{Name: "decr", Arity: 2, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: decr,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts one from the integer value of a key; a key that is not there counts as 0."},
+		Syntax: "key",
+		Since:  "1.0.0", Complexity: "O(1)", Summary: "Subtracts one from the integer value of a key; a key that is not there counts as 0."},
 	{Name: "incrby", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: incrby,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Adds an integer to the integer value of a key; a key that is not there counts as 0."},
+		Syntax: "key increment",
+		Since:  "1.0.0", Complexity: "O(1)", Summary: "Adds an integer to the integer value of a key; a key that is not there counts as 0."},
 	{Name: "decrby", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: decrby,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts an integer from the integer value of a key; a key that is not there counts as 0."},
+		Syntax: "key decrement",
+		Since:  "1.0.0", Complexity: "O(1)", Summary: "Subtracts an integer from the integer value of a key; a key that is not there counts as 0."},
 	{Name: "incrbyfloat", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyAccess | KeyUpdate), Run: incrbyfloat,
-		Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a number to the numeric value of a key; a key that is not there counts as 0."},
+		Syntax: "key increment:double",
+		Since:  "2.6.0", Complexity: "O(1)", Summary: "Adds a number to the numeric value of a key; a key that is not there counts as 0."},
 	{Name: "lcs", Arity: -3, Flags: ReadOnly, Group: GroupString, Keys: []KeySpec{{Flags: KeyRO | KeyAccess, Index: 1, Last: 1, Step: 1}}, Run: lcs,
-		Since: "7.0.0", Complexity: "O(N*M) where N and M are the lengths of the values", Summary: "Finds the longest common subsequence of the values of two string keys."},
+		Syntax: "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
+		Since:  "7.0.0", Complexity: "O(N*M) where N and M are the lengths of the values", Summary: "Finds the longest common subsequence of the values of two string keys."},
 }
 
 // bulkOrNull replies with a value, or null if it is not there.
@@ -105,13 +127,14 @@ func (c *Ctx) setString(value []byte, at int64) error {
 // setOptions are what stands behind the value in SET.
 type setOptions struct {
 	ifAbsent, ifPresent, get, keepTTL bool
-	expires                           bool
-	at                                int64
+	at                                int64 // 0 for never
 }
 
 func parseSet(c *Ctx) (o setOptions, err error) {
+	var expiry unit
+	when := 0 // the argument that says when, 0 for none
 	for i := 3; i < len(c.Args); i++ {
-		u, isExpiry := c.expiryOption(i)
+		u, expires := c.expiryOption(i)
 		switch {
 		case c.is(i, "NX") && !o.ifPresent:
 			o.ifAbsent = true
@@ -119,19 +142,19 @@ func parseSet(c *Ctx) (o setOptions, err error) {
 			o.ifPresent = true
 		case c.is(i, "GET"):
 			o.get = true
-		case c.is(i, "KEEPTTL") && !o.expires:
+		case c.is(i, "KEEPTTL") && when == 0:
 			o.keepTTL = true
-		case isExpiry && !o.expires && !o.keepTTL && i+1 < len(c.Args):
+		case expires && !o.keepTTL && i+1 < len(c.Args) && (when == 0 || u == expiry):
 			i++
-			o.expires = true
-			if o.at, err = c.futureArg(i, u); err != nil {
-				return o, err
-			}
+			expiry, when = u, i
 		default:
 			return o, ErrSyntax
 		}
 	}
-	return o, nil
+	if when != 0 {
+		o.at, err = c.futureArg(when, expiry)
+	}
+	return o, err
 }
 
 // setKeys says what SET does to its key, which depends on whether it has to read it.
@@ -215,23 +238,19 @@ func getdel(c *Ctx) error {
 }
 
 func getex(c *Ctx) error {
-	var at int64
-	var persist bool
-	switch {
-	case len(c.Args) == 2:
-	case len(c.Args) == 3 && c.is(2, "PERSIST"):
-		persist = true
-	case len(c.Args) == 4:
-		u, ok := c.expiryOption(2)
-		if !ok {
+	var expiry unit
+	at, persist := 0, false // the argument that says when, 0 for none
+	for i := 2; i < len(c.Args); i++ {
+		u, expires := c.expiryOption(i)
+		switch {
+		case c.is(i, "PERSIST") && at == 0:
+			persist = true
+		case expires && !persist && i+1 < len(c.Args) && (at == 0 || u == expiry):
+			i++
+			expiry, at = u, i
+		default:
 			return ErrSyntax
 		}
-		var err error
-		if at, err = c.futureArg(3, u); err != nil {
-			return err
-		}
-	default:
-		return ErrSyntax
 	}
 	there, err := c.reply()
 	switch {
@@ -240,7 +259,11 @@ func getex(c *Ctx) error {
 	case persist:
 		_, err = c.persist()
 	case at != 0:
-		err = c.setExpiry(at)
+		// Of a key that is not there, even an impossible moment is not looked at.
+		var when int64
+		if when, err = c.futureArg(at, expiry); err == nil {
+			err = c.setExpiry(when)
+		}
 	}
 	return err
 }

@@ -135,6 +135,9 @@ func (t *Table) Run(c *Ctx) error {
 		if c.Cmd.looksUpToRead() {
 			c.Keys = c.Keys.Reading()
 		}
+		if c.Untouched || c.Cmd.Has(NoTouch) {
+			c.Keys = c.Keys.Untouched()
+		}
 		err = c.Keys.Atomically(run)
 	} else {
 		err = run()

@@ -4,23 +4,32 @@ import "github.com/elastickv/elastickv/internal/keyspace"
 
 var ttlCommands = []*Command{
 	{Name: "expire", Arity: -3, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyUpdate), Run: expireIn(inSeconds),
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Makes a key expire after some seconds."},
+		Syntax: "key seconds [condition(NX | XX | GT | LT)@7.0.0]",
+		Since:  "1.0.0", Complexity: "O(1)", Summary: "Makes a key expire after some seconds."},
 	{Name: "pexpire", Arity: -3, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyUpdate), Run: expireIn(inMillis),
-		Since: "2.6.0", Complexity: "O(1)", Summary: "Makes a key expire after some milliseconds."},
+		Syntax: "key milliseconds [condition(NX | XX | GT | LT)@7.0.0]",
+		Since:  "2.6.0", Complexity: "O(1)", Summary: "Makes a key expire after some milliseconds."},
 	{Name: "expireat", Arity: -3, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyUpdate), Run: expireIn(atSeconds),
-		Since: "1.2.0", Complexity: "O(1)", Summary: "Makes a key expire at a Unix time in seconds."},
+		Syntax: "key unix-time-seconds [condition(NX | XX | GT | LT)@7.0.0]",
+		Since:  "1.2.0", Complexity: "O(1)", Summary: "Makes a key expire at a Unix time in seconds."},
 	{Name: "pexpireat", Arity: -3, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyUpdate), Run: expireIn(atMillis),
-		Since: "2.6.0", Complexity: "O(1)", Summary: "Makes a key expire at a Unix time in milliseconds."},
+		Syntax: "key unix-time-milliseconds [condition(NX | XX | GT | LT)@7.0.0]",
+		Since:  "2.6.0", Complexity: "O(1)", Summary: "Makes a key expire at a Unix time in milliseconds."},
 	{Name: "persist", Arity: 2, Flags: Write | Fast, Group: GroupGeneric, Keys: oneKey(KeyRW | KeyUpdate), Run: persist,
-		Since: "2.2.0", Complexity: "O(1)", Summary: "Removes the expiry of a key."},
-	{Name: "ttl", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inSeconds), Tips: []string{"nondeterministic_output"},
+		Syntax: "key",
+		Since:  "2.2.0", Complexity: "O(1)", Summary: "Removes the expiry of a key."},
+	{Name: "ttl", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inSeconds), Tips: []string{"nondeterministic_output"},
+		Syntax: "key", History: []string{"2.8.0 Returns -2 for a key that is not there."},
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the seconds until a key expires."},
-	{Name: "pttl", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inMillis), Tips: []string{"nondeterministic_output"},
+	{Name: "pttl", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(inMillis), Tips: []string{"nondeterministic_output"},
+		Syntax: "key", History: []string{"2.8.0 Returns -2 for a key that is not there."},
 		Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the milliseconds until a key expires."},
-	{Name: "expiretime", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atSeconds),
-		Since: "7.0.0", Complexity: "O(1)", Summary: "Returns the Unix time in seconds at which a key expires."},
-	{Name: "pexpiretime", Arity: 2, Flags: ReadOnly | Fast, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atMillis),
-		Since: "7.0.0", Complexity: "O(1)", Summary: "Returns the Unix time in milliseconds at which a key expires."},
+	{Name: "expiretime", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atSeconds),
+		Syntax: "key",
+		Since:  "7.0.0", Complexity: "O(1)", Summary: "Returns the Unix time in seconds at which a key expires."},
+	{Name: "pexpiretime", Arity: 2, Flags: ReadOnly | Fast | NoTouch, Group: GroupGeneric, Keys: oneKey(KeyRO | KeyAccess), Run: remaining(atMillis),
+		Syntax: "key",
+		Since:  "7.0.0", Complexity: "O(1)", Summary: "Returns the Unix time in milliseconds at which a key expires."},
 }
 
 // expireConditions are the words behind the time in the EXPIRE family.
@@ -73,7 +82,7 @@ func expireIn(u unit) Handler {
 			return err
 		}
 		at, ok := u.moment(n, c.Keys.Now())
-		if !ok || at > maxMoment {
+		if !ok {
 			return errInvalidExpire(c)
 		}
 		old, there, err := c.Keys.Expiry(c.Args[1])

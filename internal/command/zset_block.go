@@ -4,11 +4,14 @@ import "github.com/elastickv/elastickv/internal/keyspace"
 
 var zsetBlockingCommands = []*Command{
 	{Name: "bzpopmin", Arity: -3, Flags: Write | NoScript | Fast | Blocking, Group: GroupSortedSet, Keys: keysAndTimeout(), Run: bzpopmin,
+		Syntax: "key... timeout", History: []string{"6.0.0 Takes a timeout with a fraction."},
 		Since: "5.0.0", Complexity: "O(log(N)) where N is the length of the sorted set", Summary: "Removes the member with the lowest score of the first of several sorted sets that has any, and returns it; waits if none has."},
 	{Name: "bzpopmax", Arity: -3, Flags: Write | NoScript | Fast | Blocking, Group: GroupSortedSet, Keys: keysAndTimeout(), Run: bzpopmax,
+		Syntax: "key... timeout", History: []string{"6.0.0 Takes a timeout with a fraction."},
 		Since: "5.0.0", Complexity: "O(log(N)) where N is the length of the sorted set", Summary: "Removes the member with the highest score of the first of several sorted sets that has any, and returns it; waits if none has."},
 	{Name: "bzmpop", Arity: -5, Flags: Write | Blocking | MovableKeys, Group: GroupSortedSet, Keys: []KeySpec{numKeys(2, KeyRW|KeyAccess|KeyDelete)}, Run: bzmpop,
-		Since: "7.0.0", Complexity: "O(K)+O(M*log(N)) where K is the number of keys, N the length of the sorted set and M the number of members removed", Summary: "Removes members of the first of several sorted sets that has any, and returns them; waits if none has."},
+		Syntax: "timeout numkeys key... where(MIN | MAX) [COUNT count]",
+		Since:  "7.0.0", Complexity: "O(K)+O(M*log(N)) where K is the number of keys, N the length of the sorted set and M the number of members removed", Summary: "Removes members of the first of several sorted sets that has any, and returns them; waits if none has."},
 }
 
 func bzpopmin(c *Ctx) error { return zpopOrWait(c, false) }

@@ -108,6 +108,47 @@ var makers = []struct {
 	}},
 }
 
+// TestCopyTooLarge says that a copy which does not fit into the transaction is refused before much of
+// it has been read: at once, if that many rows can never fit.
+func TestCopyTooLarge(t *testing.T) {
+	const n = 2000
+	for _, m := range makers {
+		w, e := newScaledWorld(t)
+		w.update(t, func(s *Space) error { return m.make(s, []byte("k"), n) })
+		big := make([]byte, 1<<28-1<<18) // nobody ever touches it
+		for _, c := range []struct {
+			name string
+			room int // bytes for each row beside what every row has
+			most int // rows that may be read
+		}{{"many rows", -1, 20}, {"many bytes", 1, n + 20}} {
+			limits := DefaultLimits()
+			err := w.db.Update(context.Background(), func(tx *txn.Tx) error {
+				s := Open(tx, 0, Env{Limits: &limits})
+				room := 1<<30 - 4*(len(big)+64+2)
+				each := 64 + len(s.collectionPrefixes(m.kind, []byte("l"))[1]) + c.room
+				for i := range 5 {
+					name := fmt.Appendf(nil, "x%d", i)
+					if i == 4 {
+						big = big[:room-66-each*n]
+					}
+					if err := tx.Put(name, big, 0); err != nil {
+						return err
+					}
+				}
+				big = big[:cap(big)]
+				e.read = 0
+				return s.Copy([]byte("k"), s, []byte("l"))
+			})
+			if !errors.Is(err, txn.ErrTooLarge) {
+				t.Errorf("%v: %s: %v", m.kind, c.name, err)
+			}
+			if e.read > c.most {
+				t.Errorf("%v: %s: %d rows were read", m.kind, c.name, e.read)
+			}
+		}
+	}
+}
+
 // goings are the ways in which the rows of a key go, and what is there then.
 var goings = []struct {
 	name    string

@@ -7,6 +7,8 @@
 // a collection that becomes empty is gone, a key that has expired is not there
 // and leaves nothing behind.
 //
-// The package imports txn, and of store only the layouts of collection keys. It
+// It tells package eviction which keys are used, and offers those that may be evicted; which go, others decide.
+//
+// The package imports txn and eviction, and of store only the layouts of collection keys. It
 // knows nothing of commands, replies or connections.
 package keyspace

@@ -61,6 +61,7 @@ func (s *Space) find(key []byte) (entry, bool, error) {
 	e, ok, err := s.lookUp(key)
 	if ok {
 		s.shared.hits++
+		s.used(key)
 	} else {
 		s.shared.misses++
 	}
@@ -106,6 +107,7 @@ func (s *Space) write(key []byte, old, e entry) error {
 	}
 	s.changed(key)
 	if old.kind == KindNone {
+		s.shared.uses.Create(s.place(), key, s.Now())
 		s.Notify(ClassNew, "new", key)
 	}
 	return s.reindex(key, old, e)

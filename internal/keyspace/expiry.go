@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
@@ -129,19 +128,28 @@ func (s *Space) MeanTTL(rnd Random) (int64, error) {
 	return sum * k / n, err
 }
 
-// SoonestExpiry returns the timestamp at which the time of a key comes, or has come, that is the
-// first of the database; false if there is none. Until such a key has been removed its rows
-// belong together: no history may be dropped from that timestamp on, for its entry
-// would go as expired and leave the others behind.
+// SoonestExpiry returns the timestamp at which the time of a key, or of a field of a hash, comes, or
+// has come, that is the first of the database; false if there is none. Until such a key has been
+// removed its rows belong together: no history may be dropped from that timestamp on, for its entry
+// would go as expired and leave the others behind. A row that goes by itself would also stay in the
+// size of the dataset.
 func (s *Space) SoonestExpiry() (at uint64, any bool, err error) {
-	prefix := append(s.row(len(ttlPrefix)), ttlPrefix...)
-	err = s.tx.Walk(store.PrefixSpan(prefix), store.Ascending, func(name []byte, _ txn.Row) bool {
-		if any = len(name) >= len(prefix)+8; any {
-			at = binary.BigEndian.Uint64(name[len(prefix):])
+	for _, index := range []string{ttlPrefix, fieldsTTLPrefix} {
+		prefix := append(s.row(len(index)), index...)
+		err = s.tx.Walk(store.PrefixSpan(prefix), store.Ascending, func(name []byte, _ txn.Row) bool {
+			if len(name) < len(prefix)+8 {
+				return false
+			}
+			if first := binary.BigEndian.Uint64(name[len(prefix):]); !any || first < at {
+				at, any = first, true
+			}
+			return false
+		})
+		if err != nil {
+			return 0, false, err
 		}
-		return false
-	})
-	return at, any, err
+	}
+	return at, any, nil
 }
 
 // RemoveExpired removes up to limit keys that have expired, those first whose
@@ -159,7 +167,7 @@ func (s *Space) RemoveExpired(limit int) (int, error) {
 	}
 	for _, d := range due {
 		if len(d) < 8 {
-			return 0, fmt.Errorf("keyspace: expiry index of database %d has a row of %d bytes", s.db, len(d))
+			return 0, s.errExpiryRow(len(d))
 		}
 		if err := s.Expire(d[8:]); err != nil {
 			return 0, err

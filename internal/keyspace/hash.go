@@ -64,14 +64,26 @@ func (h *Hash) Set(field, value []byte) (bool, error) {
 
 // SetAll gives fields values and returns how many of the fields are new. Those that
 // were to expire do so no more.
-func (h *Hash) SetAll(fields ...Field) (int64, error) {
+func (h *Hash) SetAll(fields ...Field) (int64, error) { return h.setAll(fields, false) }
+
+// UpdateAll gives fields values and leaves alone when they expire. Those that are not there are
+// created.
+func (h *Hash) UpdateAll(fields ...Field) error {
+	_, err := h.setAll(fields, true)
+	return err
+}
+
+// Update is UpdateAll for one field.
+func (h *Hash) Update(field, value []byte) error { return h.UpdateAll(Field{field, value}) }
+
+func (h *Hash) setAll(fields []Field, keepExpiry bool) (int64, error) {
 	if len(fields) == 0 {
 		return 0, nil
 	}
 	var added, rows int64
 	var longest int
 	for _, f := range fields {
-		isNew, newRow, err := h.put(f)
+		isNew, newRow, err := h.put(f, keepExpiry)
 		if err != nil {
 			return 0, err
 		}
@@ -107,38 +119,25 @@ func boolInt(b bool) int64 {
 	return 0
 }
 
-// put writes the row of a field, without an expiry, and reports whether the field and
-// whether its row is new.
-func (h *Hash) put(f Field) (isNew, newRow bool, err error) {
+// put writes the row of a field, which keeps no expiry but, if so asked, one that has not come,
+// and reports whether the field and whether its row is new.
+func (h *Hash) put(f Field, keepExpiry bool) (isNew, newRow bool, err error) {
 	name := h.s.withPrefix(store.HashFieldKey(h.key, f.Name))
 	row, had, err := h.s.tx.Peek(name)
 	if err != nil {
 		return false, false, err
 	}
-	if had && row.ExpireAt != 0 {
-		if err := h.schedule(f.Name, row.ExpireAt, 0); err != nil {
+	isNew = !had || h.s.tx.Expired(row)
+	var at uint64
+	if keepExpiry && !isNew {
+		at = row.ExpireAt
+	}
+	if had {
+		if err := h.schedule(f.Name, row.ExpireAt, at); err != nil {
 			return false, false, err
 		}
 	}
-	return !had || h.s.tx.Expired(row), !had, h.s.tx.Put(name, f.Value, 0)
-}
-
-// Update gives a field a value and leaves alone when it expires. A field that is not there
-// is created.
-func (h *Hash) Update(field, value []byte) error {
-	name := h.s.withPrefix(store.HashFieldKey(h.key, field))
-	row, ok, err := h.s.tx.Get(name)
-	if err != nil {
-		return err
-	}
-	if !ok || row.ExpireAt == 0 {
-		_, err := h.Set(field, value)
-		return err
-	}
-	if err := h.s.tx.Put(name, value, row.ExpireAt); err != nil {
-		return err
-	}
-	return h.ensure(KindHash, h.encoding(0, len(value)))
+	return isNew, !had, h.s.tx.Put(name, f.Value, at)
 }
 
 // encoding is that of n fields, the longest name or value having that many bytes.
@@ -158,6 +157,12 @@ func (h *Hash) Delete(field []byte) (bool, error) {
 
 // DeleteAll removes fields and returns how many of them were there.
 func (h *Hash) DeleteAll(fields ...[]byte) (int64, error) {
+	return h.TakeAll(fields, func([]byte, bool) {})
+}
+
+// TakeAll removes fields, calls fn for each, in order, with its value and whether it was there, and
+// returns how many were. One that is named twice is there once.
+func (h *Hash) TakeAll(fields [][]byte, fn func(value []byte, there bool)) (int64, error) {
 	var removed int64
 	for _, f := range fields {
 		name := h.s.withPrefix(store.HashFieldKey(h.key, f))
@@ -166,28 +171,33 @@ func (h *Hash) DeleteAll(fields ...[]byte) (int64, error) {
 			return 0, err
 		}
 		if !ok || !h.Exists() {
+			fn(nil, false)
 			continue
 		}
+		fn(row.Value, true)
 		removed++
-		if row.ExpireAt != 0 {
-			if err := h.schedule(f, row.ExpireAt, 0); err != nil {
-				return 0, err
-			}
-		}
-		if err := h.s.tx.Delete(name); err != nil {
+		if err := h.drop(f, name, row); err != nil {
 			return 0, err
 		}
 	}
 	if removed == 0 {
 		return 0, nil
 	}
-	h.s.changed(h.key)
 	return removed, h.shrink(removed)
+}
+
+// drop removes the row of a field. The caller calls shrink when all is done.
+func (h *Hash) drop(field, name []byte, row txn.Row) error {
+	if err := h.schedule(field, row.ExpireAt, 0); err != nil {
+		return err
+	}
+	return h.s.tx.Delete(name)
 }
 
 // shrink lowers the length by the number of rows that have been removed, and removes
 // the hash if no field is left but some that have expired.
 func (h *Hash) shrink(removed int64) error {
+	h.s.changed(h.key)
 	n, err := h.rows()
 	if err != nil {
 		return err
@@ -198,7 +208,10 @@ func (h *Hash) shrink(removed int64) error {
 	}
 	if n -= removed; due > 0 && n == due {
 		h.s.shared.fieldsExpired += due
-		return h.removeAll()
+		if err := h.removeAll(); err != nil {
+			return err
+		}
+		return h.settle()
 	}
 	if err := h.setMetaLen(store.HashMetaKey(h.key), n); err != nil {
 		return err

@@ -37,8 +37,8 @@ func (x expiring) encode() []byte {
 
 // fieldExpiries is what an open hash knows of the expiries of its fields.
 type fieldExpiries struct {
-	expiring      // as it is to become; settle writes it
-	moved    bool // it differs from the directory entry, and soonest may be wrong
+	expiring      // as it is to become; settle writes it, and until then soonest may be too low
+	moved    bool // it differs from the directory entry
 }
 
 // reindexFields moves a hash in the index of those with fields that expire; 0 is out of it.
@@ -57,12 +57,14 @@ func (s *Space) reindexFields(key []byte, from, to uint64) error {
 	return s.tx.Put(s.fieldsTTLName(to, key), nil, 0)
 }
 
-// walkFieldTTL calls fn for the rows of the index of a hash's fields that expire until it
-// returns false. field is valid only during the call.
-func (s *Space) walkFieldTTL(key []byte, order store.Order, fn func(at uint64, field []byte) bool) error {
+// walkFieldTTL calls fn for the rows of the index of a hash's fields that expire, none of which
+// do so before soonest, until it returns false. field is valid only during the call.
+func (s *Space) walkFieldTTL(key []byte, soonest uint64, order store.Order, fn func(at uint64, field []byte) bool) error {
 	prefix := s.fieldTTLScan(key)
+	span := store.PrefixSpan(prefix)
+	span.Start = binary.BigEndian.AppendUint64(bytes.Clone(prefix), soonest) // what is before it may be many rows that are gone
 	short := false
-	err := s.tx.Walk(store.PrefixSpan(prefix), order, func(name []byte, _ txn.Row) bool {
+	err := s.tx.Walk(span, order, func(name []byte, _ txn.Row) bool {
 		if name = name[len(prefix):]; len(name) < 8 {
 			short = true
 			return false
@@ -77,10 +79,10 @@ func (s *Space) walkFieldTTL(key []byte, order store.Order, fn func(at uint64, f
 
 // due returns how many fields have expired and are still counted.
 func (h *Hash) due() (n int64, err error) {
-	if h.count == 0 || h.soonest > h.s.tx.Now() && !h.moved {
+	if h.count == 0 || h.soonest > h.s.tx.Now() {
 		return 0, nil
 	}
-	err = h.s.walkFieldTTL(h.key, store.Ascending, func(at uint64, _ []byte) bool {
+	err = h.s.walkFieldTTL(h.key, h.soonest, store.Ascending, func(at uint64, _ []byte) bool {
 		if at > h.s.tx.Now() {
 			return false
 		}
@@ -106,6 +108,9 @@ func (h *Hash) schedule(field []byte, from, to uint64) error {
 	if to == 0 {
 		return nil
 	}
+	if h.count == 0 || to < h.soonest {
+		h.soonest = to
+	}
 	h.count++
 	return h.s.tx.Put(h.s.fieldTTLName(h.key, to, field), nil, 0)
 }
@@ -116,10 +121,13 @@ func (h *Hash) settle() error {
 		h.fieldExpiries = fieldExpiries{expiring: h.entry.expiring()}
 		return nil
 	}
+	from := h.soonest
 	h.soonest = 0
-	err := h.s.walkFieldTTL(h.key, store.Ascending, func(at uint64, _ []byte) bool { h.soonest = at; return false })
-	if err != nil {
-		return err
+	if h.count > 0 {
+		err := h.s.walkFieldTTL(h.key, from, store.Ascending, func(at uint64, _ []byte) bool { h.soonest = at; return false })
+		if err != nil {
+			return err
+		}
 	}
 	h.moved = false
 	if h.expiring == h.entry.expiring() {
@@ -148,47 +156,51 @@ func (h *Hash) FieldExpiry(field []byte) (at int64, ok bool, err error) {
 	return millis(row.ExpireAt), true, err
 }
 
-// Expiry is when a field is to expire, in Unix milliseconds; 0 is never.
-type Expiry struct {
-	Field []byte
-	At    int64
-}
-
-// ExpireFields makes fields expire. Those that are not there are passed over; those whose
-// time has come are removed, and their number is returned.
-func (h *Hash) ExpireFields(expiries ...Expiry) (removed int64, err error) {
-	var gone [][]byte
-	for _, x := range expiries {
-		if x.At != 0 && x.At <= h.s.Now() {
-			gone = append(gone, x.Field)
-			continue
+// ExpireFields calls choose for each of the fields, in order, with its place, when it expires, and
+// whether it is there. If choose says true, the field, if it is there, expires at the moment returned; 0 is never.
+// Moments are in Unix milliseconds. Fields whose time has come are removed, and their number is returned.
+func (h *Hash) ExpireFields(fields [][]byte, choose func(i int, old int64, there bool) (at int64, ok bool)) (removed int64, err error) {
+	for i, f := range fields {
+		name := h.s.withPrefix(store.HashFieldKey(h.key, f))
+		row, there, err := h.s.tx.Get(name)
+		if err != nil {
+			return 0, err
 		}
-		if err := h.expire(x); err != nil {
+		there = there && h.Exists()
+		if !there {
+			row = txn.Row{}
+		}
+		at, ok := choose(i, millis(row.ExpireAt), there)
+		switch {
+		case !ok || !there:
+		case at != 0 && at <= h.s.Now():
+			removed++
+			err = h.drop(f, name, row)
+		default:
+			err = h.expire(f, name, row, at)
+		}
+		if err != nil {
 			return 0, err
 		}
 	}
-	if err := h.settle(); err != nil || len(gone) == 0 {
-		return 0, err
+	if removed > 0 {
+		return removed, h.shrink(removed)
 	}
-	return h.DeleteAll(gone...)
+	return 0, h.settle()
 }
 
-func (h *Hash) expire(x Expiry) error {
-	name := h.s.withPrefix(store.HashFieldKey(h.key, x.Field))
-	row, ok, err := h.s.tx.Get(name)
-	if err != nil || !ok || !h.Exists() {
-		return err
-	}
+// expire makes a field, whose row is given, expire at a moment in Unix milliseconds; 0 is never.
+func (h *Hash) expire(field, name []byte, row txn.Row, at int64) (err error) {
 	var to uint64
-	if x.At != 0 {
-		if to, err = timestamp(x.At); err != nil {
+	if at != 0 {
+		if to, err = timestamp(at); err != nil {
 			return err
 		}
 	}
 	if to == row.ExpireAt {
 		return nil
 	}
-	if err := h.schedule(x.Field, row.ExpireAt, to); err != nil {
+	if err := h.schedule(field, row.ExpireAt, to); err != nil {
 		return err
 	}
 	h.s.changed(h.key)
@@ -201,7 +213,7 @@ func (h *Hash) expire(x Expiry) error {
 func (s *Space) copyFieldExpiries(src []byte, e entry, to *Space, dst []byte) (entry, error) {
 	var x expiring
 	var names [][]byte
-	err := s.walkFieldTTL(src, store.Ascending, func(at uint64, field []byte) bool {
+	err := s.walkFieldTTL(src, e.expiring().soonest, store.Ascending, func(at uint64, field []byte) bool {
 		if at <= s.tx.Now() {
 			return true
 		}

@@ -44,39 +44,12 @@ func (s *Space) faded(key []byte, e entry) (bool, error) {
 		return false, err
 	}
 	var last uint64
-	err = s.walkFieldTTL(key, store.Descending, func(at uint64, _ []byte) bool { last = at; return false })
+	err = s.walkFieldTTL(key, x.soonest, store.Descending, func(at uint64, _ []byte) bool { last = at; return false })
 	return last <= s.tx.Now(), err
 }
 
-// fadedKeys returns the hashes that are still in the directory although all of their
-// fields have expired.
-func (s *Space) fadedKeys() (map[string]bool, error) {
-	due, err := s.dueHashes(0)
-	if err != nil || len(due) == 0 {
-		return nil, err
-	}
-	out := make(map[string]bool)
-	for _, key := range due {
-		row, ok, err := s.tx.Get(s.entryName(key))
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			continue
-		}
-		e, err := parseEntry(row)
-		if err != nil {
-			return nil, err
-		}
-		if out[string(key)], err = s.faded(key, e); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
 // dueHashes returns the hashes of which some field has expired and not been removed, at
-// most limit; 0 is all.
+// most limit.
 func (s *Space) dueHashes(limit int) ([][]byte, error) {
 	prefix := append(s.row(len(fieldsTTLPrefix)), fieldsTTLPrefix...)
 	end := binary.BigEndian.AppendUint64(bytes.Clone(prefix), s.tx.Now()+1)
@@ -129,7 +102,7 @@ func (h *Hash) removeDue(limit int64) error {
 		field []byte
 	}
 	var due []row
-	err := h.s.walkFieldTTL(h.key, store.Ascending, func(at uint64, field []byte) bool {
+	err := h.s.walkFieldTTL(h.key, h.soonest, store.Ascending, func(at uint64, field []byte) bool {
 		if at > h.s.tx.Now() {
 			return false
 		}
@@ -145,7 +118,6 @@ func (h *Hash) removeDue(limit int64) error {
 		}
 	}
 	h.s.shared.fieldsExpired += int64(len(due))
-	h.s.changed(h.key)
 	h.s.Notify(ClassHash, "hexpired", h.key)
 	if err := h.shrink(int64(len(due))); err != nil || h.Exists() {
 		return err

@@ -145,20 +145,28 @@ func (m *hashesModel) step(rt *rapid.T, s *Space) error {
 		return wantCount(added)(h.SetAll(fields...))
 	case 2:
 		var fields [][]byte
+		var want []string
 		var removed int64
 		for range rapid.IntRange(1, 4).Draw(rt, "fields") {
 			f := fieldGen.Draw(rt, "field")
 			fields = append(fields, []byte(f))
-			if _, ok := k.fields[f]; ok {
+			v, ok := k.fields[f]
+			if ok {
 				removed++
 			}
+			want = append(want, fmt.Sprint(v, ok))
 			delete(k.fields, f)
 			delete(k.at, f)
 		}
 		if m.keys[key] = k; len(k.fields) == 0 {
 			delete(m.keys, key)
 		}
-		return wantCount(removed)(h.DeleteAll(fields...))
+		var got []string
+		n, err := h.TakeAll(fields, func(v []byte, ok bool) { got = append(got, fmt.Sprint(string(v), ok)) })
+		if err == nil && !slices.Equal(got, want) {
+			return fmt.Errorf("took %q of %q, want %q", got, fields, want)
+		}
+		return wantCount(removed)(n, err)
 	default:
 		at := m.now + int64(rapid.IntRange(0, 4).Draw(rt, "ttl"))
 		there := len(k.fields) > 0
@@ -173,38 +181,47 @@ var hashKeyGen = rapid.SampledFrom([]string{"a", "a\x00", ""})
 
 // expireFields makes some fields expire, or no more.
 func (m *hashesModel) expireFields(rt *rapid.T, h *Hash, key string, k modelHash) error {
-	var expiries []Expiry
-	var removed int64
-	drawn := map[string]bool{}
-	for range rapid.IntRange(1, 3).Draw(rt, "fields") {
-		f := fieldGen.Draw(rt, "field")
-		if drawn[f] {
-			continue
-		}
-		drawn[f] = true
-		at := rapid.SampledFrom([]int64{0, m.now, m.now + 1, m.now + 2, m.now + 3}).Draw(rt, "at")
-		expiries = append(expiries, Expiry{[]byte(f), at})
-		if _, ok := k.fields[f]; !ok {
-			continue
-		}
-		k.at[f] = at
-		if at == 0 {
-			delete(k.at, f)
-		} else if at <= m.now {
-			removed++
-		}
+	var fields [][]byte
+	var at []int64
+	for range rapid.IntRange(1, 4).Draw(rt, "fields") {
+		fields = append(fields, []byte(fieldGen.Draw(rt, "field")))
+		at = append(at, rapid.SampledFrom([]int64{-1, 0, m.now, m.now + 1, m.now + 2, m.now + 3}).Draw(rt, "at"))
 	}
-	m.get(key) // forgets those whose time has come
-	return wantCount(removed)(h.ExpireFields(expiries...))
+	var removed int64
+	var bad error
+	got, err := h.ExpireFields(fields, func(i int, old int64, there bool) (int64, bool) {
+		f := string(fields[i])
+		if _, ok := k.fields[f]; ok != there || old != k.at[f] {
+			bad = fmt.Errorf("field %d of %q: expires at %d, %v; want %d, %v", i, fields, old, there, k.at[f], ok)
+		}
+		switch {
+		case at[i] < 0 || !there:
+		case at[i] == 0:
+			delete(k.at, f)
+		case at[i] <= m.now:
+			delete(k.at, f)
+			delete(k.fields, f)
+			removed++
+		default:
+			k.at[f] = at[i]
+		}
+		return at[i], at[i] >= 0
+	})
+	m.get(key) // forgets a key that is empty
+	return errors.Join(bad, wantCount(removed)(got, err))
 }
 
-// update changes the value of one field.
+// update changes the values of some fields.
 func (m *hashesModel) update(rt *rapid.T, h *Hash, key string, k modelHash) error {
-	f, v := fieldGen.Draw(rt, "field"), fieldGen.Draw(rt, "value")
-	k.fields[f] = v
-	k.large = k.large || max(len(f), len(v)) > m.limits.HashMaxListpackValue || len(k.fields) > m.limits.HashMaxListpackEntries
+	var fields []Field
+	for range rapid.IntRange(1, 3).Draw(rt, "fields") {
+		f, v := fieldGen.Draw(rt, "field"), fieldGen.Draw(rt, "value")
+		fields = append(fields, Field{[]byte(f), []byte(v)})
+		k.fields[f] = v
+		k.large = k.large || max(len(f), len(v)) > m.limits.HashMaxListpackValue || len(k.fields) > m.limits.HashMaxListpackEntries
+	}
 	m.keys[key] = k
-	return h.Update([]byte(f), []byte(v))
+	return h.UpdateAll(fields...)
 }
 
 // wantCount checks the number that a result gives.
@@ -289,6 +306,12 @@ func compareRandom(h *Hash, want map[string]string) error {
 	return nil
 }
 
+// expireAt makes fields expire at a moment.
+func expireAt(h *Hash, at int64, fields ...[]byte) error {
+	_, err := h.ExpireFields(fields, func(int, int64, bool) (int64, bool) { return at, true })
+	return err
+}
+
 // TestHashFieldCollected has the row of an expired field dropped, as the store does with
 // versions that nobody reads any more, before the index of expiries is worked off.
 func TestHashFieldCollected(t *testing.T) {
@@ -304,7 +327,7 @@ func TestHashFieldCollected(t *testing.T) {
 	}
 	hash(func(s *Space, h *Hash) error {
 		_, err := h.SetAll(Field{f, v}, Field{[]byte("other"), v})
-		_, err2 := h.ExpireFields(Expiry{f, s.Now() + 1})
+		err2 := expireAt(h, s.Now()+1, f)
 		return errors.Join(err, err2)
 	})
 	w.now = w.now.Add(time.Second)
@@ -336,7 +359,7 @@ func TestHashFades(t *testing.T) {
 		for i := range 200 {
 			f := fmt.Appendf(nil, "%d", i)
 			_, err1 := h.Set(f, f)
-			_, err2 := h.ExpireFields(Expiry{f, s.Now() + 5 + int64(i%3)})
+			err2 := expireAt(h, s.Now()+5+int64(i%3), f)
 			err = errors.Join(err, err1, err2)
 		}
 		return errors.Join(err, s.SetString([]byte("s"), nil, 0))
@@ -373,6 +396,44 @@ func TestHashFades(t *testing.T) {
 			t.Errorf("size is %v, %v", n, err)
 		}
 		return nil
+	})
+}
+
+// TestWalkCost says that a page of keys costs what is on it, however many hashes have fields that
+// have expired.
+func TestWalkCost(t *testing.T) {
+	w, e := newScaledWorld(t)
+	w.update(t, func(s *Space) error {
+		var errs []error
+		for i := range 2000 {
+			h, err := s.Hash(fmt.Appendf(nil, "h%04d", i))
+			_, err1 := h.SetAll(Field{[]byte("f"), nil}, Field{[]byte("g"), nil})
+			err2 := expireAt(h, s.Now()+1, []byte("f"))
+			if i%2 == 1 {
+				err2 = expireAt(h, s.Now()+1, []byte("f"), []byte("g")) // it will be gone as a whole
+			}
+			errs = append(errs, err, err1, err2)
+		}
+		return errors.Join(errs...)
+	})
+	w.now = w.now.Add(time.Second)
+	w.view(t, func(s *Space) error {
+		e.read = 0
+		var seen []string
+		err := s.Walk([]byte("h"), []byte("h0500"), func(key []byte, kind Kind) bool {
+			if kind != KindHash {
+				t.Errorf("%s is a %v", key, kind)
+			}
+			seen = append(seen, string(key))
+			return len(seen) < 3
+		})
+		if want := []string{"h0500", "h0502", "h0504"}; !slices.Equal(seen, want) {
+			t.Errorf("keys are %q, want %q", seen, want)
+		}
+		if e.read > 30 {
+			t.Errorf("%d rows were read for a page of 3 keys", e.read)
+		}
+		return err
 	})
 }
 

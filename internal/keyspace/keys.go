@@ -3,6 +3,7 @@ package keyspace
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
@@ -30,24 +31,39 @@ func (s *Space) Remove(key []byte) (bool, error) {
 // ascending order, until fn returns false. fn must not write; key is valid only
 // during the call.
 func (s *Space) Walk(prefix, start []byte, fn func(key []byte, kind Kind) bool) error {
-	n := len(dbPrefix(s.place())) + len(entryPrefix)
 	span := store.PrefixSpan(s.entryName(prefix))
 	if bytes.Compare(start, prefix) > 0 {
 		span.Start = s.entryName(start)
 	}
-	faded, err := s.fadedKeys()
-	if err != nil {
-		return err
+	for {
+		key, e, err := s.walkEntries(span, fn)
+		if err != nil || key == nil {
+			return err
+		}
+		faded, err := s.faded(key, e)
+		if err != nil || !faded && !fn(key, e.kind) {
+			return err
+		}
+		span.Start = append(s.entryName(key), 0)
 	}
+}
+
+// walkEntries calls fn for the keys of a span of directory entries until it returns false, or up to
+// a hash of which it cannot tell whether it has faded, since that takes reads. It returns that.
+func (s *Space) walkEntries(span store.Span, fn func(key []byte, kind Kind) bool) (key []byte, e entry, err error) {
+	n := len(dbPrefix(s.place())) + len(entryPrefix)
 	var bad error
 	err = s.tx.Walk(span, store.Ascending, func(name []byte, r txn.Row) bool {
-		var e entry
 		if e, bad = parseEntry(r); bad != nil {
 			return false
 		}
-		return faded[string(name[n:])] || fn(name[n:], e.kind)
+		if x := e.expiring(); x.count > 0 && x.soonest <= s.tx.Now() {
+			key, e.body = append([]byte{}, name[n:]...), bytes.Clone(e.body)
+			return false
+		}
+		return fn(name[n:], e.kind)
 	})
-	return errors.Join(err, bad)
+	return key, e, errors.Join(err, bad)
 }
 
 // Copy makes dst, in the database to, a copy of src with the same expiry. What
@@ -60,6 +76,16 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	if !ok {
 		return ErrNoSuchKey
 	}
+	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
+	n, err := s.elements(src, e)
+	if err != nil {
+		return err
+	}
+	if len(into) > 0 { // what cannot be written need not be read
+		if err := s.tx.Fits(n, n*int64(len(into[1]))); err != nil {
+			return err
+		}
+	}
 	old, err := to.clear(dst)
 	if err != nil {
 		return err
@@ -67,7 +93,6 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	if old.kind != KindNone { // what is overwritten is another key, not a changed one
 		to.Notify(ClassNew, "new", dst)
 	}
-	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
 	for i := range from {
 		if err := s.copyRows(from[i], into[i]); err != nil {
 			return err
@@ -82,6 +107,34 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	return to.write(dst, old, e)
 }
 
+// elements returns how many elements the collection at key, whose entry is e, has at least: fields of a
+// hash that are going to expire may have. A string has none.
+func (s *Space) elements(key []byte, e entry) (int64, error) {
+	c := collection{s: s, key: key, entry: e}
+	switch e.kind {
+	case KindHash:
+		n, err := c.metaLen(store.HashMetaKey(key))
+		return n - e.expiring().count, err
+	case KindSet:
+		return c.metaLen(store.SetMetaKey(key))
+	case KindZSet:
+		return c.metaLen(store.ZSetMetaKey(key))
+	case KindList:
+		l, err := s.List(key)
+		if err != nil {
+			return 0, err
+		}
+		return l.Len(), nil
+	case KindStream:
+		st, err := s.Stream(key)
+		if err != nil {
+			return 0, err
+		}
+		return st.Len(), nil
+	}
+	return 0, nil
+}
+
 // copyRows copies every row that begins with from, and has not expired, to a name that
 // begins with into.
 func (s *Space) copyRows(from, into []byte) error {
@@ -90,11 +143,17 @@ func (s *Space) copyRows(from, into []byte) error {
 		expireAt    uint64
 	}
 	var rows []copied
+	var size int64
+	var tooLarge error
 	err := s.tx.Walk(store.PrefixSpan(from), store.Ascending, func(name []byte, r txn.Row) bool {
-		rows = append(rows, copied{append(bytes.Clone(into), name[len(from):]...), bytes.Clone(r.Value), r.ExpireAt})
+		size += int64(len(into) + len(name) - len(from) + len(r.Value))
+		if tooLarge = s.tx.Fits(int64(len(rows)+1), size); tooLarge != nil {
+			return false
+		}
+		rows = append(rows, copied{slices.Concat(into, name[len(from):]), bytes.Clone(r.Value), r.ExpireAt})
 		return true
 	})
-	if err != nil {
+	if err := errors.Join(err, tooLarge); err != nil {
 		return err
 	}
 	for _, r := range rows {
@@ -134,47 +193,6 @@ func (s *Space) Flush() error {
 		}
 	}
 	return nil
-}
-
-// Usage returns how many bytes the names and values of a key's rows have, and
-// whether the key is there. Of a collection with more than samples elements the
-// mean of the first samples stands for the rest; 0 counts all.
-func (s *Space) Usage(key []byte, samples int) (int64, bool, error) {
-	e, ok, err := s.find(key)
-	if err != nil || !ok {
-		return 0, false, err
-	}
-	total := int64(len(s.lookupName(key)) + 1 + len(e.body))
-	prefixes := s.collectionPrefixes(e.kind, key)
-	if e.expiring().count > 0 {
-		prefixes = append(prefixes, s.fieldTTLScan(key))
-	}
-	for _, p := range prefixes {
-		n, err := s.usageOf(p, samples)
-		if err != nil {
-			return 0, false, err
-		}
-		total += n
-	}
-	return total, true, nil
-}
-
-// usageOf returns the bytes of the rows that begin with prefix. If there are
-// more than samples, the rest is estimated from their number.
-func (s *Space) usageOf(prefix []byte, samples int) (int64, error) {
-	var rows, sampled, bytes int64
-	err := s.tx.Walk(store.PrefixSpan(prefix), store.Ascending, func(name []byte, r txn.Row) bool {
-		rows++
-		if samples == 0 || rows <= int64(samples) {
-			sampled++
-			bytes += int64(len(name) + len(r.Value))
-		}
-		return true
-	})
-	if sampled == 0 {
-		return 0, err
-	}
-	return bytes * rows / sampled, err
 }
 
 // Written returns the moment, in Unix milliseconds, at which a key's directory

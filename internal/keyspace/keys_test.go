@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/elastickv/elastickv/hlc"
+	"github.com/elastickv/elastickv/internal/eviction"
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
 )
@@ -25,6 +26,7 @@ type world struct {
 	now    time.Time
 
 	samples *Samples
+	uses    *eviction.Uses
 }
 
 func newWorld() *world { return newWorldOver(store.NewMVCCStore().(store.Engine)) }
@@ -43,7 +45,7 @@ func (w *world) close() {
 func (w *world) update(t rapid.TB, fn func(s *Space) error) {
 	t.Helper()
 	limits := DefaultLimits()
-	err := w.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples})) })
+	err := w.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples, Uses: w.uses})) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +54,7 @@ func (w *world) update(t rapid.TB, fn func(s *Space) error) {
 func (w *world) view(t rapid.TB, fn func(s *Space) error) {
 	t.Helper()
 	limits := DefaultLimits()
-	err := w.db.View(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples})) })
+	err := w.db.View(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples, Uses: w.uses})) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +115,7 @@ func testKeysModel(t *testing.T, open func(t *testing.T) store.Engine) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorldOver(open(t))
 		defer w.close()
+		<-w.db.Measure(true)
 		m := &keysModel{}
 		for i := range m.dbs {
 			m.dbs[i] = map[string]modelKey{}
@@ -131,7 +134,20 @@ func testKeysModel(t *testing.T, open func(t *testing.T) store.Engine) {
 			})
 			w.audit(rt)
 			w.update(rt, func(s *Space) error { m.compare(rt, s); return nil })
+			w.auditSize(rt)
 		}
+	})
+}
+
+// auditSize compares the size that the database counts with that of all rows.
+func (w *world) auditSize(t rapid.TB) {
+	t.Helper()
+	w.view(t, func(s *Space) error {
+		want, _, err := s.tx.RowsSize(1 << 30)
+		if got := w.db.Measured(); !got.Exact() || got.Bytes != want {
+			t.Fatalf("measured %+v, want %d bytes", got, want)
+		}
+		return err
 	})
 }
 

@@ -3,6 +3,7 @@ package keyspace
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/elastickv/elastickv/internal/txn"
@@ -71,6 +72,35 @@ func TestSwap(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// TestSwapTakenBack says that databases are back in their places when a swap is.
+func TestSwapTakenBack(t *testing.T) {
+	w := newWorld()
+	defer w.close()
+	p := new(Places)
+	w.arranged(t, p, func(s *Space) error {
+		if err := s.SetString([]byte("k"), []byte("zero"), 0); err != nil {
+			return err
+		}
+		if err := s.Swap(0, 3); err != nil { // stays
+			return err
+		}
+		err := s.Atomically(func() error {
+			return errors.Join(s.Swap(3, 5), errors.New("refused"))
+		})
+		if err == nil || len(s.Changes()) != 3 {
+			t.Errorf("failed with %v and told of %v", err, s.Changes())
+		}
+		wantString(t, s.DB(3), "k", "zero")
+		wantString(t, s.DB(5), "k", "")
+		return s.DB(3).SetString([]byte("l"), []byte("three"), 0)
+	})
+	w.arranged(t, p, func(s *Space) error {
+		wantString(t, s.DB(3), "k", "zero")
+		wantString(t, s.DB(3), "l", "three")
+		return nil
+	})
 }
 
 func TestSwapTellsOfChanges(t *testing.T) {

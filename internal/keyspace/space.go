@@ -3,6 +3,7 @@ package keyspace
 import (
 	"errors"
 
+	"github.com/elastickv/elastickv/internal/eviction"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -22,12 +23,15 @@ type Space struct {
 	buf    []byte // names of rows that are only looked up
 	// reading says that keys are looked up in order to read them.
 	reading bool
+	// untouched says that to look up a key is not to use it.
+	untouched bool
 }
 
 // shared is what the spaces of one transaction have in common.
 type shared struct {
 	limits  *Limits
 	samples *Samples
+	uses    *eviction.Uses
 	changes []Change
 	places  places
 	swaps   *Places // nil: nobody has to be told of a swap
@@ -43,8 +47,9 @@ type shared struct {
 // Env is what the transactions of a process have in common.
 type Env struct {
 	Limits  *Limits
-	Samples *Samples // nil: random picks cost more
-	Events  Class    // the classes of events that somebody wants to know of
+	Samples *Samples       // nil: random picks cost more
+	Uses    *eviction.Uses // nil: it is not remembered how keys are used
+	Events  Class          // the classes of events that somebody wants to know of
 }
 
 // Change says that a key has been modified, in whatever way. A nil Key stands
@@ -53,6 +58,7 @@ type Change struct {
 	DB      int
 	Key     []byte
 	Expired bool // it is gone because its time had come
+	Evicted bool // it is gone because there was no room
 }
 
 // Limits are the sizes up to which a collection is called compact by OBJECT
@@ -88,7 +94,7 @@ func DefaultLimits() Limits {
 
 // Open returns the logical database db, from 0 to Databases-1, in tx.
 func Open(tx *txn.Tx, db int, env Env) *Space {
-	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, classes: env.Events, places: ownPlaces}}
+	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, uses: env.Uses, classes: env.Events, places: ownPlaces}}
 }
 
 // DB returns another logical database in the same transaction.
@@ -96,7 +102,7 @@ func (s *Space) DB(db int) *Space {
 	if db == s.db {
 		return s
 	}
-	return &Space{tx: s.tx, db: db, shared: s.shared, reading: s.reading}
+	return &Space{tx: s.tx, db: db, shared: s.shared, reading: s.reading, untouched: s.untouched}
 }
 
 // Reading returns the same database for one who only wants to read keys. That one of them is
@@ -105,7 +111,7 @@ func (s *Space) Reading() *Space {
 	if s.reading || s.shared.classes&ClassMiss == 0 {
 		return s
 	}
-	return &Space{tx: s.tx, db: s.db, shared: s.shared, reading: true}
+	return &Space{tx: s.tx, db: s.db, shared: s.shared, reading: true, untouched: s.untouched}
 }
 
 // Number returns which logical database this is.
@@ -136,8 +142,10 @@ func (s *Space) changed(key []byte) {
 // the transaction had written before.
 func (s *Space) Atomically(fn func() error) error {
 	at, changes, events, expired := s.tx.Savepoint(), len(s.shared.changes), len(s.shared.events), s.shared.fieldsExpired
+	places := s.shared.places
 	err := fn()
 	if err != nil {
+		s.shared.places = places
 		s.tx.RollbackTo(at)
 		s.shared.changes = s.shared.changes[:changes]
 		s.shared.events = append(s.shared.events[:events], misses(s.shared.events[events:])...)

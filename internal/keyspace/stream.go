@@ -85,7 +85,8 @@ func (st *Stream) FirstID() StreamID { return st.tally.first }
 // MaxDeletedID returns the highest ID of an entry that Delete has removed.
 func (st *Stream) MaxDeletedID() StreamID { return st.tally.maxDeleted }
 
-// EntriesAdded returns how many entries were ever added, or what SetID has made of it.
+// EntriesAdded returns how many entries were ever added, or what SetID has made of it. It is below 0
+// once it has overflowed.
 func (st *Stream) EntriesAdded() int64 { return st.ordinal() + st.tally.shift }
 
 // Nodes returns the number of nodes.
@@ -138,7 +139,7 @@ func (st *Stream) Add(id StreamID, fields [][]byte) error {
 func (st *Stream) SetID(last StreamID, added int64, maxDeleted StreamID) error {
 	st.setLast(last)
 	if added >= 0 {
-		st.tally.shift = added - st.ordinal()
+		st.setAdded(added)
 	}
 	if !maxDeleted.IsZero() {
 		st.tally.maxDeleted = maxDeleted
@@ -148,6 +149,15 @@ func (st *Stream) SetID(last StreamID, added int64, maxDeleted StreamID) error {
 	}
 	return st.writeMeta()
 }
+
+// Adopt is SetID for a stream that is a copy of one elsewhere, with whatever number of entries ever
+// added that has.
+func (st *Stream) Adopt(last StreamID, added int64, maxDeleted StreamID) error {
+	st.setAdded(added)
+	return st.SetID(last, -1, maxDeleted)
+}
+
+func (st *Stream) setAdded(added int64) { st.tally.shift = added - st.ordinal() }
 
 // Delete removes the entry with the given ID and reports whether it was there.
 func (st *Stream) Delete(id StreamID) (bool, error) {

@@ -14,7 +14,7 @@ import (
 // written at the latest by Save.
 type Group struct {
 	LastID      StreamID // the last entry that was delivered
-	EntriesRead int64    // how many had been added up to it, or EntriesReadUnknown
+	EntriesRead int64    // how many had been added up to it, or EntriesReadUnknown; below, if clients have made it overflow
 
 	st        *Stream
 	name      []byte

@@ -162,7 +162,7 @@ func (m *streamModel) stepSetID(t *rapid.T, st *Stream, key string) error {
 		return err
 	}
 	s.last = StreamID{top.Ms + rapid.Uint64Range(0, 2).Draw(t, "ms"), top.Seq}
-	added := rapid.Int64Range(-1, 1000).Draw(t, "added")
+	added := rapid.OneOf(rapid.Int64Range(-1, 1000), rapid.Just(int64(math.MaxInt64))).Draw(t, "added")
 	if added >= 0 {
 		s.added = added
 	}
@@ -204,7 +204,8 @@ func (m *streamModel) stepCreateGroup(t *rapid.T, st *Stream, key string) error 
 	if !there {
 		s.groups[name] = &modelGroup{last, map[string]int64{}, map[StreamID]modelPending{}}
 	}
-	got, err := st.CreateGroup([]byte(name), last, EntriesReadUnknown)
+	read := rapid.SampledFrom([]int64{EntriesReadUnknown, 0, 5, math.MaxInt64}).Draw(t, "entries read")
+	got, err := st.CreateGroup([]byte(name), last, read)
 	return expect(err, "created", got, !there)
 }
 

@@ -11,7 +11,7 @@ import (
 // Delivery is when an entry was delivered last, and how often.
 type Delivery struct {
 	At    int64 // Unix milliseconds
-	Count int64
+	Count int64 // below 0, if clients have made it overflow
 }
 
 // Pending is an entry that was delivered to a consumer and not acknowledged.

@@ -142,7 +142,7 @@ func (g *Group) parse(b []byte) error {
 	}
 	n := numbersOf(b)
 	g.LastID, g.EntriesRead, g.pending, g.consumers = StreamID{n[0], n[1]}, int64(n[2]), int64(n[3]), int64(n[4])
-	if g.EntriesRead < EntriesReadUnknown || g.pending < 0 || g.consumers < 0 {
+	if g.pending < 0 || g.consumers < 0 {
 		return errStreamRow("group", b)
 	}
 	return nil

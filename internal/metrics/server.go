@@ -24,6 +24,12 @@ var serverMetrics = []metric{
 		func(s *sample) int64 { return s.server.Connections }),
 	counter("rejected_connections_total", "Connections turned away: over maxclients, or refused by protected-mode.",
 		func(s *sample) int64 { return s.server.Refused }),
+	counter("tls_handshake_failures_total", "Connections on which client and server could not agree on TLS.",
+		func(s *sample) int64 { return s.server.Handshakes }),
+	gauge("tls_certificate_expiry_timestamp_seconds", "When the certificate of the server expires, or one of those behind it in its file, in Unix seconds; 0 without TLS.",
+		func(s *sample) float64 { return unixSeconds(s.server.CertificateEnds) }),
+	counter("evicted_clients_total", "Connections closed because all clients took more memory than maxmemory-clients.",
+		func(s *sample) int64 { return s.server.EvictedClients }),
 	counter("output_limit_disconnections_total", "Connections closed because the client did not read its replies.",
 		func(s *sample) int64 { return s.server.OverLimit }),
 	counter("auth_failures_total", "Wrong passwords.",
@@ -59,6 +65,14 @@ var serverMetrics = []metric{
 		func(s *sample) int64 { return s.server.Expired }),
 	counter("expired_fields_total", "Fields of hashes removed because their time had come.",
 		func(s *sample) int64 { return s.server.ExpiredFields }),
+	counter("evicted_keys_total", "Keys removed because the dataset was over maxmemory.",
+		func(s *sample) int64 { return s.server.Evicted }),
+	gauge("dataset_used_bytes", "What is compared with maxmemory: used_memory of INFO. 0 while it is not counted.",
+		func(s *sample) int64 { return s.server.Used }),
+	gauge("dataset_limit_bytes", "The setting maxmemory; 0 if there is no limit.",
+		func(s *sample) int64 { return s.server.Limit }),
+	counter("dataset_limit_exceeded_seconds_total", "For how long the dataset has been over maxmemory.",
+		func(s *sample) float64 { return s.server.Exceeded.Seconds() }),
 	counter("key_changes_total", "Keys that were written or removed.",
 		func(s *sample) int64 { return s.server.Changes }),
 	counter("retention_failures_total", "Rounds in which old versions could not be dropped; the log tells why.",
@@ -95,4 +109,11 @@ func commandDurations(s *sample) (h store.Histogram) {
 		h.Sum += s.server.ByCommand[i].Took.Seconds()
 	}
 	return h
+}
+
+func unixSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }

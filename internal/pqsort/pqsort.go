@@ -1,22 +1,49 @@
 // Package pqsort answers: which elements come first, if the others need no order? It is the
 // quicksort of Bentley and McIlroy ("Engineering a Sort Function", 1993), which leaves parts alone
 // that nobody asks for, as Redis uses it: elements that compare equal come out in the same order
-// as there. It imports nothing.
+// as there. It imports nothing of this module.
 package pqsort
+
+import (
+	"math/bits"
+	"slices"
+)
 
 // Sort puts the elements of x with the indices from first to last, both included, where they would
 // stand if all of x were in order. Elsewhere the order is of no use. cmp is below 0 if a comes
 // before b, above 0 if it comes behind, and 0 if they may stand either way.
+//
+// Whatever the order of x, it takes some n log n comparisons. Elements that are arranged so that
+// Redis would take many times as long, which chance does not do, come out in another order where
+// they compare equal.
 func Sort[T any](x []T, first, last int, cmp func(a, b T) int) {
+	s := sorter[T]{cmp, patience * len(x) * bits.Len(uint(len(x)))}
+	s.sort(x, first, last)
+}
+
+// patience is how many times n log n steps are taken before a part is sorted in another way. Without
+// luck or malice it takes less than two; a few hundred elements can never take so many.
+const patience = 16
+
+type sorter[T any] struct {
+	cmp  func(a, b T) int
+	left int // elements that may still be compared with pivots
+}
+
+func (s *sorter[T]) sort(x []T, first, last int) {
 	for {
 		n := len(x)
 		if n < 7 {
-			insertion(x, cmp)
+			insertion(x, s.cmp)
 			return
 		}
-		less, more := partition(x, cmp)
+		if s.left -= n; s.left < 0 {
+			slices.SortStableFunc(x, s.cmp)
+			return
+		}
+		less, more := partition(x, s.cmp)
 		if less > 1 && first < less && last >= 0 {
-			Sort(x[:less], first, last, cmp)
+			s.sort(x[:less], first, last)
 		}
 		begin := n - more
 		if more <= 1 || last < begin || first >= n {

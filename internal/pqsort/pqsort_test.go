@@ -3,6 +3,8 @@ package pqsort
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"math/bits"
 	"os"
 	"slices"
 	"strconv"
@@ -78,6 +80,89 @@ func TestSort(t *testing.T) {
 			seen[e.at] = true
 		}
 	})
+}
+
+// adversary makes up the keys of n elements while they are sorted, so that each partition is as
+// uneven as can be (McIlroy, "A Killer Adversary for Quicksort", 1999).
+type adversary struct {
+	keys     []int // by element; gas of those that have none yet
+	solid    int   // the next key
+	likely   int   // that may be the pivot
+	compared int
+}
+
+func newAdversary(n int) (a *adversary, x []int) {
+	a = &adversary{keys: make([]int, n)}
+	for i := range n {
+		a.keys[i] = n // gas: above all keys
+		x = append(x, i)
+	}
+	return a, x
+}
+
+func (a *adversary) freeze(i int) {
+	a.keys[i] = a.solid
+	a.solid++
+}
+
+func (a *adversary) cmp(i, j int) int {
+	a.compared++
+	gas := len(a.keys)
+	if a.keys[i] == gas && a.keys[j] == gas {
+		if i == a.likely {
+			a.freeze(i)
+		} else {
+			a.freeze(j)
+		}
+	}
+	if a.keys[i] == gas {
+		a.likely = i
+	} else if a.keys[j] == gas {
+		a.likely = j
+	}
+	return cmp.Compare(a.keys[i], a.keys[j])
+}
+
+// TestAdversary counts what the worst order costs.
+func TestAdversary(t *testing.T) {
+	for _, n := range []int{1000, 30000} {
+		a, x := newAdversary(n)
+		Sort(x, 0, n-2, a.cmp)
+		if most := 40 * n * bits.Len(uint(n)); a.compared > most {
+			t.Errorf("%d elements took %d comparisons, want at most %d", n, a.compared, most)
+		}
+		keys, sorted := a.keys, slices.Sorted(slices.Values(a.keys))
+		for _, window := range [][2]int{{0, n - 2}, {n - 10, n - 1}, {n / 2, n/2 + 5}} {
+			x, compared := elements(keys), 0
+			Sort(x, window[0], window[1], func(a, b element) int { compared++; return byKey(a, b) })
+			for i := window[0]; i <= window[1]; i++ {
+				if x[i].key != sorted[i] {
+					t.Fatalf("element %d has key %d, want %d", i, x[i].key, sorted[i])
+				}
+			}
+			if most := 40 * n * bits.Len(uint(n)); compared > most {
+				t.Errorf("%v of %d elements took %d comparisons, want at most %d", window, n, compared, most)
+			}
+		}
+	}
+}
+
+// TestFewElementsAsRedis says that a few elements come out as in Redis even in the worst order.
+func TestFewElementsAsRedis(t *testing.T) {
+	for n := 2; n <= 300; n++ {
+		a, x := newAdversary(n)
+		Sort(x, 0, n-2, a.cmp)
+		for i := range a.keys {
+			a.keys[i] /= 3 // so that some are equal
+		}
+		got, want := elements(a.keys), elements(a.keys)
+		Sort(got, 0, n-2, byKey)
+		patient := sorter[element]{byKey, math.MaxInt}
+		patient.sort(want, 0, n-2)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%d elements:\ngot  %v\nwant %v", n, got, want)
+		}
+	}
 }
 
 func ExampleSort() {

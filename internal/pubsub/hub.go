@@ -265,9 +265,15 @@ func (h *Hub) Topics(k Kind) int {
 	return len(h.mu.topics[k])
 }
 
-// Names returns the names of a kind that anybody has subscribed to, sorted.
-func (h *Hub) Names(k Kind) []string {
+func (h *Hub) unsorted(k Kind) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Sorted(maps.Keys(h.mu.topics[k]))
+	return slices.AppendSeq(make([]string, 0, len(h.mu.topics[k])), maps.Keys(h.mu.topics[k]))
+}
+
+// Names returns the names of a kind that anybody has subscribed to, sorted.
+func (h *Hub) Names(k Kind) []string {
+	names := h.unsorted(k)
+	slices.Sort(names) // meanwhile others may publish
+	return names
 }

@@ -153,6 +153,7 @@ var olderPayloads = []OlderPayload{
 	{"listpack of a set", payloadOf(typeSetListpack, listpackOf("a", "1")), `set "a" "1"`, true},
 	{"hash with expiries", raw(typeHashExpiring, 100, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 'a', 1, 'x', 1, 1, 'b', 1, 'y', 11, 1, 'c', 1, 'z'), `hash "a"="x" "b"="y"@100 "c"="z"@110`, true},
 	{"listpack of a hash with expiries", appendFooter(append([]byte{typeHashListpackEx, 100, 0, 0, 0, 0, 0, 0, 0}, quickNodes(listpackOf("b", "y", "100", "a", "x", "0"))...), versionMost), `hash "b"="y"@100 "a"="x"`, true},
+	{"hash with the last expiries", raw(typeHashExpiring, 254, 255, 255, 255, 255, 0x3f, 0, 0, 2, 1, 1, 'a', 1, 'x', 2, 1, 'b', 1, 'y'), `hash "a"="x"@70368744177662 "b"="y"@70368744177663`, true},
 	{"stream of Redis 5", raw(typeStream, oldStream()...), "stream last 1-2 deleted 0-0 added 2\n  1-1 \"a\" \"1\"\n  1-2 \"b\" \"2\"\n  group \"g\" last 1-1 read 1 consumer \"c\"\n    pending 1-1 of \"c\" deliveries 3", false},
 }
 
@@ -245,6 +246,9 @@ var badPayloads = map[string][]byte{
 	"ziplist that looks back wrong": payloadOf(typeListZiplist, badZiplist(13, 9)),
 	"quicklist of empty nodes":      append([]byte{}, raw(typeListQuick, append([]byte{1}, quickNodes(ziplistOf())...)...)...),
 	"node of kind 3":                raw(typeListQuick2, 1, 3, 1, 'a'),
+	"hash, expiry too late":         raw(typeHashExpiring, 0, 0, 0, 0, 0, 0x40, 0, 0, 1, 1, 1, 'a', 1, 'x'),
+	"hash, sum of expiry too late":  raw(typeHashExpiring, 255, 255, 255, 255, 255, 0x3f, 0, 0, 1, 2, 1, 'a', 1, 'x'),
+	"listpack, expiry too late":     appendFooter(append([]byte{typeHashListpackEx, 1, 0, 0, 0, 0, 0, 0, 0}, quickNodes(listpackOf("a", "x", "70368744177664"))...), versionMost),
 	"stream that miscounts":         raw(typeStream, 0, 1, 0, 0, 0),
 	"stream, entry above the last":  raw(typeStream, append(append([]byte{1}, quickNodes(appendID(nil, ID{5, 0}), listpackOf("1", "0", "1", "a", "0", "2", "0", "0", "1", "4"))...), 1, 4, 0, 0)...),
 	"stream, pending nobody's":      raw(typeStream, append(append([]byte{0, 0, 5, 0, 1, 1, 'g', 0, 0, 1}, make([]byte, 25)...), 0)...),
@@ -300,7 +304,7 @@ func TestBomb(t *testing.T) {
 		w.length(size)
 		w.b = append(w.b, zeros...)
 	}
-	if _, err := parse(w.b, times/2*size); !errors.Is(err, ErrFormat) {
+	if _, err := parse(w.b, times/2*size); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := parse(w.b, times*2*size); err != nil {

@@ -23,14 +23,16 @@ func (r *reader) intset(b []byte) []packed {
 		r.fail()
 		return nil
 	}
-	var out []packed
-	for len(b) > 0 && r.err == nil {
-		n := signed(b[:width])
-		r.check(len(out) == 0 || out[len(out)-1].num < n)
-		out = r.pack(out, packed{num: n, isNum: true})
-		b = b[width:]
-	}
-	return out
+	return r.collect(func(add func(packed)) bool {
+		for at := 0; at < len(b); at += width {
+			n := signed(b[at : at+width])
+			if at > 0 && signed(b[at-width:at]) >= n {
+				return false
+			}
+			add(packed{num: n, isNum: true})
+		}
+		return true
+	})
 }
 
 // appendIntset adds numbers, which it puts in order, as an intset.

@@ -36,17 +36,19 @@ func (r *reader) listpack(b []byte) []packed {
 		return nil
 	}
 	count := int(binary.LittleEndian.Uint16(b[4:]))
-	var out []packed
-	for rest := b[listpackHeader : len(b)-1]; len(rest) > 0 && r.err == nil; {
-		e, size := listpackElement(rest)
-		back := appendBacklen(nil, size)
-		if size == 0 || size+len(back) > len(rest) || string(rest[size:size+len(back)]) != string(back) {
-			r.fail()
-			return nil
+	out := r.collect(func(add func(packed)) bool {
+		var buf [5]byte
+		for rest := b[listpackHeader : len(b)-1]; len(rest) > 0; {
+			e, size := listpackElement(rest)
+			back := appendBacklen(buf[:0], size)
+			if size == 0 || size+len(back) > len(rest) || string(rest[size:size+len(back)]) != string(back) {
+				return false
+			}
+			add(e)
+			rest = rest[size+len(back):]
 		}
-		out = r.pack(out, e)
-		rest = rest[size+len(back):]
-	}
+		return true
+	})
 	r.check(count == listpackUncount || count == len(out))
 	return out
 }

@@ -8,7 +8,9 @@ func (s nameSet) add(r *reader, name []byte) {
 	if r.err != nil {
 		return
 	}
-	r.take(len(name))
+	if r.take(int64(len(name)) + nameSize); r.err != nil {
+		return
+	}
 	_, twice := s[string(name)]
 	r.check(!twice)
 	s[string(name)] = struct{}{}

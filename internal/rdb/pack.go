@@ -39,18 +39,43 @@ func canonicalInt(b []byte) (int64, bool) {
 }
 
 // packBytes returns the elements as strings.
-func packBytes(elements []packed) [][]byte {
+func (r *reader) packBytes(elements []packed) [][]byte {
+	if r.take(int64(len(elements)) * sliceSize); r.err != nil {
+		return nil
+	}
 	out := make([][]byte, len(elements))
 	for i, e := range elements {
-		out[i] = e.bytes()
+		out[i] = r.packString(e)
 	}
 	return out
 }
 
-// pack adds an element to what has been read.
-func (r *reader) pack(list []packed, e packed) []packed {
-	if r.take(0); r.err != nil {
-		return list
+// packString returns an element as a string.
+func (r *reader) packString(e packed) []byte {
+	if e.isNum {
+		r.take(digitsSize)
 	}
-	return append(list, e)
+	if r.err != nil {
+		return nil
+	}
+	return e.bytes()
 }
+
+// collect returns the elements that each gives to add. It calls each twice: to count them, and when
+// they have been accounted for. each returns false if what it reads is not well formed.
+func (r *reader) collect(each func(add func(packed)) bool) []packed {
+	n := 0
+	ok := each(func(packed) { n++ })
+	if r.check(ok); r.err != nil {
+		return nil
+	}
+	if r.take(int64(n) * packedSize); r.err != nil {
+		return nil
+	}
+	out := make([]packed, 0, n)
+	each(func(e packed) { out = append(out, e) })
+	return out
+}
+
+// release gives back what a list that is not needed any more has been accounted for.
+func (r *reader) release(elements []packed) { r.memory += int64(len(elements)) * packedSize }

@@ -65,46 +65,67 @@ func (r *reader) list(kind byte) Value {
 	var out List
 	switch kind {
 	case typeList:
-		for n := r.length(); n > 0 && r.err == nil; n-- {
-			out = append(out, r.string())
-		}
+		out = r.strings()
 	case typeListZiplist:
-		out = packBytes(r.ziplist(r.string()))
+		out = r.packBytes(r.ziplist(r.string()))
 	case typeListQuick:
-		for n := r.length(); n > 0 && r.err == nil; n-- {
-			out = append(out, packBytes(r.ziplist(r.string()))...)
-		}
+		out = r.listNodes(2, func() [][]byte { return r.packedNode(r.ziplist(r.string())) })
 	case typeListQuick2:
-		for n := r.length(); n > 0 && r.err == nil; n-- {
-			out = r.listNode(out)
-		}
+		out = r.listNodes(2, r.listNode)
 	}
 	r.check(len(out) > 0)
 	return out
 }
 
-func (r *reader) listNode(out List) List {
+// listNodes reads the nodes of a list, each of which has at least so many bytes.
+func (r *reader) listNodes(least uint64, node func() [][]byte) List {
+	nodes := make([][][]byte, 0, r.count(least, sliceSize))
+	elements := 0
+	for range cap(nodes) {
+		nodes = append(nodes, node())
+		elements += len(nodes[len(nodes)-1])
+	}
+	if r.take(int64(elements) * sliceSize); r.err != nil {
+		return nil
+	}
+	return slices.Concat(nodes...)
+}
+
+func (r *reader) listNode() [][]byte {
 	switch container, b := r.length(), r.string(); container {
 	case nodePlain:
-		return append(out, b)
+		r.take(sliceSize)
+		return [][]byte{b}
 	case nodePacked:
-		return append(out, packBytes(r.listpack(b))...)
+		return r.packedNode(r.listpack(b))
 	}
 	r.fail()
 	return nil
+}
+
+func (r *reader) packedNode(elements []packed) [][]byte {
+	defer r.release(elements)
+	return r.packBytes(elements)
+}
+
+// strings reads strings behind their number.
+func (r *reader) strings() [][]byte {
+	out := make([][]byte, 0, r.count(1, sliceSize))
+	for range cap(out) {
+		out = append(out, r.string())
+	}
+	return out
 }
 
 func (r *reader) set(kind byte) Value {
 	var out Set
 	switch kind {
 	case typeSet:
-		for n := r.length(); n > 0 && r.err == nil; n-- {
-			out.Members = append(out.Members, r.string())
-		}
+		out.Members = r.strings()
 	case typeSetIntset:
-		out.Members, out.Intset = packBytes(r.intset(r.string())), true
+		out.Members, out.Intset = r.packBytes(r.intset(r.string())), true
 	case typeSetListpack:
-		out.Members = packBytes(r.listpack(r.string()))
+		out.Members = r.packBytes(r.listpack(r.string()))
 	}
 	names := make(nameSet)
 	for _, m := range out.Members {
@@ -118,7 +139,8 @@ func (r *reader) zset(kind byte) Value {
 	var out ZSet
 	switch kind {
 	case typeZSet, typeZSet2:
-		for n := r.length(); n > 0 && r.err == nil; n-- {
+		out.Members = make([]Member, 0, r.count(2, memberSize))
+		for range cap(out.Members) {
 			m := Member{Name: r.string()}
 			if kind == typeZSet {
 				m.Score = r.scoreInDigits()
@@ -146,12 +168,16 @@ func (r *reader) zset(kind byte) Value {
 func (r *reader) packedZSet(elements []packed) ZSet {
 	out := ZSet{Compact: true}
 	r.check(len(elements)%2 == 0)
+	if r.take(int64(len(elements)/2) * memberSize); r.err != nil {
+		return out
+	}
+	out.Members = make([]Member, 0, len(elements)/2)
 	for ; len(elements) > 1 && r.err == nil; elements = elements[2:] {
 		score := float64(elements[1].num)
 		if !elements[1].isNum {
 			score = r.parseScore(elements[1].str)
 		}
-		out.Members = append(out.Members, Member{elements[0].bytes(), score})
+		out.Members = append(out.Members, Member{r.packString(elements[0]), score})
 	}
 	return out
 }
@@ -160,7 +186,8 @@ func (r *reader) hash(kind byte) Value {
 	var out Hash
 	switch kind {
 	case typeHash:
-		for n := r.length(); n > 0 && r.err == nil; n-- {
+		out.Fields = make([]Field, 0, r.count(2, fieldSize))
+		for range cap(out.Fields) {
 			out.Fields = append(out.Fields, Field{Name: r.string(), Value: r.string()})
 		}
 	case typeHashExpiring:
@@ -186,8 +213,12 @@ func (r *reader) hash(kind byte) Value {
 func (r *reader) packedHash(elements []packed) Hash {
 	out := Hash{Compact: true}
 	r.check(len(elements)%2 == 0)
+	if r.take(int64(len(elements)/2) * fieldSize); r.err != nil {
+		return out
+	}
+	out.Fields = make([]Field, 0, len(elements)/2)
 	for ; len(elements) > 1; elements = elements[2:] {
-		out.Fields = append(out.Fields, Field{Name: elements[0].bytes(), Value: elements[1].bytes()})
+		out.Fields = append(out.Fields, Field{Name: r.packString(elements[0]), Value: r.packString(elements[1])})
 	}
 	return out
 }
@@ -196,10 +227,14 @@ func (r *reader) packedHash(elements []packed) Hash {
 func (r *reader) expiringListpack(elements []packed) Hash {
 	out := Hash{Compact: true}
 	r.check(len(elements)%3 == 0)
+	if r.take(int64(len(elements)/3) * fieldSize); r.err != nil {
+		return out
+	}
+	out.Fields = make([]Field, 0, len(elements)/3)
 	for ; len(elements) > 2; elements = elements[3:] {
 		at, ok := elements[2].integer()
-		r.check(ok && at >= 0)
-		out.Fields = append(out.Fields, Field{elements[0].bytes(), elements[1].bytes(), at})
+		r.check(ok && at >= 0 && at <= momentMost)
+		out.Fields = append(out.Fields, Field{r.packString(elements[0]), r.packString(elements[1]), at})
 	}
 	return out
 }
@@ -212,11 +247,12 @@ const momentMost = 1<<46 - 1
 func (r *reader) expiringHash() Hash {
 	var out Hash
 	soonest := uint64(r.moment())
-	for n := r.length(); n > 0 && r.err == nil; n-- {
+	out.Fields = make([]Field, 0, r.count(3, fieldSize))
+	for range cap(out.Fields) {
 		after := r.length()
 		f := Field{Name: r.string(), Value: r.string()}
 		if after > 0 {
-			r.check(soonest <= momentMost && after <= momentMost)
+			r.check(soonest <= momentMost && after-1 <= momentMost-soonest)
 			f.ExpireAt = int64(soonest + after - 1)
 		}
 		out.Fields = append(out.Fields, f)

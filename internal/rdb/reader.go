@@ -6,12 +6,19 @@ import (
 	"strconv"
 )
 
-// memoryMost is how many bytes a value may take in memory, as counted by
-// reader.take: compressed payloads could ask for far more than anyone can store.
-const memoryMost = 1 << 30
+// memoryMost is how many bytes a value may take in memory while it is read, as counted by
+// reader.take: small payloads can ask for far more than anyone can store. It is enough for
+// whatever one transaction can write.
+const memoryMost = 3 << 29
 
-// elementSize is about what an element takes besides its bytes.
-const elementSize = 40
+// What things take in memory, in bytes.
+const (
+	sliceSize  = 24
+	packedSize = 40
+	digitsSize = 24 // of a number that becomes a string
+	nameSize   = 48 // of a place in a map of names, beside the name
+	grown      = 3  // how many times as much a list takes while it grows
+)
 
 // How lengths and strings are written: the upper two bits of the first byte.
 //
@@ -54,10 +61,25 @@ func (r *reader) check(ok bool) {
 	}
 }
 
-// take accounts for an element of n bytes.
-func (r *reader) take(n int) {
-	r.memory -= int64(n) + elementSize
-	r.check(r.memory >= 0)
+// take accounts for n bytes of memory.
+func (r *reader) take(n int64) {
+	if r.memory -= n; r.memory < 0 && r.err == nil {
+		r.fail()
+		r.err = ErrTooLarge
+	}
+}
+
+// count reads how many elements follow, each of which has at least so many bytes, and accounts
+// for a list of them.
+func (r *reader) count(least uint64, size int64) int {
+	n := r.length()
+	if r.check(n <= uint64(len(r.b))/least); r.err != nil {
+		return 0
+	}
+	if r.take(int64(n) * size); r.err != nil {
+		return 0
+	}
+	return int(n)
 }
 
 // bytes returns the next n bytes, of the payload itself.
@@ -124,7 +146,6 @@ func (r *reader) lengthOrForm() (n uint64, form bool) {
 func (r *reader) string() []byte {
 	n, form := r.lengthOrForm()
 	if !form {
-		r.take(0)
 		return r.bytes(n)
 	}
 	switch n {
@@ -142,7 +163,7 @@ func (r *reader) string() []byte {
 }
 
 func (r *reader) integer(n int64) []byte {
-	r.take(8)
+	r.take(digitsSize)
 	if r.err != nil {
 		return nil
 	}
@@ -152,11 +173,7 @@ func (r *reader) integer(n int64) []byte {
 func (r *reader) compressed() []byte {
 	size, n := r.length(), r.length()
 	src := r.bytes(size)
-	r.check(n <= uint64(max(r.memory, 0)))
-	if r.err != nil {
-		return nil
-	}
-	if r.take(int(n)); r.err != nil {
+	if r.take(int64(min(n, 1<<40))); r.err != nil {
 		return nil
 	}
 	out, err := lzfExpand(src, n)

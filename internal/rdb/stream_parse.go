@@ -1,9 +1,6 @@
 package rdb
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 // The entries of a stream are in nodes: an ID, as 16 bytes, and a listpack, whose
 // elements are
@@ -49,12 +46,16 @@ func (r *reader) stream(kind byte) Value {
 		s.MaxDeletedID = r.id()
 		s.EntriesAdded = r.length()
 	}
-	r.check(length == uint64(len(s.Entries)) && s.EntriesAdded >= length && s.EntriesAdded <= math.MaxInt64)
+	r.check(length == uint64(len(s.Entries)))
 	if n := len(s.Entries); n > 0 {
 		r.check(s.Entries[n-1].ID.Compare(s.LastID) <= 0)
 	}
 	names := make(nameSet)
-	for n := r.length(); n > 0 && r.err == nil; n-- {
+	s.Groups = make([]Group, 0, r.count(5, groupSize))
+	for range cap(s.Groups) {
+		if r.err != nil {
+			return s
+		}
 		g := r.group(s, kind)
 		names.add(r, g.Name)
 		s.Groups = append(s.Groups, g)
@@ -66,10 +67,12 @@ func (r *reader) stream(kind byte) Value {
 func (r *reader) streamNode(s *Stream) {
 	id := r.string()
 	r.check(len(id) == idSize)
-	l := packs{r: r, rest: r.listpack(r.string())}
+	elements := r.listpack(r.string())
+	defer r.release(elements)
+	l := packs{r: r, rest: elements}
 	node := parseID(id)
 	entries, deleted := l.count(), l.count()
-	names := l.take(l.count())
+	names := r.packBytes(l.take(l.count()))
 	r.check(l.integer() == 0)
 	for len(l.rest) > 0 && r.err == nil {
 		e, flags := l.entry(node, names)
@@ -82,6 +85,9 @@ func (r *reader) streamNode(s *Stream) {
 			r.check(s.Entries[n-1].ID.Compare(e.ID) < 0)
 		}
 		r.check(e.ID != ID{})
+		if r.take(grown * entrySize); r.err != nil {
+			return
+		}
 		s.Entries = append(s.Entries, e)
 	}
 	r.check(entries == 0 && deleted == 0)
@@ -120,20 +126,26 @@ func (l *packs) count() int64 {
 	return n
 }
 
-func (l *packs) entry(node ID, names []packed) (e Entry, flags int64) {
+// entry reads an entry. It accounts for the names of the node's fields each time: so often
+// they are stored.
+func (l *packs) entry(node ID, names [][]byte) (e Entry, flags int64) {
 	flags = l.integer()
 	e.ID = ID{node.Ms + uint64(l.integer()), node.Seq + uint64(l.integer())}
 	elements := 3 + int64(len(names))
 	if flags&flagSameFields != 0 {
-		for i, v := range l.take(int64(len(names))) {
-			e.Fields = append(e.Fields, names[i].bytes(), v.bytes())
-			l.r.take(0)
+		values := l.take(int64(len(names)))
+		if l.r.take(int64(len(values)) * 2 * sliceSize); l.r.err == nil {
+			e.Fields = make([][]byte, 0, 2*len(values))
+		}
+		for i, v := range values {
+			l.r.take(int64(len(names[i])))
+			e.Fields = append(e.Fields, names[i], l.r.packString(v))
 		}
 	} else {
 		n := l.count()
 		l.r.check(n <= int64(len(l.rest))/2)
 		if l.r.err == nil {
-			e.Fields = packBytes(l.take(2 * n))
+			e.Fields = l.r.packBytes(l.take(2 * n))
 			elements = 4 + 2*n
 		}
 	}
@@ -147,11 +159,10 @@ func (r *reader) group(s *Stream, kind byte) Group {
 		g.EntriesRead = s.estimateRead(g.LastID)
 	} else {
 		g.EntriesRead = int64(r.length())
-		r.check(g.EntriesRead >= -1)
 	}
 	byID := make(map[ID]int)
-	for n := r.length(); n > 0 && r.err == nil; n-- {
-		r.take(idSize)
+	g.Pending = make([]Pending, 0, r.count(idSize+8+1, pendingSize+idSize+nameSize))
+	for range cap(g.Pending) {
 		p := Pending{ID: r.rawID(), Consumer: -1, DeliveredAt: r.moment(), Deliveries: r.length()}
 		_, twice := byID[p.ID]
 		r.check(!twice)
@@ -159,7 +170,11 @@ func (r *reader) group(s *Stream, kind byte) Group {
 		g.Pending = append(g.Pending, p)
 	}
 	names := make(nameSet)
-	for n := r.length(); n > 0 && r.err == nil; n-- {
+	g.Consumers = make([]Consumer, 0, r.count(1+8+1, consumerSize))
+	for range cap(g.Consumers) {
+		if r.err != nil {
+			return g
+		}
 		c := Consumer{Name: r.string(), SeenAt: r.moment()}
 		c.ActiveAt = c.SeenAt
 		if kind == typeStream3 {

@@ -24,6 +24,16 @@ type ZSet struct {
 	Compact bool     // written as a listpack
 }
 
+// What a Member, a Field and so on take in memory, in bytes.
+const (
+	memberSize   = sliceSize + 8
+	fieldSize    = 2*sliceSize + 8
+	entrySize    = idSize + sliceSize
+	pendingSize  = idSize + 3*8
+	consumerSize = sliceSize + 2*8
+	groupSize    = 3*sliceSize + idSize + 8
+)
+
 // Member is a member of a sorted set with its score, which is a number.
 type Member struct {
 	Name  []byte
@@ -47,7 +57,7 @@ type Stream struct {
 	Entries      []Entry // in order of their IDs
 	LastID       ID      // at or above those of all entries
 	MaxDeletedID ID
-	EntriesAdded uint64 // over its life
+	EntriesAdded uint64 // over its life, as far as clients have left that alone
 	Groups       []Group
 }
 
@@ -75,7 +85,7 @@ type Entry struct {
 type Group struct {
 	Name        []byte
 	LastID      ID    // the last that was delivered
-	EntriesRead int64 // -1: not known
+	EntriesRead int64 // -1: not known; clients can make it anything
 	Pending     []Pending
 	Consumers   []Consumer
 }

@@ -32,18 +32,21 @@ func (r *reader) ziplist(b []byte) []packed {
 		return nil
 	}
 	tail, count := binary.LittleEndian.Uint32(b[4:]), int(binary.LittleEndian.Uint16(b[8:]))
-	var out []packed
-	at, last, before := ziplistHeader, ziplistHeader, 0
-	for at < len(b)-1 && r.err == nil {
-		e, size := ziplistElement(b[at:len(b)-1], before)
-		if size == 0 {
-			r.fail()
-			return nil
+	last := 0
+	out := r.collect(func(add func(packed)) bool {
+		at, before := ziplistHeader, 0
+		last = at
+		for at < len(b)-1 {
+			e, size := ziplistElement(b[at:len(b)-1], before)
+			if size == 0 {
+				return false
+			}
+			add(e)
+			last, before = at, size
+			at += size
 		}
-		out = r.pack(out, e)
-		last, before = at, size
-		at += size
-	}
+		return true
+	})
 	r.check(uint64(tail) == uint64(last) && (count == ziplistUncount || count == len(out)))
 	return out
 }

@@ -20,17 +20,20 @@ func (r *reader) zipmap(b []byte) []packed {
 		r.fail()
 		return nil
 	}
-	in := reader{b: b[1 : len(b)-1], memory: r.memory}
-	var out []packed
-	for len(in.b) > 0 {
-		out = in.pack(out, packed{str: in.bytes(in.zipmapLength())})
-		n := in.zipmapLength()
-		unused := in.byte()
-		out = in.pack(out, packed{str: in.bytes(n)})
-		in.bytes(uint64(unused))
-	}
-	r.memory = in.memory
-	r.check(in.err == nil && (b[0] == zipmapUncount || int(b[0]) == len(out)/2))
+	out := r.collect(func(add func(packed)) bool {
+		in := reader{b: b[1 : len(b)-1]}
+		for len(in.b) > 0 {
+			name := in.bytes(in.zipmapLength())
+			n := in.zipmapLength()
+			unused := in.byte()
+			value := in.bytes(n)
+			in.bytes(uint64(unused))
+			add(packed{str: name})
+			add(packed{str: value})
+		}
+		return in.err == nil
+	})
+	r.check(b[0] == zipmapUncount || int(b[0]) == len(out)/2)
 	return out
 }
 

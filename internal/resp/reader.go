@@ -2,6 +2,7 @@ package resp
 
 import (
 	"io"
+	"sync/atomic"
 )
 
 // Sizes of a Reader's buffer, in bytes.
@@ -41,6 +42,8 @@ type Reader struct {
 	}
 
 	one Pipeline // of ReadCommand
+
+	held, room atomic.Int64 // as of the last read; for Usage
 }
 
 // span is where an argument lies, in bytes from the start of its command.
@@ -125,6 +128,19 @@ func (r *Reader) Buffered() bool {
 	return r.parse() || r.srcErr != nil
 }
 
+// Usage returns how many bytes were in the buffer when the Reader began to wait for more, or, if
+// they have come, then, and how many more it had room for. It is safe for concurrent use.
+func (r *Reader) Usage() (held, room int64) {
+	held = r.held.Load()
+	return held, max(0, r.room.Load()-held)
+}
+
+// publish makes Usage return the present figures.
+func (r *Reader) publish() {
+	r.held.Store(int64(r.end - r.pos))
+	r.room.Store(int64(len(r.buf)))
+}
+
 // take moves the ready command to p.
 func (r *Reader) take(p *Pipeline) {
 	base := r.buf[r.pos:]
@@ -162,6 +178,8 @@ func (r *Reader) read() error {
 		r.srcErr = nil
 		return r.ended(err)
 	}
+	r.publish()
+	defer r.publish()
 	const emptyReadsMax = 100
 	for range emptyReadsMax {
 		n, err := r.src.Read(r.buf[r.end:])

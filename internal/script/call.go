@@ -66,7 +66,7 @@ func (r *run) refusal(cmd *command.Command, args [][]byte) error {
 		return fault(textUnknown)
 	case !cmd.Accepts(len(args)):
 		return fault(textArity)
-	case cmd.Has(command.NoScript):
+	case cmd.Has(command.NoScript) && !(cmd.Internal && r.ctx.Env.DebugInScripts):
 		return fault(textNotInScripts)
 	}
 	if err := r.host.MayRun(cmd, args); err != nil {
@@ -75,6 +75,9 @@ func (r *run) refusal(cmd *command.Command, args [][]byte) error {
 	}
 	if r.readOnly && cmd.Has(command.Write|command.MayReplicate) {
 		return fault(textReadOnly)
+	}
+	if r.deniesOOM && cmd.Has(command.DenyOOM) && !r.fate.wrote() {
+		return errOutOfMemory
 	}
 	return nil
 }

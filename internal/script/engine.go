@@ -2,6 +2,7 @@ package script
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,9 @@ type Host interface {
 	RefuseForScript(cmd *command.Command, why command.Error)
 	// MayRun returns why the user of the session may not carry out a command, nil if they may.
 	MayRun(cmd *command.Command, args [][]byte) error
+	// OutOfMemory reports whether there was no room for more data, and none could be made, when
+	// the script was called.
+	OutOfMemory() bool
 	// DeniedToScript is told of a call that MayRun has refused.
 	DeniedToScript(cmd *command.Command, args [][]byte)
 }
@@ -106,8 +110,19 @@ func NewEngine(opts Options) *Engine {
 // MayWrite reports whether a call of EVAL, EVALSHA or FCALL may change keys. What is not known
 // may; what was known may have changed by the time of the call, which then fails when it writes.
 func (e *Engine) MayWrite(cmd *command.Command, args [][]byte) bool {
+	return e.flagsOf(cmd, args)&noWrites == 0
+}
+
+// NeedsRoom reports whether a call of a script or function is to be refused when there is no room
+// for more data, because of what it says of itself.
+func (e *Engine) NeedsRoom(cmd *command.Command, args [][]byte) bool {
+	return e.flagsOf(cmd, args).needRoom()
+}
+
+// flagsOf returns what is known of the script or function that a call names.
+func (e *Engine) flagsOf(cmd *command.Command, args [][]byte) flags {
 	f := unflagged
-	switch cmd.Name {
+	switch strings.TrimSuffix(cmd.Name, "_ro") {
 	case "eval":
 		if parsed, _, err := parseShebang(args[1]); err == nil {
 			f = parsed
@@ -121,7 +136,7 @@ func (e *Engine) MayWrite(cmd *command.Command, args [][]byte) bool {
 			f = fn.flags
 		}
 	}
-	return f&noWrites == 0
+	return f
 }
 
 // Figures are what INFO shows of an Engine.

@@ -16,6 +16,7 @@ const (
 	errNumKeysBad    = command.Error("ERR Bad number of keys provided")
 	errNoFunction    = command.Error("ERR Function not found")
 	errWriteFlag     = command.Error("ERR Can not execute a script with write flag using *_ro command.")
+	errDenyOOM       = command.Error("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
 	errFlushMode     = command.Error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 	errDebugger      = command.Error("ERR SCRIPT DEBUG is not supported: there is no debugger")
 	errDebugMode     = command.Error("ERR Use SCRIPT DEBUG YES/SYNC/NO")
@@ -35,6 +36,10 @@ const (
 	errShutdown   = command.Error("ERR The server is shutting down: the script had no effect")
 	errTooDeep    = command.Error("ERR reached lua stack limit")
 )
+
+// errOutOfMemory is what a call in a script that may not go over the limit of memory gets, unless
+// the script has written already.
+const errOutOfMemory = command.Error("OOM command not allowed when used memory > 'maxmemory'.")
 
 // errKilled ends a script that somebody has killed.
 var errKilled = errors.New("script: killed")

@@ -77,6 +77,10 @@ func (p *replyReader) value(at place) {
 			return
 		}
 		p.put(at, lua.False)
+	case '|': // attributes of the reply that follows, which programs do not see
+		n, _ := strconv.Atoi(string(text))
+		p.aggregate('%', n, place{in: p.c.State().NewTable(0, 0), key: lua.True})
+		p.value(at)
 	default:
 		p.put(at, p.scalar(kind, text))
 	}

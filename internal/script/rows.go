@@ -15,23 +15,24 @@ func Rows() []*command.Command {
 	keys := func(f command.KeyFlags) []command.KeySpec {
 		return []command.KeySpec{{Flags: f, Index: 2, NumKeys: true, Step: 1}}
 	}
-	writes := func(name, since, summary string, run command.Handler) *command.Command {
+	const syntax = " numkeys [key...] [arg...]" // behind what says which program
+	writes := func(name, program, since, summary string, run command.Handler) *command.Command {
 		return &command.Command{Name: name, Arity: -3, Flags: callFlags | command.MayReplicate, Cats: command.CatScripting,
-			Group: command.GroupScripting, Keys: keys(command.KeyRW | command.KeyAccess | command.KeyUpdate), Run: run,
+			Group: command.GroupScripting, Keys: keys(command.KeyRW | command.KeyAccess | command.KeyUpdate), Run: run, Syntax: program + syntax,
 			Since: since, Summary: summary, Complexity: "Depends on the script that is executed."}
 	}
-	reads := func(name, summary string, run command.Handler) *command.Command {
+	reads := func(name, program, summary string, run command.Handler) *command.Command {
 		return &command.Command{Name: name, Arity: -3, Flags: callFlags | command.ReadOnly, Cats: command.CatScripting,
-			Group: command.GroupScripting, Keys: keys(command.KeyRO | command.KeyAccess), Run: run,
+			Group: command.GroupScripting, Keys: keys(command.KeyRO | command.KeyAccess), Run: run, Syntax: program + syntax,
 			Since: "7.0.0", Summary: summary, Complexity: "Depends on the script that is executed."}
 	}
 	return []*command.Command{
-		writes("eval", "2.6.0", "Carries out a script.", eval),
-		writes("evalsha", "2.6.0", "Carries out a script by its digest.", evalSHA),
-		reads("eval_ro", "Carries out a script that only reads.", evalRO),
-		reads("evalsha_ro", "Carries out a script that only reads by its digest.", evalSHARO),
-		writes("fcall", "7.0.0", "Calls a function.", fcall),
-		reads("fcall_ro", "Calls a function that only reads.", fcallRO),
+		writes("eval", "script", "2.6.0", "Carries out a script.", eval),
+		writes("evalsha", "sha1", "2.6.0", "Carries out a script by its digest.", evalSHA),
+		reads("eval_ro", "script", "Carries out a script that only reads.", evalRO),
+		reads("evalsha_ro", "sha1", "Carries out a script that only reads by its digest.", evalSHARO),
+		writes("fcall", "function", "7.0.0", "Calls a function.", fcall),
+		reads("fcall_ro", "function", "Calls a function that only reads.", fcallRO),
 		{Name: "script", Arity: -2, Group: command.GroupScripting, Since: "2.6.0",
 			Summary: "A container for commands about scripts.", Complexity: "Depends on subcommand.", Sub: scriptRows()},
 		{Name: "function", Arity: -2, Group: command.GroupScripting, Since: "7.0.0",
@@ -42,14 +43,18 @@ func Rows() []*command.Command {
 func scriptRows() []*command.Command {
 	rows := []*command.Command{
 		{Name: "load", Arity: 3, Flags: manageFlags | command.Stale, Run: scriptLoad, Tips: []string{allNodes, succeeded},
+			Syntax:  "script",
 			Summary: "Keeps a script so that it can be called by its digest.", Complexity: "O(N) with N being the length in bytes of the script body."},
 		{Name: "exists", Arity: -3, Flags: manageFlags, Run: scriptExists, Tips: []string{allShards, "response_policy:agg_logical_and"},
+			Syntax:  "sha1...",
 			Summary: "Tells which scripts are there.", Complexity: "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation)."},
 		{Name: "flush", Arity: -2, Flags: manageFlags, Run: scriptFlush, Tips: []string{allNodes, succeeded},
+			Syntax:  "[flush-type(ASYNC | SYNC)@6.2.0]",
 			Summary: "Forgets every script.", Complexity: "O(N) with N being the number of scripts in cache"},
 		{Name: "kill", Arity: 2, Flags: manageFlags | command.AllowBusy, Run: scriptKill, Tips: []string{allShards, "response_policy:one_succeeded"},
 			Summary: "Ends the script that runs.", Complexity: "O(1)"},
 		{Name: "debug", Arity: 3, Flags: manageFlags, Run: scriptDebug, Since: "3.2.0",
+			Syntax:  "mode(YES | SYNC | NO)",
 			Summary: "Chooses the mode of the debugger, which there is not.", Complexity: "O(1)"},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Run: scriptHelp, Since: "5.0.0",
 			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
@@ -60,12 +65,16 @@ func scriptRows() []*command.Command {
 func functionRows() []*command.Command {
 	rows := []*command.Command{
 		{Name: "load", Arity: -3, Flags: manageFlags | command.Write | command.DenyOOM, Run: functionLoad, Tips: []string{allShards, succeeded},
+			Syntax:  "[REPLACE] function-code",
 			Summary: "Keeps a library of functions.", Complexity: "O(1) (considering compilation time is redundant)"},
 		{Name: "delete", Arity: 3, Flags: manageFlags | command.Write, Run: functionDelete, Tips: []string{allShards, succeeded},
+			Syntax:  "library-name",
 			Summary: "Removes a library.", Complexity: "O(1)"},
 		{Name: "flush", Arity: -2, Flags: manageFlags | command.Write, Run: functionFlush, Tips: []string{allShards, succeeded},
+			Syntax:  "[flush-type(ASYNC | SYNC)]",
 			Summary: "Removes every library.", Complexity: "O(N) where N is the number of functions deleted"},
 		{Name: "list", Arity: -2, Flags: manageFlags, Run: functionList, Tips: []string{"nondeterministic_output_order"},
+			Syntax:  "[LIBRARYNAME library-name-pattern] [WITHCODE]",
 			Summary: "Describes libraries.", Complexity: "O(N) where N is the number of functions"},
 		{Name: "stats", Arity: 2, Flags: manageFlags | command.AllowBusy, Run: functionStats,
 			Tips:    []string{"nondeterministic_output", allShards, "response_policy:special"},
@@ -75,6 +84,7 @@ func functionRows() []*command.Command {
 		{Name: "dump", Arity: 2, Flags: manageFlags, Run: functionDump,
 			Summary: "Returns every library in one payload.", Complexity: "O(N) where N is the number of functions"},
 		{Name: "restore", Arity: -3, Flags: manageFlags | command.Write | command.DenyOOM, Run: functionRestore, Tips: []string{allShards, succeeded},
+			Syntax:  "serialized-value [policy(FLUSH | APPEND | REPLACE)]",
 			Summary: "Keeps the libraries of a payload.", Complexity: "O(N) where N is the number of functions on the payload"},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Run: functionHelp,
 			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},

@@ -23,6 +23,8 @@ type run struct {
 	readOnly bool
 	// sequenced says that the script runs inside the sequencer, so that others wait for it.
 	sequenced bool
+	// deniesOOM says that there is no room: its first write may not be one that needs more.
+	deniesOOM bool
 	began     time.Time
 	announced bool // others have been told that they wait for too long
 
@@ -75,6 +77,9 @@ func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
 	if s.flags&(unflagged|noWrites) == 0 && s.readOnly {
 		return errWriteFlag
 	}
+	if s.flags.needRoom() && hostOf(c).OutOfMemory() {
+		return errDenyOOM
+	}
 	leave, err := e.enter(c)
 	if err != nil {
 		return err
@@ -90,6 +95,7 @@ func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
 		engine: e, host: hostOf(c), ctx: c, world: w, name: s.name, function: s.function, began: e.opts.Now(),
 		readOnly:  s.readOnly || s.flags&noWrites != 0 || c.Keys.ReadOnly(),
 		sequenced: !c.Keys.ReadOnly(),
+		deniesOOM: s.flags&allowOOM == 0 && hostOf(c).OutOfMemory(),
 		script:    command.Script{DB: c.Keys.Number()},
 	}
 	reusable, err := r.execute(s)

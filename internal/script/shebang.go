@@ -21,6 +21,9 @@ const (
 	unflagged
 )
 
+// needRoom reports whether what has these flags is not carried out when there is no room for more data.
+func (f flags) needRoom() bool { return f&(unflagged|noWrites|allowOOM) == 0 }
+
 // flagNames are the words for flags, in Redis' order.
 var flagNames = []string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
 

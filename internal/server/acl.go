@@ -8,7 +8,6 @@ import (
 
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
-	"github.com/elastickv/elastickv/internal/pubsub"
 )
 
 // Where a call was denied, as ACL LOG says it.
@@ -178,16 +177,6 @@ func (c *session) dismiss(gone []*acl.User) {
 // silence closes the connections that listen to channels which their users may no longer.
 func (c *session) silence(u *acl.User) {
 	c.kill(func(o *session) bool {
-		if o.facts.user.Load() != u || !o.facts.subscribed.Load() {
-			return false
-		}
-		for k := range pubsub.Kinds {
-			for _, name := range o.heard(k) {
-				if !u.MayListen(name, k == pubsub.Pattern) {
-					return true
-				}
-			}
-		}
-		return false
+		return o.facts.user.Load() == u && o.facts.subscribed.Load() && !o.mayHear(u)
 	})
 }

@@ -10,23 +10,30 @@ import (
 // Activity are the figures of what a Server does. What is counted is counted since it
 // began or, but for a few, since CONFIG RESETSTAT.
 type Activity struct {
-	Clients           int   // connected now
-	Blocked           int   // whose commands wait now
-	Connections       int64 // accepted, those included that were turned away
-	Refused           int64 // connections turned away
-	OverLimit         int64 // connections closed because the client did not read
-	Denied            int64 // wrong passwords
-	Commands          int64 // carried out
-	Received, Sent    int64 // bytes
-	Hits, Misses      int64 // look-ups of keys by commands that only read
-	Expired           int64 // keys removed because their time had come
-	ExpiredFields     int64 // the same of fields of hashes
-	Changes           int64 // of keys
-	RetentionFailures int64 // rounds in which old versions could not be dropped
+	Clients           int           // connected now
+	Blocked           int           // whose commands wait now
+	Connections       int64         // accepted, those included that were turned away
+	Refused           int64         // connections turned away
+	OverLimit         int64         // connections closed because the client did not read
+	Denied            int64         // wrong passwords
+	Commands          int64         // carried out
+	Received, Sent    int64         // bytes
+	Hits, Misses      int64         // look-ups of keys by commands that only read
+	Expired           int64         // keys removed because their time had come
+	ExpiredFields     int64         // the same of fields of hashes
+	Evicted           int64         // keys removed because there was no room
+	EvictedClients    int64         // connections closed to save memory
+	Used              int64         // what is compared with Limit, in bytes, as far as it is known; 0 without a limit
+	Limit             int64         // the setting maxmemory
+	Exceeded          time.Duration // for how long the limit was exceeded
+	Changes           int64         // of keys
+	RetentionFailures int64         // rounds in which old versions could not be dropped
 	ErrorReplies      int64
 	ErrorCodes        map[string]int64  // error replies by their first word, of a bounded number
 	ByCommand         []CommandActivity // those that were called, in order of names
 	Latency           []LatencyBucket   // of all commands, shortest first
+	Handshakes        int64             // of TLS, that failed
+	CertificateEnds   time.Time         // when the certificate expires that clients get to see; zero without TLS
 }
 
 // CommandActivity are the figures of one command. The name is one of the table.
@@ -49,10 +56,16 @@ func (s *Server) Activity() Activity {
 	st := &s.stats
 	a := Activity{
 		Clients: s.sessions.count(), Blocked: int(s.waiters.blocked.Load()), Connections: st.connections.Load(), Refused: st.refused.Load(),
+		Handshakes: st.handshakes.Load(), EvictedClients: st.evicted.Load(), CertificateEnds: s.certificateEnds(),
 		OverLimit: st.overLimit.Load(), Denied: st.denied.Load(), Commands: st.commands.Load(),
 		Received: st.received.Load(), Sent: st.sent.Load(), Hits: st.hits.Load(), Misses: st.misses.Load(),
 		Expired: st.expired.Load(), ExpiredFields: st.fields.Load(), Changes: st.changes.Load(), RetentionFailures: st.dropsFailed.Load(),
 		ErrorReplies: st.errors.Load(), ErrorCodes: make(map[string]int64),
+	}
+	a.Evicted, a.Limit = s.room.evicted.Load(), s.cfg.Load().maxMemory
+	a.Exceeded, _ = s.room.exceeded.times(s.opts.Now())
+	if m := s.db.Measured(); m.Counted {
+		a.Used = startupMemory + m.Bytes
 	}
 	codes, counts := st.errorCounts()
 	for i, code := range codes {

@@ -15,12 +15,16 @@ const clusterAdmin = command.Admin | command.Stale | command.NoAsyncLoading
 
 var aloneRows = []*command.Command{
 	{Name: "replicaof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "5.0.0",
+		Syntax:  "args(host-port(host port) | no-one(NO ONE))",
 		Summary: "Accepts NO ONE: a server follows no other.", Complexity: "O(1)"},
 	{Name: "slaveof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "1.0.0", Deprecated: "5.0.0", Instead: "`REPLICAOF`",
+		Syntax:  "args(host-port(host port) | no-one(NO ONE))",
 		Summary: "The old name of REPLICAOF.", Complexity: "O(1)"},
 	{Name: "failover", Arity: -1, Flags: command.Admin | command.NoScript | command.Stale, Group: command.GroupServer, Run: failover, Since: "6.2.0",
+		Syntax:  "[TO target(host port [FORCE])] [ABORT] [TIMEOUT milliseconds]",
 		Summary: "Fails: no replica could take over.", Complexity: "O(1)"},
 	{Name: "psync", Arity: -3, Flags: command.Admin | command.NoScript | command.NoMulti | command.NoAsyncLoading, Group: command.GroupServer, Run: syncStream, Since: "2.8.0",
+		Syntax:  "replicationid offset",
 		Summary: "Fails: there is no stream for replicas.", Complexity: "O(1)"},
 	{Name: "sync", Arity: 1, Flags: command.Admin | command.NoScript | command.NoMulti | command.NoAsyncLoading, Group: command.GroupServer, Run: syncStream, Since: "1.0.0",
 		Summary: "Fails: there is no stream for replicas.", Complexity: "O(1)"},
@@ -41,20 +45,34 @@ var aloneRows = []*command.Command{
 func clusterSubs() []*command.Command {
 	unsure := []string{"nondeterministic_output"}
 	subs := []*command.Command{
-		{Name: "addslots", Arity: -3, Flags: clusterAdmin}, {Name: "addslotsrange", Arity: -4, Flags: clusterAdmin},
-		{Name: "bumpepoch", Arity: 2, Flags: clusterAdmin, Tips: unsure}, {Name: "count-failure-reports", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure},
-		{Name: "countkeysinslot", Arity: 3, Flags: command.Stale}, {Name: "delslots", Arity: -3, Flags: clusterAdmin},
-		{Name: "delslotsrange", Arity: -4, Flags: clusterAdmin}, {Name: "failover", Arity: -2, Flags: clusterAdmin},
-		{Name: "flushslots", Arity: 2, Flags: clusterAdmin}, {Name: "forget", Arity: 3, Flags: clusterAdmin},
-		{Name: "getkeysinslot", Arity: 4, Flags: command.Stale, Tips: unsure}, {Name: "help", Arity: 2, Flags: command.Loading | command.Stale},
-		{Name: "info", Arity: 2, Flags: command.Stale, Tips: unsure}, {Name: "keyslot", Arity: 3, Flags: command.Stale},
-		{Name: "links", Arity: 2, Flags: command.Stale, Tips: unsure}, {Name: "meet", Arity: -4, Flags: clusterAdmin},
-		{Name: "myid", Arity: 2, Flags: command.Stale}, {Name: "nodes", Arity: 2, Flags: command.Stale, Tips: unsure},
-		{Name: "replicas", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure}, {Name: "replicate", Arity: 3, Flags: clusterAdmin},
-		{Name: "reset", Arity: -2, Flags: command.Admin | command.Stale | command.NoScript}, {Name: "saveconfig", Arity: 2, Flags: clusterAdmin},
-		{Name: "set-config-epoch", Arity: 3, Flags: clusterAdmin}, {Name: "setslot", Arity: -4, Flags: clusterAdmin},
-		{Name: "shards", Arity: 2, Flags: command.Stale, Tips: unsure}, {Name: "slaves", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure},
-		{Name: "slots", Arity: 2, Flags: command.Stale, Tips: unsure},
+		{Name: "addslots", Arity: -3, Flags: clusterAdmin, Syntax: "slot..."},
+		{Name: "addslotsrange", Arity: -4, Flags: clusterAdmin, Syntax: "range(start-slot end-slot)..."},
+		{Name: "bumpepoch", Arity: 2, Flags: clusterAdmin, Tips: unsure},
+		{Name: "count-failure-reports", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id"},
+		{Name: "countkeysinslot", Arity: 3, Flags: command.Stale, Syntax: "slot"},
+		{Name: "delslots", Arity: -3, Flags: clusterAdmin, Syntax: "slot..."},
+		{Name: "delslotsrange", Arity: -4, Flags: clusterAdmin, Syntax: "range(start-slot end-slot)..."},
+		{Name: "failover", Arity: -2, Flags: clusterAdmin, Syntax: "[options(FORCE | TAKEOVER)]"},
+		{Name: "flushslots", Arity: 2, Flags: clusterAdmin},
+		{Name: "forget", Arity: 3, Flags: clusterAdmin, Syntax: "node-id"},
+		{Name: "getkeysinslot", Arity: 4, Flags: command.Stale, Tips: unsure, Syntax: "slot count"},
+		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale},
+		{Name: "info", Arity: 2, Flags: command.Stale, Tips: unsure},
+		{Name: "keyslot", Arity: 3, Flags: command.Stale, Syntax: "key:string"},
+		{Name: "links", Arity: 2, Flags: command.Stale, Tips: unsure},
+		{Name: "meet", Arity: -4, Flags: clusterAdmin, Syntax: "ip port [cluster-bus-port@4.0.0]"},
+		{Name: "myid", Arity: 2, Flags: command.Stale},
+		{Name: "myshardid", Arity: 2, Flags: command.Stale, Tips: unsure},
+		{Name: "nodes", Arity: 2, Flags: command.Stale, Tips: unsure},
+		{Name: "replicas", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id"},
+		{Name: "replicate", Arity: 3, Flags: clusterAdmin, Syntax: "node-id"},
+		{Name: "reset", Arity: -2, Flags: command.Admin | command.Stale | command.NoScript, Syntax: "[reset-type(HARD | SOFT)]"},
+		{Name: "saveconfig", Arity: 2, Flags: clusterAdmin},
+		{Name: "set-config-epoch", Arity: 3, Flags: clusterAdmin, Syntax: "config-epoch"},
+		{Name: "setslot", Arity: -4, Flags: clusterAdmin, Syntax: "slot subcommand(IMPORTING importing=node-id | MIGRATING migrating=node-id | NODE node=node-id | STABLE)"},
+		{Name: "shards", Arity: 2, Flags: command.Stale, Tips: unsure},
+		{Name: "slaves", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id"},
+		{Name: "slots", Arity: 2, Flags: command.Stale, Tips: unsure, History: []string{"4.0.0 Tells the ids of nodes.", "7.0.0 Tells more of the network."}},
 	}
 	for _, s := range subs {
 		s.Group, s.Run = command.GroupCluster, noCluster
@@ -64,6 +82,8 @@ func clusterSubs() []*command.Command {
 			s.Since = "7.0.0"
 		case "help", "replicas":
 			s.Since = "5.0.0"
+		case "myshardid":
+			s.Since = "7.2.0"
 		default:
 			s.Since = "3.0.0"
 		}
@@ -83,10 +103,13 @@ var moduleSubs = []*command.Command{
 	{Name: "list", Arity: 2, Flags: command.Admin | command.NoScript, Group: command.GroupServer, Run: moduleList, Since: "4.0.0",
 		Summary: "Returns no modules.", Complexity: "O(1)", Tips: []string{"nondeterministic_output_order"}},
 	{Name: "load", Arity: -3, Flags: moduleFlags, Group: command.GroupServer, Run: noModules, Since: "4.0.0",
+		Syntax:  "path [arg...]",
 		Summary: "Fails: modules cannot be loaded.", Complexity: "O(1)"},
 	{Name: "loadex", Arity: -3, Flags: moduleFlags, Group: command.GroupServer, Run: noModules, Since: "7.0.0",
+		Syntax:  "path [CONFIG configs(name value)]... [ARGS args...]",
 		Summary: "Fails: modules cannot be loaded.", Complexity: "O(1)"},
 	{Name: "unload", Arity: 3, Flags: moduleFlags, Group: command.GroupServer, Run: noModules, Since: "4.0.0",
+		Syntax:  "name",
 		Summary: "Fails: there are no modules.", Complexity: "O(1)"},
 	{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: command.GroupServer, Run: moduleHelp, Since: "5.0.0",
 		Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
@@ -122,8 +145,14 @@ func failover(c *command.Ctx) error {
 	if len(c.Args) == 2 && strings.EqualFold(string(c.Args[1]), "abort") {
 		return errNoFailover
 	}
+	given := make(map[string]bool)
 	for i := 1; i < len(c.Args); i++ {
-		switch word := strings.ToLower(string(c.Args[i])); {
+		word := strings.ToLower(string(c.Args[i]))
+		if given[word] {
+			return command.ErrSyntax
+		}
+		given[word] = true
+		switch {
 		case word == "force":
 		case word == "timeout" && i+1 < len(c.Args):
 			i++
@@ -150,6 +179,21 @@ func syncStream(*command.Ctx) error { return errNoStream }
 func replconf(c *command.Ctx) error {
 	if len(c.Args)%2 == 0 {
 		return command.ErrSyntax
+	}
+	for i := 1; i < len(c.Args); i += 2 {
+		switch word := strings.ToLower(string(c.Args[i])); word {
+		case "listening-port", "rdb-only":
+			n, err := parseInt(c.Args[i+1])
+			if err != nil {
+				return err
+			}
+			if word == "rdb-only" && n != 0 && n != 1 {
+				return errReplicaFlag
+			}
+		case "ip-address", "capa", "ack", "getack", "rdb-filter-only":
+		default:
+			return errReplicaOption(c.Args[i])
+		}
 	}
 	c.Out.OK()
 	return nil

@@ -120,6 +120,7 @@ func (s *Server) try(root *keyspace.Space, w *waiter, look *lookout) error {
 	}
 	ctx := &command.Ctx{
 		Args: k.args, Cmd: k.route.cmd, Out: &w.out, Keys: keys, Env: s.env.Load(), Caller: w.c, MayBlock: true, Waited: true,
+		Untouched: w.c.untouched(k.route.cmd),
 	}
 	if err := s.table.Run(ctx); err != nil {
 		s.commandFailed(w.c, err)

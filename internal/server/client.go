@@ -11,9 +11,11 @@ var clientRow = &command.Command{
 	Summary: "A container for commands about connections.", Complexity: "Depends on subcommand.",
 	Sub: []*command.Command{
 		{Name: "setinfo", Arity: 4, Flags: sessionFlags, Run: clientSetInfo, Since: "7.2.0",
+			Syntax:  "attr(LIB-NAME libname | LIB-VER libver)",
 			Summary: "Tells the server about the client library.", Complexity: "O(1)",
 			Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
 		{Name: "setname", Arity: 3, Flags: sessionFlags, Run: clientSetName, Since: "2.6.9",
+			Syntax:  "connection-name",
 			Summary: "Gives the connection a name.", Complexity: "O(1)"},
 		{Name: "getname", Arity: 2, Flags: sessionFlags, Run: clientGetName, Since: "2.6.9",
 			Summary: "Returns the name of the connection.", Complexity: "O(1)"},
@@ -22,21 +24,28 @@ var clientRow = &command.Command{
 		{Name: "info", Arity: 2, Flags: sessionFlags, Run: clientInfo, Since: "6.2.0",
 			Summary: "Describes this connection.", Complexity: "O(1)", Tips: []string{"nondeterministic_output"}},
 		{Name: "list", Arity: -2, Flags: adminFlags, Run: clientList, Since: "2.4.0",
+			Syntax: "[TYPE client-type(NORMAL | MASTER | REPLICA | PUBSUB)@5.0.0] [ID client-id...@6.2.0]", History: []string{"2.8.12 Tells `id`.", "6.0.0 Tells `user`.", "7.0.0 Tells `resp`, `multi-mem`, `rbs` and `rbp`.", "7.0.3 Tells `ssub`."},
 			Summary: "Describes connections.", Complexity: "O(N) where N is the number of client connections",
 			Tips: []string{"nondeterministic_output"}},
 		{Name: "kill", Arity: -3, Flags: adminFlags, Run: clientKill, Since: "2.4.0",
+			Syntax:  "filter(old-format=ip:port!2.8.12 | new-format([ID client-id@2.8.12] | [TYPE client-type(NORMAL | MASTER@3.2.0 | SLAVE | REPLICA@5.0.0 | PUBSUB)@2.8.12] | [USER username] | [ADDR addr=ip:port] | [LADDR laddr=ip:port@6.2.0] | [SKIPME (YES | NO)])...)",
 			Summary: "Closes connections.", Complexity: "O(N) where N is the number of client connections"},
 		{Name: "no-evict", Arity: 3, Flags: adminFlags, Run: clientNoEvict, Since: "7.0.0",
-			Summary: "Asks that this connection is never closed to save memory.", Complexity: "O(1)"},
+			Syntax:  "enabled(ON | OFF)",
+			Summary: "Chooses whether this connection may be closed to save memory.", Complexity: "O(1)"},
 		{Name: "no-touch", Arity: 3, Flags: sessionFlags, Run: clientNoTouch, Since: "7.2.0",
+			Syntax:  "enabled(ON | OFF)",
 			Summary: "Asks that this connection's reads do not count as use of keys.", Complexity: "O(1)"},
 		{Name: "reply", Arity: 3, Flags: sessionFlags, Run: clientReply, Since: "3.2.0",
+			Syntax:  "action(ON | OFF | SKIP)",
 			Summary: "Chooses whether commands are answered.", Complexity: "O(1)"},
-		{Name: "pause", Arity: -3, Flags: adminFlags, Run: clientPause, Since: "2.9.50",
+		{Name: "pause", Arity: -3, Flags: adminFlags, Run: clientPause, Since: "3.0.0",
+			Syntax:  "timeout:integer [mode(WRITE | ALL)@6.2.0]",
 			Summary: "Holds commands back for a time.", Complexity: "O(1)"},
 		{Name: "unpause", Arity: 2, Flags: adminFlags, Run: clientUnpause, Since: "6.2.0",
 			Summary: "Ends a pause.", Complexity: "O(N) where N is the number of paused clients"},
 		{Name: "unblock", Arity: -3, Flags: adminFlags, Run: clientUnblock, Since: "5.0.0",
+			Syntax:  "client-id [unblock-type(TIMEOUT | ERROR)]",
 			Summary: "Ends what another connection waits for.", Complexity: "O(log N) where N is the number of client connections"},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Run: clientHelp, Since: "5.0.0",
 			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
@@ -128,18 +137,19 @@ func onOff(arg []byte) (bool, error) {
 	return false, command.ErrSyntax
 }
 
-// clientNoEvict is remembered and shown; no connection is ever closed to save memory.
+// clientNoEvict keeps the connection from being closed by maxmemory-clients, or no longer.
 func clientNoEvict(ctx *command.Ctx) error {
 	on, err := onOff(ctx.Args[2])
 	if err != nil {
 		return err
 	}
 	callerOf(ctx).facts.noEvict.Store(on)
+	serverOf(ctx).evictClients()
 	ctx.Out.OK()
 	return nil
 }
 
-// clientNoTouch is remembered and shown; reads never count as use of a key.
+// clientNoTouch makes the commands of the connection, but for TOUCH, be no uses of keys.
 func clientNoTouch(ctx *command.Ctx) error {
 	on, err := onOff(ctx.Args[2])
 	if err != nil {
@@ -148,6 +158,11 @@ func clientNoTouch(ctx *command.Ctx) error {
 	callerOf(ctx).facts.noTouch.Store(on)
 	ctx.Out.OK()
 	return nil
+}
+
+// untouched reports whether the session's calls of a command are no uses of keys.
+func (c *session) untouched(cmd *command.Command) bool {
+	return c.facts.noTouch.Load() && cmd.Name != "touch"
 }
 
 func clientReply(ctx *command.Ctx) error {

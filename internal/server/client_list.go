@@ -10,11 +10,14 @@ import (
 	"github.com/elastickv/elastickv/internal/tracking"
 )
 
-// describe is the line of a session in CLIENT LIST. What only exists in Redis'
-// own event loop is left out.
+// describe is the line of a session in CLIENT LIST. Arguments are not copied out of the query
+// buffer, so argv-mem counts those of a command that waits alone.
 func (c *session) describe(now time.Time) string {
 	f := &c.facts
-	pieces, waiting := c.output.waiting()
+	m, events := c.memory(), "r"
+	if m.output.busy {
+		events = "rw"
+	}
 	cmd := "NULL"
 	if last := f.lastCall.Load(); last != nil {
 		cmd = last.FullName()
@@ -22,12 +25,14 @@ func (c *session) describe(now time.Time) string {
 	f.mu.Lock()
 	name, libName, libVersion := f.mu.name, f.mu.libName, f.mu.libVersion
 	f.mu.Unlock()
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d watch=%d "+
-		"oll=%d omem=%d events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
-		c.id, c.remote, c.local, name, int64(now.Sub(c.began).Seconds()),
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d "+
+		"events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
+		c.id, c.remote, c.local, descriptor(c.conn), name, int64(now.Sub(c.began).Seconds()),
 		max(0, int64(now.Sub(time.Unix(0, f.lastTime.Load())).Seconds())), c.flags(), f.db.Load(),
-		f.subs[pubsub.Channel].Load(), f.subs[pubsub.Pattern].Load(), f.subs[pubsub.Shard].Load(), f.queued.Load(), f.watching.Load(),
-		pieces, waiting, cmd, f.user.Load().Name(), c.redirect(), f.proto.Load(), libName, libVersion)
+		f.subs[pubsub.Channel].Load(), f.subs[pubsub.Pattern].Load(), f.subs[pubsub.Shard].Load(), f.queued.Load(),
+		m.query, m.queryFree, m.waiting, m.multi, f.replies.Load(), f.peak.Load(), m.output.held, m.output.pieces, m.output.sent, m.total(),
+		events, cmd, f.user.Load().Name(), c.redirect(), f.proto.Load(), libName, libVersion)
 }
 
 // flags are the letters of CLIENT LIST.
@@ -46,6 +51,9 @@ func (c *session) flags() string {
 		{'t', tracks},
 		{'R', mode.Broken},
 		{'B', mode.Broadcast},
+		{'d', c.dirty.Load()},
+		{'A', f.closed.Load()},
+		{'U', c.onSocket},
 		{'e', f.noEvict.Load()},
 		{'T', f.noTouch.Load()},
 	} {

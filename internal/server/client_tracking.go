@@ -10,8 +10,10 @@ import (
 // clientTrackingRows are the subcommands of CLIENT about client-side caching.
 var clientTrackingRows = []*command.Command{
 	{Name: "tracking", Arity: -3, Flags: sessionFlags, Run: clientTracking, Since: "6.0.0",
+		Syntax:  "status(ON | OFF) [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
 		Summary: "Chooses whether the client is told when keys that it has read change.", Complexity: "O(1). Some options may introduce additional complexity."},
 	{Name: "caching", Arity: 3, Flags: sessionFlags, Run: clientCaching, Since: "6.0.0",
+		Syntax:  "mode(YES | NO)",
 		Summary: "Says whether what the next command reads counts as read.", Complexity: "O(1)"},
 	{Name: "getredir", Arity: 2, Flags: sessionFlags, Run: clientGetRedir, Since: "6.0.0",
 		Summary: "Returns which connection is told of invalidated keys.", Complexity: "O(1)"},

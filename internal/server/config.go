@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -15,51 +16,63 @@ import (
 // Config is the value of every setting. A Server never changes one: CONFIG SET
 // puts a changed copy in its place.
 type Config struct {
-	bind           string // addresses, separated by spaces; one that begins with - may fail
-	port           int64
-	protected      bool
-	maxClients     int64
-	timeout        int64 // seconds without a command until a connection is closed; 0: never
-	keepalive      int64 // seconds
-	password       string
-	users          []string // the rules of each, its name first
-	aclFile        string
-	aclLogMost     int64
-	newChannels    string // allchannels or resetchannels
-	queryLimit     int64  // bytes of a MULTI that is being queued
-	bulkMax        int64  // bytes of one argument or string
-	output         map[string]outputLimit
-	enableDebug    string
-	metricsListen  string // address for metrics; none if empty
-	dir            string
-	cacheSize      int64 // bytes
-	encryption     string
-	encryptionRate int64 // bytes a second
-	logLevel       string
-	logFormat      string
-	slowerThan     int64 // microseconds; below 0: nothing is logged as slow
-	slowlogLen     int64
-	listCompress   int64
-	shutdownWait   int64 // seconds
-	hz             int64 // rounds a second of the search for expired keys
-	retention      int64 // seconds that old versions are kept
-	retentionEvery int64 // seconds; a round looks at what was written since the last one
-	tracking       bool  // of latencies
-	latencyMillis  int64 // from which an event is remembered; 0: none is
-	notify         notifications
-	trackingKeys   int64 // keys of which is remembered who has read them; 0: any number
-	limits         keyspace.Limits
-	hllSparse      int64 // bytes
-	busyAfter      int64 // milliseconds that a script may take until others are told
-	luaMemory      int64 // bytes that a script may hold
+	bind            string // addresses, separated by spaces; one that begins with - may fail
+	port            int64  // for clients that do not speak TLS; 0: there are none
+	anyPort         bool   // any free one, until Listen has found it
+	tls             tlsSettings
+	unixSocket      string
+	unixMode        uint32 // of the socket; 0: as the system makes it
+	protected       bool
+	maxClients      int64
+	clientsMemory   int64 // bytes of all clients together from which the largest are cut off; below 0: percent of maxmemory; 0: none
+	timeout         int64 // seconds without a command until a connection is closed; 0: never
+	keepalive       int64 // seconds
+	password        string
+	users           []string // the rules of each, its name first
+	aclFile         string
+	aclLogMost      int64
+	newChannels     string // allchannels or resetchannels
+	queryLimit      int64  // bytes of a MULTI that is being queued
+	bulkMax         int64  // bytes of one argument or string
+	output          map[string]outputLimit
+	enableDebug     string
+	metricsListen   string // address for metrics; none if empty
+	dir             string
+	cacheSize       int64 // bytes
+	encryption      string
+	encryptionRate  int64 // bytes a second
+	logLevel        string
+	logFormat       string
+	slowerThan      int64 // microseconds; below 0: nothing is logged as slow
+	slowlogLen      int64
+	listCompress    int64
+	shutdownWait    int64 // seconds
+	hz              int64 // rounds a second of the search for expired keys
+	retention       int64 // seconds that old versions are kept
+	retentionEvery  int64 // seconds; a round looks at what was written since the last one
+	tracking        bool  // of latencies
+	latencyMillis   int64 // from which an event is remembered; 0: none is
+	notify          notifications
+	trackingKeys    int64 // keys of which is remembered who has read them; 0: any number
+	limits          keyspace.Limits
+	hllSparse       int64  // bytes
+	busyAfter       int64  // milliseconds that a script may take until others are told
+	luaMemory       int64  // bytes that a script may hold
+	maxMemory       int64  // bytes of the dataset; 0: any number
+	policy          string // of eviction
+	evictionSamples int64  // candidates of each database
+	tenacity        int64  // see the function
+	lfuLogFactor    int64
+	lfuDecay        int64 // minutes
 
-	given map[string]bool // settings that were set, by a file, a flag or CONFIG SET
-	file  string          // that CONFIG REWRITE rewrites
+	idle  map[string]string // values of idleSettings
+	given map[string]bool   // settings that were set, by a file, a flag or CONFIG SET
+	file  string            // that CONFIG REWRITE rewrites
 }
 
 // NewConfig returns the default of every setting.
 func NewConfig() *Config {
-	c := &Config{given: make(map[string]bool), limits: keyspace.DefaultLimits()}
+	c := &Config{idle: make(map[string]string), given: make(map[string]bool), limits: keyspace.DefaultLimits()}
 	for _, s := range settings {
 		if s.initial == "" {
 			continue
@@ -113,31 +126,26 @@ func (c *Config) EncryptionRate() int64 { return c.encryptionRate }
 // MetricsListen is the address at which metrics are served; none if it is empty.
 func (c *Config) MetricsListen() string { return c.metricsListen }
 
-// Addresses returns the addresses to listen on. Those that are optional may fail.
-func (c *Config) Addresses() []Address {
-	var out []Address
-	for _, host := range strings.Fields(c.bind) {
-		host, optional := strings.CutPrefix(host, "-")
-		switch host {
-		case "*":
-			host = "0.0.0.0"
-		case "::*":
-			host = "::"
-		}
-		out = append(out, Address{Host: host, Port: int(c.port), Optional: optional})
+// UseAnyPort leaves a port, of the setting port or tls-port, to Listen: any free one will do.
+// It panics for any other setting.
+func (c *Config) UseAnyPort(name string) {
+	switch name {
+	case "port":
+		c.anyPort = true
+	case "tls-port":
+		c.tls.anyPort = true
+	default:
+		panic("server: no port: " + name)
 	}
-	return out
+	c.given[name] = true
 }
 
-// Address is one place to listen on.
-type Address struct {
-	Host     string
-	Port     int
-	Optional bool // it is no fault if this host has no such address
-}
+// Given reports whether a setting was set, whatever its value.
+func (c *Config) Given(name string) bool { return c.given[settingNamed(name).name] }
 
 func (c *Config) clone() *Config {
 	d := *c
+	d.idle = maps.Clone(c.idle)
 	d.given = make(map[string]bool, len(c.given))
 	for name := range c.given {
 		d.given[name] = true
@@ -161,8 +169,10 @@ var configRow = &command.Command{
 	Summary: "A container for commands about settings.", Complexity: "Depends on subcommand.",
 	Sub: []*command.Command{
 		{Name: "get", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: configGet, Since: "2.0.0",
+			Syntax: "parameter...", History: []string{"7.0.0 Takes several patterns."},
 			Summary: "Returns settings whose names match patterns.", Complexity: "O(N) when N is the number of settings asked for"},
 		{Name: "set", Arity: -4, Flags: adminFlags, Group: command.GroupServer, Run: configSet, Since: "2.0.0",
+			Syntax: "data(parameter value)...", History: []string{"7.0.0 Takes several settings."},
 			Summary: "Changes settings of the running server, all or none.", Complexity: "O(N) when N is the number of settings given",
 			Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
 		{Name: "resetstat", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configResetStat, Since: "2.0.0",
@@ -192,7 +202,7 @@ func configGet(c *command.Ctx) error {
 		lower := bytes.ToLower(pattern)
 		for _, s := range settings {
 			for _, name := range []string{s.name, s.alias} {
-				if name != "" && command.MatchGlob(lower, []byte(name)) {
+				if name != "" && !s.hidden && command.MatchGlob(lower, []byte(name)) {
 					add(name, s.get(cfg))
 				}
 			}
@@ -211,37 +221,62 @@ func configSet(c *command.Ctx) error {
 	if len(pairs)%2 != 0 {
 		return command.ErrSyntax
 	}
-	srv := serverOf(c)
-	srv.configMu.Lock()
-	defer srv.configMu.Unlock()
-	next := srv.cfg.Load().clone()
+	counted, err := serverOf(c).configure(pairs)
+	if err != nil {
+		return err
+	}
+	callerOf(c).settled(counted)
+	c.Out.OK()
+	return nil
+}
+
+// checkChanges looks at the names in a CONFIG SET, before any value. What cannot be changed may be
+// set to what it is.
+func (c *Config) checkChanges(pairs [][]byte) error {
 	seen := make(map[*setting]bool)
 	for i := 0; i < len(pairs); i += 2 {
-		s := settingNamed(string(pairs[i]))
-		if s == nil {
+		name, s := strings.ToLower(string(pairs[i])), settingNamed(string(pairs[i]))
+		switch {
+		case s == nil:
 			return errConfigUnknown(pairs[i])
-		}
-		name := strings.ToLower(string(pairs[i]))
-		if seen[s] {
+		case s.atStart && s.get(c) != string(pairs[i+1]):
+			return errConfigSet(name, errImmutableSetting)
+		case seen[s]:
 			return errConfigSet(name, errDuplicateSetting)
 		}
 		seen[s] = true
-		if s.atStart {
-			return errConfigSet(name, errImmutableSetting)
-		}
-		if err := s.set(next, string(pairs[i+1])); err != nil {
-			return errConfigSet(name, err)
-		}
-		next.given[s.name] = true
 	}
-	srv.applyConfig(next)
-	c.Out.OK()
 	return nil
+}
+
+// configure changes settings, all or none.
+func (s *Server) configure(pairs [][]byte) (counted <-chan struct{}, err error) {
+	s.configMu.Lock()
+	defer s.configMu.Unlock()
+	old := s.cfg.Load()
+	if err := old.checkChanges(pairs); err != nil {
+		return nil, err
+	}
+	next := old.clone()
+	for i := 0; i < len(pairs); i += 2 {
+		set := settingNamed(string(pairs[i]))
+		if err := set.set(next, string(pairs[i+1])); err != nil {
+			return nil, errConfigSet(strings.ToLower(string(pairs[i])), err)
+		}
+		next.given[set.name] = true
+	}
+	if err := s.changeConnections(old, next, pairs); err != nil {
+		return nil, err
+	}
+	return s.applyConfig(next), nil
 }
 
 func configResetStat(c *command.Ctx) error {
 	srv := serverOf(c)
 	srv.stats.reset(srv.routes)
+	srv.room.evicted.Store(0)
+	srv.room.exceeded.reset()
+	srv.freedBefore.Store(srv.db.Measured().Spans)
 	c.Out.OK()
 	return nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,8 +41,9 @@ hash-max-ziplist-entries 3
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	if got := c.Addresses(); len(got) != 2 || got[0] != (Address{"127.0.0.1", 7000, false}) || got[1] != (Address{"::1", 7000, true}) {
-		t.Errorf("addresses: got %v", got)
+	want := []endpoint{{host: "127.0.0.1", port: 7000}, {host: "::1", port: 7000, optional: true}}
+	if got := c.endpoints(); !slices.Equal(got, want) {
+		t.Errorf("endpoints: got %v, want %v", got, want)
 	}
 }
 
@@ -53,8 +55,17 @@ func TestConfigFileFaultsNameTheLine(t *testing.T) {
 		"port 70000\n":                     "line 1: port: argument must be between 0 and 65535 inclusive",
 		"requirepass \"abc\n":              "line 1: unbalanced quotes",
 		"dir 'abc\n":                       "line 1: unbalanced quotes",
-		"appendonly no\n":                  "line 1: appendonly: is always 'yes' here",
-		"bind\t\"\"\n":                     "line 1: bind: argument must be one or more addresses",
+		"bind a:b\n":                       "line 1: bind: argument must be one or more addresses",
+		"bind" + strings.Repeat(" x", 17):  "line 1: bind: Too many bind addresses specified.",
+		"unixsocketperm 800\n":             "line 1: unixsocketperm: argument couldn't be parsed as an octal number",
+		"tls-protocols TLSv1.1\n":          "line 1: tls-protocols: argument must be TLSv1.2, TLSv1.3 or both",
+		"tls-ciphers HIGH:!aNULL\n":        "line 1: tls-ciphers: argument must be names of cipher suites",
+		"tls-ciphersuites X\n":             "line 1: tls-ciphersuites: the cipher suites of TLS 1.3 cannot be chosen",
+		"tls-key-file-pass secret\n":       "line 1: tls-key-file-pass: keys under a password are not supported",
+		"tls-auth-clients maybe\n":         "line 1: tls-auth-clients: argument(s) must be one of the following",
+		"appendonly maybe\n":               "line 1: appendonly: argument(s) must be one of the following: yes, no",
+		"save 60\n":                        "line 1: save: Invalid save parameters",
+		"active-expire-effort 11\n":        "line 1: active-expire-effort: argument must be between 1 and 10 inclusive",
 		"cache-size lots\n":                "line 1: cache-size: argument must be a memory value",
 		"x " + strings.Repeat("x", 70_000): "line 1: longer than 65536 bytes",
 	} {
@@ -176,5 +187,39 @@ func TestUsersBesidePassword(t *testing.T) {
 	}
 	if !users.Get("alice").Accepts("p") {
 		t.Error("alice cannot log in")
+	}
+}
+
+// TestIdleSettings: what only tunes Redis is kept as it was given, and what asks for less than there is changes nothing.
+func TestIdleSettings(t *testing.T) {
+	c := NewConfig()
+	before := c.clone()
+	for name, want := range map[string][2]string{
+		"activedefrag-cycle":        {}, // no such setting
+		"active-expire-effort":      {"7", "7"},
+		"AUTO-AOF-REWRITE-MIN-SIZE": {"1mb", "1048576"},
+		"slave-priority":            {"3", "3"},
+		"rdbcompression":            {"NO", "no"},
+		"dbfilename":                {"x.rdb", "x.rdb"},
+		"repl-diskless-load":        {"swapdb", "swapdb"},
+		"appendonly":                {"no", "yes"},
+		"appendfsync":               {"everysec", "always"},
+		"save":                      {"900 1 60 0", ""},
+	} {
+		err := c.Set(name, want[0])
+		if want == [2]string{} {
+			if err == nil {
+				t.Errorf("%s has been set", name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := c.Get(name); got != want[1] {
+			t.Errorf("%s: got %q, want %q", name, got, want[1])
+		}
+	}
+	if got := before.Get("active-expire-effort"); got != "1" {
+		t.Errorf("a copy has changed with it: active-expire-effort is %s", got)
 	}
 }

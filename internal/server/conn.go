@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/elastickv/elastickv/internal/resp"
@@ -19,26 +18,53 @@ const pipelineMost = 4096
 // that it has coming.
 const lastWords = 5 * time.Second
 
-// serve is the life of a connection.
+// serve is the life of a connection that has a goroutine of its own.
 func (c *session) serve() {
 	defer c.end()
+	if !c.welcome() {
+		return
+	}
 	for !c.ending {
-		most := pipelineMost
-		if !c.authed {
-			most = 1 // AUTH changes the limits for what follows it
-		}
-		if err := c.awaitMore(); err != nil {
-			return
-		}
-		if err := c.in.Next(&c.batch, most); err != nil {
+		calls, err := c.next()
+		if err != nil {
 			c.readFailed(err)
 			return
 		}
-		c.srv.stats.reads.Add(1)
-		c.carryOut(c.batch.Commands)
+		c.begin()
+		c.carryOn(calls)
 		c.facts.lastTime.Store(c.clock.UnixNano())
 		c.flush()
 	}
+}
+
+// welcome does what comes before the first command, and reports whether there may be any.
+func (c *session) welcome() bool {
+	if !c.handshake() {
+		return false
+	}
+	if why := c.srv.stranger(c.conn); why != "" {
+		c.srv.stats.refused.Add(1)
+		c.out.Error(string(why))
+		c.flush()
+		return false
+	}
+	return true
+}
+
+// next returns the calls that have arrived together.
+func (c *session) next() ([][][]byte, error) {
+	most := pipelineMost
+	if !c.authed {
+		most = 1 // AUTH changes the limits for what follows it
+	}
+	if err := c.awaitMore(); err != nil {
+		return nil, err
+	}
+	if err := c.in.Next(&c.batch, most); err != nil {
+		return nil, err
+	}
+	c.srv.stats.reads.Add(1)
+	return c.batch.Commands, nil
 }
 
 // awaitMore sets the time until which the next command has to arrive.
@@ -99,7 +125,9 @@ func (c *session) end() {
 	c.output.release()
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	last := time.AfterFunc(lastWords, c.close)
-	_ = c.output.wait()
+	if t, ok := c.conn.(*secureConn); c.output.wait() == nil && ok {
+		t.farewell(c.srv.opts.Now())
+	}
 	last.Stop()
 	c.close()
 }
@@ -125,17 +153,4 @@ func (s *Server) commandFailed(c *session, err error) {
 		log = log.With("stack", string(p.Stack))
 	}
 	log.Error("command failed", "err", err)
-}
-
-// counted counts the bytes that are read from a connection.
-type counted struct {
-	net.Conn
-	total, own *atomic.Int64
-}
-
-func (r *counted) Read(b []byte) (int, error) {
-	n, err := r.Conn.Read(b)
-	r.total.Add(int64(n))
-	r.own.Add(int64(n))
-	return n, err
 }

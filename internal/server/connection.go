@@ -5,19 +5,21 @@ import (
 
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
-	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
 var connectionRows = []*command.Command{
 	{Name: "ping", Arity: -1, Flags: command.Fast, Group: command.GroupConnection, Run: ping, Since: "1.0.0",
+		Syntax:  "[message]",
 		Summary: "Answers PONG, or the given message.", Complexity: "O(1)",
 		Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}},
 	{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: command.GroupConnection, Run: echo,
-		Since: "1.0.0", Summary: "Returns the given message.", Complexity: "O(1)"},
+		Syntax: "message",
+		Since:  "1.0.0", Summary: "Returns the given message.", Complexity: "O(1)"},
 	{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: command.GroupConnection, Run: selectDB,
-		Since: "1.0.0", Summary: "Chooses the logical database of this connection.", Complexity: "O(1)"},
+		Syntax: "index",
+		Since:  "1.0.0", Summary: "Chooses the logical database of this connection.", Complexity: "O(1)"},
 	{Name: "quit", Arity: -1, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection, Run: quit,
-		Since: "1.0.0", Summary: "Closes the connection.", Complexity: "O(1)"},
+		Since: "1.0.0", Deprecated: "7.2.0", Instead: "just closing the connection", Summary: "Closes the connection.", Complexity: "O(1)"},
 	{Name: "reset", Arity: 1, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection, Run: reset,
 		Since: "6.2.0", Summary: "Makes the connection as it was when it was new.", Complexity: "O(1)"},
 }
@@ -57,17 +59,14 @@ func echo(c *command.Ctx) error {
 }
 
 func selectDB(ctx *command.Ctx) error {
-	db, err := parseInt(ctx.Args[1])
+	db, err := ctx.DatabaseIndex(1)
 	if err != nil {
-		return errSelectIndex
-	}
-	if db < 0 || db >= keyspace.Databases {
-		return command.ErrInvalidDBIndex
+		return err
 	}
 	if ctx.Script != nil {
-		ctx.Script.DB = int(db)
+		ctx.Script.DB = db
 	} else {
-		callerOf(ctx).setDB(int(db))
+		callerOf(ctx).setDB(db)
 	}
 	ctx.Out.OK()
 	return nil

@@ -53,6 +53,8 @@ var debugSubs = map[string]debugSub{
 		[]string{"STRINGMATCH-LEN <len> <pattern>", "Match <len> times the letter A with <pattern>."}},
 	"set-skip-checksum-validation": {[2]int{3, 3}, (*session).debugSkipChecksum,
 		[]string{"SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Setting it to 1 makes RESTORE believe every payload's checksum."}},
+	"set-disable-deny-scripts": {[2]int{3, 3}, (*session).debugInScripts,
+		[]string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "Setting it to 1 lets scripts call DEBUG."}},
 	"replybuffer": {[2]int{4, 4}, debugNothing,
 		[]string{"REPLYBUFFER <subcommand> <arg>", "Nothing: reply buffers are not resized."}},
 	"reload": {[2]int{2, 5}, (*session).debugReload,
@@ -60,7 +62,6 @@ var debugSubs = map[string]debugSub{
 	"loadaof":                    {[2]int{2, 2}, debugNothing, []string{"LOADAOF", "Nothing, as RELOAD."}},
 	"jmap":                       {[2]int{2, 2}, debugNothing, []string{"JMAP", "Nothing."}},
 	"change-repl-id":             {[2]int{2, 2}, debugNothing, []string{"CHANGE-REPL-ID", "Nothing: there are no replicas."}},
-	"set-disable-deny-scripts":   {[2]int{3, 3}, debugNothing, []string{"SET-DISABLE-DENY-SCRIPTS <0|1>", "Nothing."}},
 	"quicklist-packed-threshold": {[2]int{3, 3}, debugNothing, []string{"QUICKLIST-PACKED-THRESHOLD <size>", "Nothing: lists have no nodes."}},
 	"stringmatch-test":           {[2]int{2, 2}, debugNothing, []string{"STRINGMATCH-TEST", "Nothing: see STRINGMATCH-LEN."}},
 }
@@ -141,6 +142,15 @@ func (c *session) debugPauseCron(ctx *command.Ctx) error {
 }
 
 func (c *session) debugSkipChecksum(ctx *command.Ctx) error {
+	return c.debugSwitch(ctx, func(env *command.Env) *bool { return &env.SkipChecksum })
+}
+
+func (c *session) debugInScripts(ctx *command.Ctx) error {
+	return c.debugSwitch(ctx, func(env *command.Env) *bool { return &env.DebugInScripts })
+}
+
+// debugSwitch turns a switch of the commands' environment on or off.
+func (c *session) debugSwitch(ctx *command.Ctx, which func(*command.Env) *bool) error {
 	on, err := parseInt(ctx.Args[2])
 	if err != nil {
 		return err
@@ -148,7 +158,7 @@ func (c *session) debugSkipChecksum(ctx *command.Ctx) error {
 	c.srv.configMu.Lock()
 	defer c.srv.configMu.Unlock()
 	env := *c.srv.env.Load()
-	env.SkipChecksum = on != 0
+	*which(&env) = on != 0
 	c.srv.env.Store(&env)
 	ctx.Out.OK()
 	return nil

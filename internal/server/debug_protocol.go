@@ -60,9 +60,9 @@ func countTo3(ctx *command.Ctx) {
 	}
 }
 
-// debugPush sends a message that nobody has asked for, and a reply.
+// debugPush sends a message that nobody has asked for, and a reply. Scripts have no such messages.
 func debugPush(ctx *command.Ctx) error {
-	if ctx.Out.Proto() == 2 {
+	if ctx.Out.Proto() == 2 || ctx.Script != nil {
 		return errNoPush
 	}
 	ctx.Out.Push(2)

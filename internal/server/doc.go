@@ -7,6 +7,6 @@
 // and sends the replies when all that they tell of is durable.
 //
 // The package has the rows of the commands that are about connections and the
-// server itself. It imports command, keyspace, txn and resp. It never opens a
+// server itself. It imports command, keyspace, eviction, txn and resp. It never opens a
 // store, reads a flag or parses a key.
 package server

@@ -79,7 +79,6 @@ const (
 	errUnblockReason  = command.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 	errWaitLocal      = command.Error("ERR value is out of range, value must between 0 and 1")
 	errInvalidID      = command.Error("ERR Invalid client ID")
-	errSelectIndex    = command.Error("ERR value is not an integer or out of range")
 	errFirstIndex     = command.Error("ERR invalid first DB index")
 	errSecondIndex    = command.Error("ERR invalid second DB index")
 	errMasterPort     = command.Error("ERR Invalid master port")
@@ -101,7 +100,12 @@ const (
 	errNoFailover      = command.Error("ERR No failover in progress.")
 	errFailoverTimeout = command.Error("ERR FAILOVER timeout must be greater than 0")
 	errNoModules       = command.Error("ERR elastickv has no modules")
+	errReplicaFlag     = command.Error("ERR value is out of range, value must between 0 and 1")
 )
+
+func errReplicaOption(name []byte) error {
+	return command.Error(fmt.Sprintf("ERR Unrecognized REPLCONF option: %s", name))
+}
 
 func errNoSamples(event []byte) error {
 	return command.Error(fmt.Sprintf("ERR No samples available for event '%s'", event))
@@ -157,6 +161,16 @@ func errConfigUnknown(name []byte) error {
 
 func errConfigSet(name string, cause error) error {
 	return command.Error(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %v", name, cause))
+}
+
+// What can be wrong with settings of connections that are changed while the server runs.
+const (
+	errBind = badValue("Failed to bind to specified addresses.")
+	errPort = badValue("Unable to listen on this port. Check server logs.")
+)
+
+func errUpdateTLS(cause error) error {
+	return badValue("Unable to update TLS configuration: " + cause.Error())
 }
 
 func errConfigRewrite(cause error) error {

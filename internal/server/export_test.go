@@ -1,6 +1,11 @@
 package server
 
-import "github.com/elastickv/elastickv/internal/command"
+import (
+	"context"
+	"net"
+
+	"github.com/elastickv/elastickv/internal/command"
+)
 
 // AddCommands gives a server that does not serve yet more commands.
 func AddCommands(s *Server, more ...*command.Command) {
@@ -13,3 +18,11 @@ func AddCommands(s *Server, more ...*command.Command) {
 
 // CloseCaller closes the connection that a call comes from, as CLIENT KILL does.
 func CloseCaller(c *command.Ctx) { callerOf(c).close() }
+
+// SecureListener makes clients of a listener speak TLS.
+func SecureListener(ln net.Listener) net.Listener {
+	return &listener{Listener: ln, at: endpoint{secure: true}}
+}
+
+// WatchCertificate warns of the end of the certificate until ctx ends.
+func WatchCertificate(ctx context.Context, s *Server) { s.certificateLoop(ctx) }

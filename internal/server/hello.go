@@ -12,12 +12,14 @@ const compatVersion = "7.2.0"
 
 var helloRow = &command.Command{
 	Name: "hello", Arity: -1, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection,
+	Syntax: "[arguments(protover [AUTH (username password)] [SETNAME clientname])]", History: []string{"6.2.0 Takes no version, to tell of the connection as it is."},
 	Run: hello, Since: "6.0.0", Summary: "Chooses the protocol, and tells about the server.", Complexity: "O(1)",
 }
 
 var authRow = &command.Command{
 	Name: "auth", Arity: -2, Flags: transactionFlags | command.Fast | command.NoAuth, Group: command.GroupConnection,
-	Run: auth, Since: "1.0.0", Summary: "Logs in.", Complexity: "O(N) where N is the number of passwords defined for the user",
+	Syntax: "[username@6.0.0] password",
+	Run:    auth, Since: "1.0.0", Summary: "Logs in.", Complexity: "O(N) where N is the number of passwords defined for the user",
 }
 
 // helloOptions are the arguments of HELLO.

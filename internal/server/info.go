@@ -17,6 +17,7 @@ import (
 
 var infoRow = &command.Command{
 	Name: "info", Arity: -1, Flags: command.Loading | command.Stale, Cats: command.CatDangerous, Group: command.GroupServer,
+	Syntax: "[section...]", History: []string{"7.0.0 Takes several sections."},
 	Run: info, Since: "1.0.0", Summary: "Returns figures about the server.", Complexity: "O(1)",
 	Tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
 }
@@ -110,6 +111,8 @@ func (s *Server) infoServer(r *report) error {
 	up := now.Sub(s.began)
 	exe, _ := os.Executable()
 	r.add("redis_version", compatVersion)
+	r.add("redis_git_sha1", "00000000") // of a build from a release
+	r.add("redis_git_dirty", 0)
 	r.add("elastickv_version", s.opts.Version)
 	r.add("redis_mode", "standalone")
 	r.add("os", runtime.GOOS+" "+runtime.GOARCH)
@@ -117,7 +120,11 @@ func (s *Server) infoServer(r *report) error {
 	r.add("go_version", runtime.Version())
 	r.add("process_id", os.Getpid())
 	r.add("run_id", s.runID)
-	r.add("tcp_port", s.port.Load())
+	if cfg := s.cfg.Load(); cfg.port != 0 {
+		r.add("tcp_port", cfg.port)
+	} else {
+		r.add("tcp_port", cfg.tls.port)
+	}
 	r.add("server_time_usec", now.UnixMicro())
 	r.add("uptime_in_seconds", int64(up.Seconds()))
 	r.add("uptime_in_days", int64(up.Hours()/24))
@@ -125,16 +132,19 @@ func (s *Server) infoServer(r *report) error {
 	r.add("configured_hz", s.cfg.Load().hz)
 	r.add("executable", exe)
 	r.add("config_file", s.cfg.Load().file)
+	s.infoListeners(r)
 	return nil
 }
 
 func (s *Server) infoClients(r *report) error {
-	var output int64
+	var input, output int64
 	var watching int
 	all := s.sessions.all()
 	for _, c := range all {
 		_, n := c.output.waiting()
 		output = max(output, n)
+		held, _ := c.in.Usage()
+		input = max(input, held)
 		if c.facts.watching.Load() > 0 {
 			watching++
 		}
@@ -142,6 +152,7 @@ func (s *Server) infoClients(r *report) error {
 	r.add("connected_clients", len(all))
 	r.add("cluster_connections", 0)
 	r.add("maxclients", s.cfg.Load().maxClients)
+	r.add("client_recent_max_input_buffer", input)
 	r.add("client_recent_max_output_buffer", output)
 	r.add("blocked_clients", s.waiters.blocked.Load())
 	r.add("tracking_clients", s.tracking.Figures().Clients)
@@ -153,8 +164,16 @@ func (s *Server) infoClients(r *report) error {
 	return nil
 }
 
+// infoMemory compares the dataset, which stands on the disk, with maxmemory, in the words in which
+// Redis compares its memory; what the process itself takes is used_memory_rss and process_memory.
 func (s *Server) infoMemory(r *report) error {
-	used, rss := memoryUsed(), memoryResident()
+	dataset, err := s.datasetSize()
+	if err != nil {
+		return err
+	}
+	cfg := s.cfg.Load()
+	m := s.db.Measured()
+	used, process, rss := uint64(startupMemory+dataset), memoryUsed(), memoryResident()
 	peak := s.stats.peakMemory(used)
 	r.memory("used_memory", used)
 	if rss > 0 {
@@ -162,15 +181,27 @@ func (s *Server) infoMemory(r *report) error {
 	}
 	r.memory("used_memory_peak", peak)
 	r.add("used_memory_peak_perc", fmt.Sprintf("%.2f%%", 100*float64(used)/float64(max(peak, 1))))
+	r.add("used_memory_overhead", startupMemory)
+	r.add("used_memory_startup", startupMemory)
+	r.add("used_memory_dataset", dataset)
+	r.add("used_memory_dataset_perc", fmt.Sprintf("%.2f%%", 100*float64(dataset)/float64(used)))
+	r.add("dataset_counted", m.Exact())
+	r.memory("process_memory", process)
 	if total := memoryTotal(); total > 0 {
 		r.memory("total_system_memory", total)
 	}
-	r.memory("maxmemory", 0)
-	r.add("maxmemory_policy", "noeviction")
+	r.memory("maxmemory", uint64(cfg.maxMemory))
+	r.add("maxmemory_policy", cfg.policy)
 	if rss > 0 {
-		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(used, 1)))
+		r.add("mem_fragmentation_ratio", float64(rss)/float64(max(process, 1)))
 	}
+	r.add("mem_not_counted_for_evict", 0)
+	r.add("mem_clients_slaves", 0)
+	r.add("mem_clients_normal", s.clientMemory())
+	r.add("mem_aof_buffer", 0)
 	r.add("mem_allocator", "go")
+	r.add("lazyfree_pending_objects", m.Pending)
+	r.add("lazyfreed_objects", m.Spans-int64(m.Pending)-s.freedBefore.Load())
 	return s.infoScripts(r)
 }
 
@@ -218,8 +249,11 @@ func (s *Server) infoStats(r *report) error {
 	}
 	r.add("keyspace_hits", st.hits.Load())
 	r.add("keyspace_misses", st.misses.Load())
-	r.add("evicted_keys", 0)
-	r.add("evicted_clients", 0)
+	r.add("evicted_keys", s.room.evicted.Load())
+	r.add("evicted_clients", st.evicted.Load())
+	exceeded, current := s.room.exceeded.times(s.opts.Now())
+	r.add("total_eviction_exceeded_time", exceeded.Milliseconds())
+	r.add("current_eviction_exceeded_time", current.Milliseconds())
 	r.add("pubsub_channels", s.hub.Topics(pubsub.Channel))
 	r.add("pubsub_patterns", s.hub.Topics(pubsub.Pattern))
 	r.add("pubsubshard_channels", s.hub.Topics(pubsub.Shard))

@@ -15,6 +15,8 @@ const (
 	latencyFastCommand = "fast-command"
 	latencySync        = "aof-fsync-always" // a write waited for its sync
 	latencyExpiry      = "expire-cycle"
+	latencyEviction    = "eviction-cycle"
+	latencyEvict       = "eviction-del"
 )
 
 // latencies remembers events that took long: at least the setting latency-monitor-threshold.
@@ -122,16 +124,20 @@ var latencyRow = &command.Command{
 	Summary: "A container for commands about what took long.", Complexity: "Depends on subcommand.",
 	Sub: []*command.Command{
 		{Name: "history", Arity: 3, Flags: adminFlags, Group: command.GroupServer, Run: latencyHistory, Since: "2.8.13",
+			Syntax:  "event",
 			Summary: "Returns the latest events of one name.", Complexity: "O(1)", Tips: latencyTips},
 		{Name: "latest", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: latencyLatest, Since: "2.8.13",
 			Summary: "Returns the latest event of each name.", Complexity: "O(1)", Tips: latencyTips},
 		{Name: "reset", Arity: -2, Flags: adminFlags, Group: command.GroupServer, Run: latencyReset, Since: "2.8.13",
+			Syntax:  "[event...]",
 			Summary: "Forgets events.", Complexity: "O(1)", Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
 		{Name: "graph", Arity: 3, Flags: adminFlags, Group: command.GroupServer, Run: latencyGraph, Since: "2.8.13",
+			Syntax:  "event",
 			Summary: "Draws the latest events of one name.", Complexity: "O(1)", Tips: latencyTips},
 		{Name: "doctor", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: latencyDoctor, Since: "2.8.13",
 			Summary: "Tells in words what took long, and what may help.", Complexity: "O(1)", Tips: latencyTips},
 		{Name: "histogram", Arity: -2, Flags: adminFlags, Group: command.GroupServer, Run: latencyHistogram, Since: "7.0.0",
+			Syntax:  "[command...]",
 			Summary: "Returns how many calls of commands took how long.", Complexity: "O(N) where N is the number of commands with calls", Tips: latencyTips},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: command.GroupServer, Run: latencyHelp, Since: "2.8.13",
 			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},

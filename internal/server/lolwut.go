@@ -8,6 +8,7 @@ import (
 
 var lolwutRow = &command.Command{
 	Name: "lolwut", Arity: -1, Flags: command.ReadOnly | command.Fast, Group: command.GroupServer, Run: lolwut, Since: "5.0.0",
+	Syntax:  "[VERSION version]",
 	Summary: "Draws a picture, and tells the version.", Complexity: "O(1)",
 }
 

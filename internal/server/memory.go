@@ -70,10 +70,14 @@ const lowMemoryShare = 0.8
 
 func memoryDoctor(c *command.Ctx) error {
 	srv := serverOf(c)
+	dataset, err := srv.datasetSize()
+	if err != nil {
+		return err
+	}
 	used, resident, total := memoryUsed(), memoryResident(), memoryTotal()
 	var b strings.Builder
-	fmt.Fprintf(&b, "The process uses %s of memory, at most %s so far. Data is kept on the disk: of memory it takes caches (cache-size), and what connections and commands in progress need.\n",
-		humanBytes(used), humanBytes(srv.stats.peakMemory(used)))
+	fmt.Fprintf(&b, "The dataset has %s. It is kept on the disk: the process uses %s of memory, for caches (cache-size), and what connections and commands in progress need.\n",
+		humanBytes(uint64(dataset)), humanBytes(used))
 	if total > 0 && float64(resident) > lowMemoryShare*float64(total) {
 		fmt.Fprintf(&b, "It takes %s of the machine's %s: lower cache-size, or the limits of output buffers.\n", humanBytes(resident), humanBytes(total))
 	} else {
@@ -83,11 +87,15 @@ func memoryDoctor(c *command.Ctx) error {
 	return nil
 }
 
-// memoryStats names its figures as Redis does, as far as there is such a thing here. A key of a
-// store on the disk takes no memory of its own, so there is no overhead to tell of.
+// memoryStats names its figures as Redis does, as far as there is such a thing here: what Redis has
+// allocated is the dataset, and the allocator's figures are those of the process.
 func memoryStats(c *command.Ctx) error {
 	srv := serverOf(c)
-	used, resident := memoryUsed(), memoryResident()
+	dataset, err := srv.datasetSize()
+	if err != nil {
+		return err
+	}
+	used, process, resident := uint64(startupMemory+dataset), memoryUsed(), memoryResident()
 	peak := srv.stats.peakMemory(used)
 	keys, err := srv.keyCount()
 	if err != nil {
@@ -97,18 +105,18 @@ func memoryStats(c *command.Ctx) error {
 		name string
 		n    uint64
 	}{
-		{"peak.allocated", peak}, {"total.allocated", used}, {"startup.allocated", 0}, {"replication.backlog", 0},
+		{"peak.allocated", peak}, {"total.allocated", used}, {"startup.allocated", startupMemory}, {"replication.backlog", 0},
 		{"clients.slaves", 0}, {"clients.normal", srv.clientMemory()}, {"cluster.links", 0}, {"aof.buffer", 0},
-		{"lua.caches", 0}, {"functions.caches", 0}, {"overhead.total", 0}, {"keys.count", uint64(keys)},
-		{"keys.bytes-per-key", used / uint64(max(keys, 1))}, {"dataset.bytes", used},
-		{"allocator.allocated", used}, {"allocator.active", used}, {"allocator.resident", resident},
+		{"lua.caches", 0}, {"functions.caches", 0}, {"overhead.total", startupMemory}, {"keys.count", uint64(keys)},
+		{"keys.bytes-per-key", uint64(dataset / max(keys, 1))}, {"dataset.bytes", uint64(dataset)},
+		{"allocator.allocated", process}, {"allocator.active", process}, {"allocator.resident", resident},
 	}
 	ratios := []struct {
 		name string
 		f    float64
 	}{
-		{"dataset.percentage", 100}, {"peak.percentage", 100 * float64(used) / float64(max(peak, 1))},
-		{"fragmentation", float64(resident) / float64(max(used, 1))},
+		{"dataset.percentage", 100 * float64(dataset) / float64(used)}, {"peak.percentage", 100 * float64(used) / float64(max(peak, 1))},
+		{"fragmentation", float64(resident) / float64(max(process, 1))},
 	}
 	c.Out.Map(len(ints) + len(ratios))
 	for _, f := range ints {
@@ -144,4 +152,16 @@ func (s *Server) clientMemory() (bytes uint64) {
 		bytes += uint64(n)
 	}
 	return bytes
+}
+
+// datasetSize is the bytes of all rows: counted, or estimated while nobody knows exactly.
+func (s *Server) datasetSize() (n int64, err error) {
+	if m := s.db.Measured(); m.Exact() {
+		return m.Bytes, nil
+	}
+	err = s.view(func(root *keyspace.Space) error {
+		n, err = root.DatasetSize(s.opts.Rand)
+		return err
+	})
+	return n, err
 }

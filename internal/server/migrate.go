@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/sha256"
 	"errors"
 	"net"
 	"strconv"
@@ -17,12 +18,38 @@ import (
 // waits for another server.
 var migrateRow = &command.Command{
 	Name: "migrate", Arity: -6, Flags: command.Write | command.MovableKeys, Group: command.GroupGeneric, Cats: command.CatDangerous,
+	Syntax: `host port key-selector(key | empty-string="") destination-db timeout:integer [COPY@3.0.0] [REPLACE@3.0.0] [authentication(AUTH auth=password@4.0.7 | AUTH2 (username password)@6.0.0)] [KEYS keys=key...@3.0.6]`,
 	Keys: []command.KeySpec{
-		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete, Index: 3, Step: 1},
-		{Flags: command.KeyRW | command.KeyAccess | command.KeyDelete | command.KeyIncomplete, Index: -2, Keyword: "KEYS", Last: -1, Step: 1},
+		{Flags: migrateKeyFlags, Index: 3, Step: 1},
+		{Flags: migrateKeyFlags | command.KeyIncomplete, Index: -2, Keyword: "KEYS", Last: -1, Step: 1},
 	},
-	Run: migrate, Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the keys and their bytes, here and there",
+	FindKeys: migrateKeys, Run: migrate, Since: "2.6.0", Complexity: "O(N) where N is the number of rows of the keys and their bytes, here and there",
 	Summary: "Moves keys to another server.", Tips: []string{"nondeterministic_output"},
+}
+
+const migrateKeyFlags = command.KeyRW | command.KeyAccess | command.KeyDelete
+
+// migrateOptions are the words between the timeout and KEYS, and how many arguments each has.
+var migrateOptions = map[string]int{"COPY": 0, "REPLACE": 0, "AUTH": 1, "AUTH2": 2}
+
+// migrateKeys finds the keys of a call: what KEYS lists, if the place of the only key is empty. If it
+// is not, KEYS is an error, and there are none.
+func migrateKeys(args [][]byte) (keys []command.Key) {
+	from, to := 3, 4
+	for i := 6; i < len(args); i++ {
+		word := strings.ToUpper(string(clipped(args[i], 8)))
+		if word == "KEYS" {
+			if from, to = i+1, len(args); len(args[3]) > 0 {
+				return nil
+			}
+			break
+		}
+		i += migrateOptions[word]
+	}
+	for i := from; i < to; i++ {
+		keys = append(keys, command.Key{At: i, Flags: migrateKeyFlags})
+	}
+	return keys
 }
 
 // migration is one call of MIGRATE.
@@ -35,6 +62,9 @@ type migration struct {
 	replace bool
 	auth    [][]byte // of AUTH, if there are any
 	keys    [][]byte
+
+	// sent has the hash of the payload of each stream: what is done to its groups changes no key.
+	sent map[string][sha256.Size]byte
 }
 
 // migrateTimeout is what a timeout of 0 means.
@@ -48,9 +78,12 @@ func migrate(ctx *command.Ctx) error {
 	if !ctx.MayBlock {
 		return errMigrateInMulti
 	}
-	if there, err := m.look(ctx.Keys.Reading()); err != nil {
+	there := false
+	m.c.transact(func(root *keyspace.Space) { there, err = m.look(root.DB(m.c.db).Reading()) })
+	if err != nil || m.c.ending {
 		return err
-	} else if !there {
+	}
+	if !there {
 		ctx.Out.Simple("NOKEY")
 		return nil
 	}
@@ -84,7 +117,7 @@ func parseMigrate(ctx *command.Ctx) (*migration, error) {
 	args := ctx.Args
 	m := &migration{
 		c: callerOf(ctx), addr: net.JoinHostPort(string(args[1]), string(args[2])), db: string(args[4]),
-		timeout: migrateTimeout, keys: args[3:4],
+		timeout: migrateTimeout, keys: args[3:4], sent: make(map[string][sha256.Size]byte),
 	}
 	if err := m.parseOptions(ctx); err != nil {
 		return nil, err
@@ -106,16 +139,17 @@ func (m *migration) parseOptions(ctx *command.Ctx) error {
 	args := ctx.Args
 	for i := 6; i < len(args); i++ {
 		more := len(args) - i - 1
-		switch strings.ToUpper(string(args[i])) {
+		word := strings.ToUpper(string(clipped(args[i], 8)))
+		n := migrateOptions[word]
+		if more < n {
+			return command.ErrSyntax
+		}
+		switch word {
 		case "COPY":
 			m.copy = true
 		case "REPLACE":
 			m.replace = true
 		case "AUTH", "AUTH2":
-			n := len(args[i]) - len("AUTH") + 1
-			if more < n {
-				return command.ErrSyntax
-			}
 			m.auth = args[i+1 : i+1+n]
 			i += n
 		case "KEYS":
@@ -184,6 +218,12 @@ func (m *migration) pack() (out []restoring, err error) {
 			if !ok {
 				continue
 			}
+			if kind, e := keys.Kind(key); e != nil {
+				err = e
+				return nil
+			} else if kind == keyspace.KindStream {
+				m.sent[string(key)] = sha256.Sum256(payload)
+			}
 			ttl := int64(0)
 			if at != 0 {
 				ttl = max(at-keys.Now(), 1)
@@ -209,6 +249,16 @@ func writeCall(w *resp.Writer, args ...[]byte) {
 	}
 }
 
+// unchanged reports whether a stream is as it was sent. Of other keys, those who watch know.
+func (m *migration) unchanged(keys *keyspace.Space, key []byte) (bool, error) {
+	sent, ok := m.sent[string(key)]
+	if !ok {
+		return true, nil
+	}
+	payload, _, ok, err := command.Payload(keys, key, m.c.srv.env.Load().MaxBulk)
+	return ok && sha256.Sum256(payload) == sent, err
+}
+
 // remove deletes the keys that the other server has got, unless they have changed since.
 func (m *migration) remove(moved [][]byte, watchers map[string]*session) error {
 	if len(moved) == 0 {
@@ -219,7 +269,11 @@ func (m *migration) remove(moved [][]byte, watchers map[string]*session) error {
 		failed = m.c.srv.update(seq, &telling{}, func(root *keyspace.Space) error {
 			keys := root.DB(m.c.db)
 			for _, key := range moved {
-				if watchers[string(key)].dirty.Load() {
+				same, err := m.unchanged(keys, key)
+				if err != nil {
+					return err
+				}
+				if !same || watchers[string(key)].dirty.Load() {
 					kept = errMigrateChanged
 					continue
 				}

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"time"
@@ -22,6 +23,9 @@ func (m *migration) send(all []restoring) (moved [][]byte, err error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(m.c.srv.ctx, func() { conn.Close() })()
+	if conn, err = m.protect(conn); err != nil {
+		return nil, err
+	}
 	p := &peer{conn: conn, in: bufio.NewReader(conn), now: m.c.srv.opts.Now, timeout: m.timeout}
 	var hello resp.Writer
 	if len(m.auth) > 0 {
@@ -47,6 +51,26 @@ func (m *migration) send(all []restoring) (moved [][]byte, err error) {
 		}
 	}
 	return moved, refused
+}
+
+// protect begins TLS on the connection if tls-cluster asks for it, as in Redis.
+func (m *migration) protect(conn net.Conn) (net.Conn, error) {
+	if !m.c.srv.cfg.Load().tls.cluster {
+		return conn, nil
+	}
+	id := m.c.srv.identity.Load()
+	if id == nil || id.client == nil { // it has been switched on this moment
+		return nil, errMigrateConnect
+	}
+	if err := conn.SetDeadline(m.c.srv.opts.Now().Add(m.timeout)); err != nil {
+		return nil, errMigrateConnect
+	}
+	secured := tls.Client(conn, id.client)
+	if err := secured.Handshake(); err != nil {
+		m.c.srv.log.Warn("MIGRATE: no TLS with the other server", "addr", m.addr, "err", err)
+		return nil, errMigrateConnect
+	}
+	return secured, nil
 }
 
 // peer is a connection to another server.

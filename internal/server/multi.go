@@ -11,6 +11,7 @@ type multi struct {
 	aborted bool // a command could not be queued
 	calls   []call
 	writes  bool  // one of the calls does, or may
+	grows   bool  // one of the calls is refused when there is no room
 	pauses  bool  // a pause of writes holds one of the calls back
 	bytes   int64 // of the arguments
 	facts   *sessionFacts
@@ -23,6 +24,7 @@ const callOverhead = 64
 func (m *multi) reset(c *session) {
 	*m = multi{facts: &c.facts}
 	m.facts.queued.Store(-1)
+	m.facts.gathered.Store(0)
 }
 
 // spoil makes EXEC fail.
@@ -52,8 +54,10 @@ func (c *session) enqueue(k call) {
 	}
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
 	m.writes = m.writes || c.changes(k)
+	m.grows = m.grows || c.grows(k)
 	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
+	m.facts.gathered.Store(m.bytes)
 	c.out.Simple("QUEUED")
 }
 
@@ -79,8 +83,9 @@ var transactionRows = []*command.Command{
 	{Name: "discard", Arity: 1, Flags: transactionFlags | command.Fast, Group: command.GroupTransactions, Run: discard,
 		Since: "2.0.0", Summary: "Forgets the queued commands.", Complexity: "O(N), when N is the number of queued commands"},
 	{Name: "watch", Arity: -2, Flags: transactionFlags | command.Fast, Group: command.GroupTransactions, Run: watch,
-		Keys:  []command.KeySpec{{Flags: command.KeyRO, Index: 1, Last: -1, Step: 1}},
-		Since: "2.2.0", Summary: "Makes the next transaction depend on keys staying as they are.", Complexity: "O(1) for every key."},
+		Syntax: "key...",
+		Keys:   []command.KeySpec{{Flags: command.KeyRO, Index: 1, Last: -1, Step: 1}},
+		Since:  "2.2.0", Summary: "Makes the next transaction depend on keys staying as they are.", Complexity: "O(1) for every key."},
 	{Name: "unwatch", Arity: 1, Flags: transactionFlags | command.Fast, Group: command.GroupTransactions, Run: unwatch,
 		Since: "2.2.0", Summary: "Forgets the watched keys.", Complexity: "O(1)"},
 }

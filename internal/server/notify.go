@@ -176,9 +176,13 @@ func (c *session) tellNow(err error) {
 	if err != nil {
 		return
 	}
-	c.srv.publishAll(c.srv.cfg.Load().notify, c.tx.Events(), c.telling.said)
-	if overdue := c.tx.Overdue(); len(overdue) > 0 {
-		c.srv.removeOverdue(c, overdue)
+	if events, said := c.tx.Events(), c.telling.said; len(events)+len(said) > 0 && c.srv.hub.Active() {
+		c.srv.db.Settled() // what the client has read is told before what it says
+		c.srv.publishAll(c.srv.cfg.Load().notify, events, said)
+	}
+	for _, k := range c.tx.Overdue() {
+		k.Key = bytes.Clone(k.Key)
+		c.overdue = append(c.overdue, k)
 	}
 }
 
@@ -209,16 +213,14 @@ func (s *Server) publishAll(how notifications, events []keyspace.Event, said []s
 	}
 }
 
-// removeOverdue removes keys that a read has found expired, as Redis does when they are
+// removeOverdue removes keys that reads have found expired, as Redis does when they are
 // asked for, so that whoever waits for that need not wait for the next round.
-func (s *Server) removeOverdue(c *session, overdue []keyspace.Change) {
+func (c *session) removeOverdue() {
+	keys := c.overdue
+	c.overdue = nil
+	s := c.srv
 	if s.pauses.active.Load() {
 		return
-	}
-	keys := make([]keyspace.Change, len(overdue))
-	for i, k := range overdue {
-		k.Key = bytes.Clone(k.Key)
-		keys[i] = k
 	}
 	err := s.db.Sequence(s.scripts.calm.Load().ctx, func(seq *txn.Seq) {
 		err := s.update(seq, &telling{by: c}, func(root *keyspace.Space) error {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/elastickv/elastickv/internal/netpoll"
 )
 
 // Sizes of what is on its way to a client, in bytes.
@@ -40,8 +42,10 @@ type outputLimit struct {
 // come after the replies to these: who is told that a key has changed while it is
 // being read must have the reply first.
 type output struct {
-	conn net.Conn
-	now  func() time.Time
+	conn   net.Conn
+	polled *netpoll.Conn // conn, if a loop watches it
+	secure *secureConn   // conn, if it speaks TLS
+	now    func() time.Time
 
 	holds atomic.Bool // there are pushes in held
 
@@ -62,6 +66,8 @@ type output struct {
 
 func newOutput(conn net.Conn, now func() time.Time, limit outputLimit) *output {
 	o := &output{conn: conn, now: now}
+	o.polled, _ = conn.(*netpoll.Conn)
+	o.secure, _ = conn.(*secureConn)
 	o.mu.limit = limit
 	o.mu.idle = sync.NewCond(&o.mu)
 	return o
@@ -75,9 +81,23 @@ func (o *output) setLimit(l outputLimit) {
 
 // waiting returns the number of pieces and bytes that the client has not taken.
 func (o *output) waiting() (pieces int, size int64) {
+	u := o.usage()
+	return u.pieces, u.sent + u.held
+}
+
+// outputUsage is what waits for a client.
+type outputUsage struct {
+	pieces int   // of the backlog
+	sent   int64 // bytes that are on their way
+	held   int64 // bytes of pushes that come behind the next replies
+	busy   bool  // somebody is writing
+}
+
+func (o *output) usage() outputUsage {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.mu.backlog), o.mu.size
+	held := int64(len(o.mu.held))
+	return outputUsage{pieces: len(o.mu.backlog), sent: o.mu.size - held, held: held, busy: o.mu.busy}
 }
 
 // hold makes pushes wait until the session sends its replies.
@@ -186,9 +206,18 @@ func (o *output) send(b []byte) error {
 	o.mu.Unlock()
 
 	n, err := o.writeFor(b, patience)
+	sealed := 0
+	if o.secure != nil && err == nil {
+		sealed, err = o.secure.unsent(), o.conn.SetWriteDeadline(time.Time{})
+	}
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if sealed > 0 {
+		o.mu.size += int64(sealed)
+		go o.drain()
+		return nil
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		rest := append([]byte{}, b[n:]...)
 		o.mu.size += int64(len(rest))
@@ -205,11 +234,23 @@ func (o *output) send(b []byte) error {
 	return err
 }
 
-func (o *output) writeFor(b []byte, d time.Duration) (int, error) {
-	if err := o.conn.SetWriteDeadline(o.now().Add(d)); err != nil {
-		return 0, err
+// writeFor writes b, and waits for a client that does not take it for at most d. It does not wait
+// at all with what a loop may have to send, which is short.
+func (o *output) writeFor(b []byte, d time.Duration) (n int, err error) {
+	if o.polled != nil {
+		n, err = o.polled.WriteNow(b)
+		if err != netpoll.ErrWouldBlock {
+			return n, err
+		}
+		if len(b) <= quickReply {
+			return n, os.ErrDeadlineExceeded
+		}
 	}
-	return o.conn.Write(b)
+	if err := o.conn.SetWriteDeadline(o.now().Add(d)); err != nil {
+		return n, err
+	}
+	more, err := o.conn.Write(b[n:])
+	return n + more, err
 }
 
 // queueLocked adds b to the backlog, within the limits. One large reply to a
@@ -262,6 +303,9 @@ func (o *output) appendLocked(b []byte) {
 
 // drain writes the backlog until it is empty or the connection is closed.
 func (o *output) drain() {
+	if o.secure != nil {
+		o.drainSealed()
+	}
 	for {
 		o.mu.Lock()
 		if o.mu.err != nil || len(o.mu.backlog) == 0 {
@@ -282,6 +326,24 @@ func (o *output) drain() {
 			o.mu.err = err
 		}
 		o.mu.Unlock()
+	}
+}
+
+// drainSealed writes what TLS has sealed already, which goes before all else.
+func (o *output) drainSealed() {
+	n := o.secure.unsent()
+	if n == 0 {
+		return
+	}
+	err := o.conn.SetWriteDeadline(time.Time{})
+	if err == nil {
+		err = o.secure.flush()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.size -= int64(n)
+	if o.mu.err == nil {
+		o.mu.err = err
 	}
 }
 

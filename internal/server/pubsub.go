@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/resp"
@@ -18,23 +19,31 @@ func shardChannels(last int) []command.KeySpec {
 
 var pubsubRows = []*command.Command{
 	{Name: "subscribe", Arity: -2, Flags: subscribeFlags, Group: command.GroupPubSub, Run: subscribe, Channels: command.ChannelArgs, Since: "2.0.0",
+		Syntax:  "channel...",
 		Summary: "Listens to channels.", Complexity: "O(N) where N is the number of channels to subscribe to."},
 	{Name: "unsubscribe", Arity: -1, Flags: subscribeFlags, Group: command.GroupPubSub, Run: unsubscribe, Since: "2.0.0",
+		Syntax:  "[channel...]",
 		Summary: "Listens to channels no more, or to none at all.", Complexity: "O(N) where N is the number of channels to unsubscribe."},
 	{Name: "psubscribe", Arity: -2, Flags: subscribeFlags, Group: command.GroupPubSub, Run: psubscribe, Channels: command.PatternArgs, Since: "2.0.0",
+		Syntax:  "pattern...",
 		Summary: "Listens to all channels that match patterns.", Complexity: "O(N) where N is the number of patterns to subscribe to."},
 	{Name: "punsubscribe", Arity: -1, Flags: subscribeFlags, Group: command.GroupPubSub, Run: punsubscribe, Since: "2.0.0",
+		Syntax:  "[pattern...]",
 		Summary: "Listens to patterns no more, or to none at all.", Complexity: "O(N) where N is the number of patterns to unsubscribe."},
 	{Name: "publish", Arity: 3, Flags: publishFlags, Group: command.GroupPubSub, Run: publish, Channels: command.ChannelArg, Since: "2.0.0",
+		Syntax:     "channel message",
 		Summary:    "Sends a message to all who listen to a channel.",
 		Complexity: "O(N+M) where N is the number of clients that listen to the channel and M the number of patterns that begin like it"},
 	{Name: "ssubscribe", Arity: -2, Flags: subscribeFlags, Group: command.GroupPubSub, Run: ssubscribe, Channels: command.ChannelArgs, Since: "7.0.0",
+		Syntax:  "shardchannel...",
 		Keys:    shardChannels(-1),
 		Summary: "Listens to shard channels.", Complexity: "O(N) where N is the number of shard channels to subscribe to."},
 	{Name: "sunsubscribe", Arity: -1, Flags: subscribeFlags, Group: command.GroupPubSub, Run: sunsubscribe, Since: "7.0.0",
+		Syntax:  "[shardchannel...]",
 		Keys:    shardChannels(-1),
 		Summary: "Listens to shard channels no more, or to none at all.", Complexity: "O(N) where N is the number of shard channels to unsubscribe."},
 	{Name: "spublish", Arity: 3, Flags: publishFlags, Group: command.GroupPubSub, Run: spublish, Channels: command.ChannelArg, Since: "7.0.0",
+		Syntax:  "shardchannel message",
 		Keys:    shardChannels(0),
 		Summary: "Sends a message to all who listen to a shard channel.", Complexity: "O(N) where N is the number of clients that listen to the shard channel"},
 	pubsubRow,
@@ -81,6 +90,7 @@ func (c *session) confirm(ctx *command.Ctx, write func(w *resp.Writer)) {
 }
 
 func (c *session) subscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
+	c.setSubscribed(true)
 	for _, name := range ctx.Args[1:] {
 		c.subscriptions().Subscribe(k, string(name))
 		c.facts.subs[k].Store(int64(c.hearing.Load().Count(k)))
@@ -91,7 +101,25 @@ func (c *session) subscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
 			w.Int(c.facts.counted(k))
 		})
 	}
-	c.setSubscribed(true)
+	// Whoever has changed what the user may hear has either found the new subscriptions, or is
+	// found here.
+	if !c.user.Unrestricted() && !c.mayHear(c.user) {
+		c.hearNothing()
+		c.output.takeHeld()
+		c.ending = true
+	}
+}
+
+// mayHear reports whether a user may listen to all that the session does.
+func (c *session) mayHear(u *acl.User) bool {
+	for k := range pubsub.Kinds {
+		for _, name := range c.heard(k) {
+			if !u.MayListen(name, k == pubsub.Pattern) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // setSubscribed notes whether the connection counts as one that listens, which has a limit of its own.
@@ -200,6 +228,9 @@ func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 		c.seq.AfterSync(func() { hub.Publish(k, channel, payload, own) })
 		ctx.Out.Int(int64(n))
 	default:
+		if hub.Active() {
+			c.srv.db.Settled() // what the client has read is told before what it says
+		}
 		ctx.Out.Int(int64(hub.Publish(k, channel, payload, own)))
 	}
 	return nil

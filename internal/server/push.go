@@ -26,7 +26,9 @@ func (c *session) flush() {
 		c.ending = true
 		c.cutOff(err)
 	}
+	sent := c.out.Len()
 	c.out.Reset()
+	c.facts.replied(sent, cap(c.out.Bytes()))
 }
 
 // cutOff takes down that the connection has been closed because the client does not read.

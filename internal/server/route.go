@@ -26,6 +26,8 @@ type route struct {
 	place place
 	// atOnce says that the command is carried out in a MULTI, not queued.
 	atOnce bool
+	// leaves says that the command gives up a MULTI, which it may for want of room, too.
+	leaves bool
 	exec   bool // is EXEC, whose place depends on what is queued
 	// keyed says that the handler works on keys, in a transaction.
 	keyed bool
@@ -93,15 +95,18 @@ func newRoute(c *command.Command) *route {
 		r.keyed, r.scripted = true, true
 	case "function|list", "function|dump", "function|stats":
 		r.keyed = true // the rows of libraries
-	case "multi", "discard", "quit", "reset":
+	case "multi":
 		r.atOnce = true
+	case "discard", "quit", "reset":
+		r.atOnce, r.leaves = true, true
 	case "watch":
 		r.atOnce = true
 		r.place = inSequencer
 	case "exec":
 		r.atOnce, r.exec = true, true
 	case "migrate":
-		r.place = outside // it waits for another server
+		r.place = outside // it waits for another server,
+		r.keyed = false   // and keeps no view open for so long
 	}
 	return r
 }

@@ -25,6 +25,7 @@ var saveRows = []*command.Command{
 	{Name: "save", Arity: 1, Flags: saveFlags | command.NoMulti, Group: command.GroupServer, Run: save, Since: "1.0.0",
 		Summary: "Does nothing: every write is on the disk before it is answered.", Complexity: "O(1)"},
 	{Name: "bgsave", Arity: -1, Flags: saveFlags, Group: command.GroupServer, Run: bgsave, Since: "1.0.0",
+		Syntax:  "[SCHEDULE@3.2.2]",
 		Summary: "Does nothing: every write is on the disk before it is answered.", Complexity: "O(1)"},
 	{Name: "bgrewriteaof", Arity: 1, Flags: saveFlags, Group: command.GroupServer, Run: bgrewriteaof, Since: "1.0.0",
 		Summary: "Does nothing: there is no append-only file that grows.", Complexity: "O(1)"},

@@ -15,6 +15,8 @@ type scripting struct {
 	engine *script.Engine
 	ctx    context.Context // the server's
 
+	withdraw func() // has those who wait for the sequencer look whether they still may
+
 	// busy is what clients are told while a script has held up the sequencer for too long;
 	// nil: none has.
 	busy atomic.Pointer[command.Error]
@@ -30,7 +32,7 @@ type calm struct {
 }
 
 func (sc *scripting) init(s *Server) {
-	sc.ctx = s.ctx
+	sc.ctx, sc.withdraw = s.ctx, func() { s.db.Withdraw() }
 	sc.free()
 	sc.engine = script.NewEngine(script.Options{
 		Context: s.ctx, Now: s.opts.Now, Version: compatVersion, Stopping: s.stopping, Log: s.scriptLog,
@@ -45,6 +47,7 @@ func (sc *scripting) init(s *Server) {
 func (sc *scripting) becomeBusy(why command.Error) {
 	sc.busy.Store(&why)
 	sc.calm.Load().end(why)
+	sc.withdraw()
 }
 
 func (sc *scripting) free() {
@@ -97,6 +100,7 @@ func (c *session) RunForScript(ctx *command.Ctx) {
 	if ctx.Cmd.Has(command.ReadOnly) {
 		c.rememberScript()
 	}
+	ctx.Untouched = c.untouched(ctx.Cmd)
 	before := lookupsOf(ctx.Keys)
 	if err := c.srv.table.Run(ctx); err != nil {
 		c.srv.commandFailed(c, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/eviction"
 	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/script"
@@ -63,6 +64,7 @@ type Server struct {
 	users    *acl.Users
 	aclLog   acl.Log
 	sessions sessions
+	loops    loops
 	watches  watches
 	places   keyspace.Places
 	waiters  waiters
@@ -78,7 +80,13 @@ type Server struct {
 	monitors monitors
 	scripts  scripting
 	expiry   expiry
-	port     atomic.Int64 // the first listener's
+	room     room
+	// freedBefore is what Measure.Spans was when the counters were set to zero.
+	freedBefore atomic.Int64
+	uses        *eviction.Uses
+
+	listeners listeners
+	identity  atomic.Pointer[identity] // nil: nobody speaks TLS
 
 	// ctx ends when connections must go without an answer: after a fault, or
 	// when the grace of a shutdown is over.
@@ -111,9 +119,11 @@ func New(opts Options) *Server {
 	s.markSaved(opts.Now())
 	s.expiry.on.Store(true)
 	s.scripts.init(s)
+	s.room.wake = make(chan struct{}, 1)
+	s.uses = eviction.NewUses(opts.Now().UnixMilli(), opts.Rand)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
-		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes)},
+		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes), Uses: s.uses},
 	})
 	s.users = opts.Users
 	if s.users == nil {
@@ -129,47 +139,59 @@ func New(opts Options) *Server {
 // table is the one table of all commands; rows are never changed.
 var table = sync.OnceValue(func() *command.Table { return command.NewTable(command.Rows(), script.Rows(), rows()) })
 
-// applyConfig puts a configuration in force. configMu is held, or nothing runs yet.
-func (s *Server) applyConfig(cfg *Config) {
+// applyConfig puts a configuration in force. configMu is held, or nothing runs yet. What it
+// returns is closed when the dataset has been counted, if that is needed.
+func (s *Server) applyConfig(cfg *Config) (counted <-chan struct{}) {
 	env := *s.env.Load()
 	limits := cfg.limits
 	env.Keys.Limits = &limits
 	env.Keys.Events = cfg.notify.recorded()
 	env.MaxBulk = cfg.bulkMax
+	order := eviction.PolicyNamed(cfg.policy).Order
+	env.OwnIntegers = cfg.maxMemory > 0 && (order == eviction.Recency || order == eviction.Frequency)
 	env.HLLSparseMax = int(cfg.hllSparse)
 	s.env.Store(&env)
 	s.useUsers(s.cfg.Load(), cfg)
 	s.cfg.Store(cfg)
+	s.uses.Configure(eviction.Settings{
+		Frequency: order == eviction.Frequency, LogFactor: cfg.lfuLogFactor, DecayMinutes: cfg.lfuDecay,
+	})
+	ready := s.db.Measure(cfg.maxMemory > 0)
+	s.wakeEviction()
 	s.slowlog.trim(int(cfg.slowlogLen))
 	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
+	s.evictClients()
 	s.sendInvalidations(s.tracking.Limit(int(cfg.trackingKeys)))
 	if s.opts.LogLevel != nil {
 		s.opts.LogLevel(cfg.LogLevel())
 	}
+	return ready
 }
 
 // Serve accepts connections until ctx ends or a client asks for a shutdown,
 // then lets what is under way finish and returns nil. It returns an error if
 // the store has failed, or if connections did not come to an end in time. It
-// closes the listeners.
+// closes the listeners, of which those that Listen has returned know who speaks TLS.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
-	if len(listeners) > 0 {
-		if a, ok := listeners[0].Addr().(*net.TCPAddr); ok {
-			s.port.Store(int64(a.Port))
+	if err := s.begin(listeners); err != nil {
+		for _, ln := range listeners {
+			_ = ln.Close()
 		}
+		return err
 	}
-	s.warnProtected(listeners)
 	background, stopBackground := context.WithCancel(s.ctx)
 	defer stopBackground()
-	var loops, acceptors sync.WaitGroup
-	loops.Go(func() { s.expiryLoop(background) })
-	loops.Go(func() { s.statsLoop(background) })
+	var periodic sync.WaitGroup
+	periodic.Go(func() { s.expiryLoop(background) })
+	periodic.Go(func() { s.statsLoop(background) })
+	periodic.Go(func() { s.certificateLoop(background) })
+	periodic.Go(func() { s.clientsLoop(background) })
+	periodic.Go(func() { s.evictionLoop(background) })
 	if s.opts.Compact != nil {
-		loops.Go(func() { s.retentionLoop(background) })
+		periodic.Go(func() { s.retentionLoop(background) })
 	}
-	for _, ln := range listeners {
-		acceptors.Go(func() { s.accept(ln) })
-	}
+	defer s.loops.stop()
+	defer context.AfterFunc(s.ctx, func() { s.db.Withdraw() })()
 
 	select {
 	case <-ctx.Done():
@@ -177,13 +199,10 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	case <-s.ctx.Done():
 	}
 	s.beginShutdown()
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
-	acceptors.Wait()
+	s.closeListeners()
 	stopBackground()
 	err := s.drain()
-	loops.Wait()
+	periodic.Wait()
 	return err
 }
 
@@ -240,7 +259,7 @@ func (s *Server) drain() error {
 
 // warnProtected says so when nobody can get in through a listener that was
 // meant for other machines.
-func (s *Server) warnProtected(listeners []net.Listener) {
+func (s *Server) warnProtected(listeners []*listener) {
 	cfg := s.cfg.Load()
 	for _, ln := range listeners {
 		if cfg.protected && s.open() && !loopback(ln.Addr()) {
@@ -251,14 +270,14 @@ func (s *Server) warnProtected(listeners []net.Listener) {
 }
 
 // accept takes connections until the listener is closed.
-func (s *Server) accept(ln net.Listener) {
+func (s *Server) accept(ln *listener) {
 	pause := time.Duration(0)
 	for {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(conn)
+			s.admit(ln.protect(conn, s.identity.Load()))
 		case s.stopping() || errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -278,29 +297,42 @@ func (s *Server) accept(ln net.Listener) {
 // admit starts a session for a connection, or turns it away.
 func (s *Server) admit(conn net.Conn) {
 	s.stats.connections.Add(1)
-	cfg := s.cfg.Load()
-	if cfg.protected && s.open() && !loopback(conn.RemoteAddr()) {
-		s.refuse(conn, errProtected)
+	if why := s.stranger(conn); why != "" && !isSecure(conn) {
+		s.refuse(conn, why)
 		return
 	}
-	if int64(s.sessions.count()) >= cfg.maxClients {
+	if int64(s.sessions.count()) >= s.cfg.Load().maxClients {
 		s.refuse(conn, errMaxClients)
 		return
 	}
 	c := newSession(s, conn)
 	s.sessions.add(c)
+	if c.polled != nil {
+		c.turn(nil) // from here on a loop has it
+		return
+	}
 	go func() {
 		defer s.sessions.remove(c)
 		c.serve()
 	}()
 }
 
+// stranger is why a client may not come in because of where it is, if it may not.
+func (s *Server) stranger(conn net.Conn) command.Error {
+	if s.cfg.Load().protected && s.open() && !loopback(conn.RemoteAddr()) {
+		return errProtected
+	}
+	return ""
+}
+
 // refuse tells a client why it is not let in. The few bytes always fit into the
-// connection's buffer.
+// connection's buffer. One that speaks TLS has not agreed on it yet, and is only cut off.
 func (s *Server) refuse(conn net.Conn, why command.Error) {
 	s.stats.refused.Add(1)
-	_ = conn.SetWriteDeadline(s.opts.Now().Add(patience))
-	_, _ = conn.Write([]byte("-" + string(why) + "\r\n"))
+	if !isSecure(conn) {
+		_ = conn.SetWriteDeadline(s.opts.Now().Add(patience))
+		_, _ = conn.Write([]byte("-" + string(why) + "\r\n"))
+	}
 	_ = conn.Close()
 }
 

@@ -24,6 +24,7 @@ const replyWait = 20 * time.Second
 // running is a server over a store in memory.
 type running struct {
 	addr   string
+	srv    *server.Server
 	ended  chan error // what Serve returned
 	stop   func()
 	log    *safeLog
@@ -44,25 +45,43 @@ func start(t *testing.T, engine store.Engine, settings ...string) *running {
 
 func startConfig(t *testing.T, engine store.Engine, cfg *server.Config) *running {
 	t.Helper()
-	if engine == nil {
-		engine = store.NewMVCCStore().(store.Engine)
-	}
+	return serveOn(t, engine, cfg, anyPort(t))
+}
+
+// startOn serves a listener made of one on a free port.
+func startOn(t *testing.T, of func(net.Listener) net.Listener) *running {
+	t.Helper()
+	return serveOn(t, nil, server.NewConfig(), of(anyPort(t)))
+}
+
+func anyPort(t *testing.T) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+// serveOn serves from listeners until the test ends. The first one's address is addr.
+func serveOn(t *testing.T, engine store.Engine, cfg *server.Config, listeners ...net.Listener) *running {
+	t.Helper()
+	if engine == nil {
+		engine = store.NewMVCCStore().(store.Engine)
+	}
 	db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
-	r := &running{addr: ln.Addr().String(), ended: make(chan error, 1), log: &safeLog{}, config: cfg}
+	r := &running{addr: listeners[0].Addr().String(), ended: make(chan error, 1), log: &safeLog{}, config: cfg}
 	srv := server.New(server.Options{
-		DB: db, Config: cfg, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		DB: db, Config: cfg, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: time.Now, Rand: rand.Uint64, Version: "test",
 	})
+	r.srv = srv
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.ended <- srv.Serve(ctx, ln)
+		r.ended <- srv.Serve(ctx, listeners...)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -117,6 +136,10 @@ func dial(t *testing.T, addr string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return wireOn(t, conn)
+}
+
+func wireOn(t *testing.T, conn net.Conn) *wire {
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(replyWait))
 	return &wire{t, conn, bufio.NewReader(conn)}

@@ -11,6 +11,7 @@ import (
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/keyspace"
+	"github.com/elastickv/elastickv/internal/netpoll"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/txn"
@@ -23,14 +24,19 @@ type session struct {
 	srv    *Server
 	id     int64 // immutable once the session can be found
 	conn   net.Conn
+	polled *netpoll.Conn // conn, if a loop watches it; else nil, and the session has a goroutine of its own
 	remote string
 	local  string
 	began  time.Time
-	output *output // shared
+
+	onSocket bool    // of the file system; immutable, as the other facts of where the client is
+	output   *output // shared
 
 	in    *resp.Reader
 	batch resp.Pipeline
 	out   resp.Writer // replies not yet sent
+	unit  unit        // what the sequencer carries out
+	waits bool        // reading may wait, although a loop watches the connection
 	seq   *txn.Seq    // while the sequencer carries out commands for this session
 	clock time.Time   // when the last command ended, or its turn came
 	timed bool        // a read deadline may be set
@@ -43,6 +49,7 @@ type session struct {
 	running  call                          // that is being carried out
 	tx       *keyspace.Space               // of the transaction in progress
 	telling  telling                       // what others are to be told of it
+	overdue  []keyspace.Change             // keys that a read has found expired, to be removed before the reply
 	hearing  atomic.Pointer[pubsub.Client] // shared: subscriptions; nil before the first
 	tracking tracks
 
@@ -50,6 +57,7 @@ type session struct {
 	user    *acl.User
 	authed  bool
 	ending  bool // no further command; close when the replies are sent
+	full    bool // there was no room for more data when the last command came, and none could be made
 	mute    bool // CLIENT REPLY OFF
 	skip    bool // the reply to this command is not sent
 	skipOne bool // CLIENT REPLY SKIP: that to the next is not
@@ -71,6 +79,9 @@ type sessionFacts struct {
 	watching atomic.Int64
 	proto    atomic.Int64
 	received atomic.Int64 // bytes
+	gathered atomic.Int64 // bytes in a MULTI
+	replies  atomic.Int64 // bytes that the buffer of replies has room for
+	peak     atomic.Int64 // bytes of replies that it has held at most
 	noEvict  atomic.Bool
 	noTouch  atomic.Bool
 
@@ -90,16 +101,23 @@ type sessionFacts struct {
 
 func newSession(srv *Server, conn net.Conn) *session {
 	cfg := srv.cfg.Load()
-	c := &session{
-		srv: srv, conn: conn, remote: conn.RemoteAddr().String(), local: conn.LocalAddr().String(),
-		began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
-		authed: srv.open(),
-	}
-	c.setUser(srv.users.Get(acl.Default))
-	if t, ok := conn.(*net.TCPConn); ok {
+	if t, ok := beneath(conn).(*net.TCPConn); ok {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: cfg.keepalive > 0, Idle: seconds(cfg.keepalive)})
 	}
-	c.in = resp.NewReader(&counted{conn, &srv.stats.received, &c.facts.received}, srv.readLimits(c.authed))
+	polled, ok := srv.loops.adopt(srv, conn)
+	if ok {
+		conn = polled
+	}
+	c := &session{
+		srv: srv, conn: conn, polled: polled, began: srv.opts.Now(), output: newOutput(conn, srv.opts.Now, cfg.output["normal"]),
+		authed: srv.open(),
+	}
+	c.remote, c.local, c.onSocket = places(conn)
+	c.setUser(srv.users.Get(acl.Default))
+	if ok {
+		polled.Data = c
+	}
+	c.in = resp.NewReader(&source{c, &srv.stats.received}, srv.readLimits(c.authed))
 	c.multi.reset(c)
 	c.facts.proto.Store(2)
 	c.facts.lastTime.Store(c.began.UnixNano())
@@ -120,6 +138,11 @@ type call struct {
 	route *route        // nil if err is not
 	err   command.Error // why the table does not have it
 
+	// refused is why the call is not carried out, once that has been decided. What was refused stays
+	// so, whatever others change meanwhile: its place was chosen for that.
+	refused error
+	decided bool
+
 	mayBlock bool // it is not part of a transaction
 }
 
@@ -134,28 +157,38 @@ func (c *session) find(args [][]byte) call {
 	return call{args: args, route: c.srv.routes[cmd]}
 }
 
-// carryOut runs the commands of a pipeline in order. Replies are in c.out, or
-// sent, when it returns.
-func (c *session) carryOut(calls [][][]byte) {
+// begin takes down when calls have arrived.
+func (c *session) begin() {
 	c.clock = c.srv.opts.Now()
 	c.arrived = c.clock
-	for len(calls) > 0 && !c.over() {
-		if calls = c.waitForPause(calls); c.ending {
-			return
-		}
-		c.hold()
-		next := c.find(calls[0])
-		if c.place(next) == inSequencer {
-			calls = c.sequenced(next, calls)
-		} else {
-			c.step(next)
-			calls = calls[1:]
-		}
+}
+
+// carryOn runs the commands of a pipeline in order, waiting for whatever they have to wait for. Replies
+// are in c.out, or sent, when it returns.
+func (c *session) carryOn(calls [][][]byte) {
+	for {
 		if c.blocked != nil && !c.ending {
 			calls = c.park(calls)
 		}
 		if c.out.Len() >= flushBytes {
 			c.flush()
+		}
+		if len(calls) == 0 || c.over() {
+			return
+		}
+		if calls = c.waitForPause(calls); c.ending {
+			return
+		}
+		c.hold()
+		next := c.find(calls[0])
+		if c.place(&next) == inSequencer {
+			calls = c.sequenced(next, calls)
+			continue
+		}
+		c.step(next)
+		calls = calls[1:]
+		if len(c.overdue) > 0 {
+			c.removeOverdue()
 		}
 	}
 }
@@ -168,22 +201,36 @@ func (c *session) over() bool { return c.ending || c.facts.closed.Load() }
 // together with all those after it that may run there, and returns the rest. What
 // has been carried out is durable when it returns.
 func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
-	done, from := 0, c.out.Len()
-	err := c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), func(seq *txn.Seq) {
-		c.seq = seq
-		c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
-		defer func() { c.seq = nil }()
-		for next := first; ; next = c.find(calls[done]) {
-			if done > 0 && (c.place(next) == outside || c.paused(next)) {
-				return
-			}
-			c.step(next)
-			done++
-			if done == len(calls) || c.over() || c.blocked != nil || c.out.Len()-from >= flushBytes {
-				return
-			}
+	c.unit.prepare(first, calls, c.out.Len())
+	return c.endUnit(c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), c.runUnit))
+}
+
+// runUnit carries out the unit, inside the sequencer.
+func (c *session) runUnit(seq *txn.Seq) {
+	c.seq = seq
+	defer func() {
+		c.srv.makeRoom(seq) // so that who only reads need not
+		c.seq = nil
+	}()
+	c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
+	u := &c.unit
+	u.first.refused = c.refusal(u.first) // it has waited
+	for next := u.first; ; next = c.find(u.calls[u.done]) {
+		if u.done > 0 && (c.place(&next) == outside || c.paused(next)) {
+			return
 		}
-	})
+		c.step(next)
+		u.done++
+		if u.done == len(u.calls) || c.over() || c.blocked != nil || c.out.Len()-u.from >= flushBytes {
+			return
+		}
+	}
+}
+
+// endUnit takes up what has come of the unit, which is durable unless there is an error, and returns the calls behind it.
+func (c *session) endUnit(err error) [][][]byte {
+	first, calls, done, from := c.unit.first, c.unit.calls, c.unit.done, c.unit.from
+	c.unit.first, c.unit.calls = call{}, nil
 	if busy := command.Error(""); errors.As(err, &busy) {
 		c.step(call{args: first.args, err: busy})
 		return calls[1:]
@@ -201,14 +248,16 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	return calls[done:]
 }
 
-// place is where a call has to run in the session's present state.
-func (c *session) place(k call) place {
+// place decides whether a call is carried out, and is where it has to run in the session's
+// present state.
+func (c *session) place(k *call) place {
+	k.refused, k.decided = c.refusal(*k), true
 	switch {
-	case k.route == nil || c.refusal(k) != nil || c.multi.on && !k.route.atOnce:
+	case k.refused != nil || c.multi.on && !k.route.atOnce:
 		return anywhere // it is only answered, or queued
 	case k.route.exec:
 		return c.multi.place(c)
-	case k.route.scripted && c.changes(k):
+	case k.route.scripted && c.changes(*k):
 		return inSequencer
 	}
 	return k.route.placeOf(k.args)
@@ -235,9 +284,15 @@ func (c *session) refusal(k call) error {
 func (c *session) step(k call) {
 	c.out.Raw(c.output.takeHeld()) // what others have told the client comes in between
 	mark, silent := c.out.Len(), c.mute || c.skip
-	switch err := c.refusal(k); {
-	case err != nil:
-		c.refuse(k, err)
+	if !k.decided {
+		k.refused = c.refusal(k)
+	}
+	if k.refused == nil {
+		k.refused = c.refusalByMemory(k)
+	}
+	switch {
+	case k.refused != nil:
+		c.refuse(k, k.refused)
 	case c.multi.on && !k.route.atOnce:
 		c.enqueue(k)
 	default:
@@ -326,6 +381,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	}
 	ctx := &command.Ctx{
 		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
+		Untouched: c.untouched(k.route.cmd),
 	}
 	if !c.user.Unrestricted() {
 		ctx.ReadsAll = c.user.ReadsAll

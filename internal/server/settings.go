@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/elastickv/elastickv/internal/eviction"
 	"github.com/elastickv/elastickv/internal/keyspace"
 )
 
@@ -17,6 +19,7 @@ type setting struct {
 	initial string // in the words of a configuration file; empty: the zero Config has it
 	atStart bool   // cannot be changed while the server runs
 	secret  bool   // its value is never logged
+	hidden  bool   // CONFIG GET shows it to those who ask by its name, not by a pattern
 	get     func(*Config) string
 	set     func(*Config, string) error
 }
@@ -39,14 +42,25 @@ const (
 	errSettingListen    = badValue("argument must be HOST:PORT with a port from 0 to 65535")
 	errEventClass       = badValue("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
 	errSettingKEK       = badValue("argument must be off, file:PATH, env:NAME or command:LINE")
+	errSettingShare     = badValue("argument must be a memory or percent value")
+	errSettingSocket    = badValue("the path of a socket is at most 103 bytes long")
+	errSettingMode      = badValue("argument couldn't be parsed as an octal number of at most 777")
+	errSettingBinds     = badValue("Too many bind addresses specified.")
+	errEncryptedKey     = badValue("keys under a password are not supported; store the key in clear, readable only for the user of the server")
+	errSettingSuites    = badValue("the cipher suites of TLS 1.3 cannot be chosen; all of them are used")
+	errSettingProtocol  = badValue("argument must be TLSv1.2, TLSv1.3 or both; older ones are not spoken")
+	errSettingCiphers   = badValue("argument must be names of cipher suites of TLS 1.2 that are secure, separated by colons, such as ECDHE-ECDSA-AES128-GCM-SHA256")
+	errSavePoints       = badValue("Invalid save parameters")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
 )
 
-// settings is every setting, in the order of CONFIG GET. Those that always has
+// settings is every setting, in the order of CONFIG GET. Those that always and atLeast have
 // are Redis settings that have but one true value here.
-var settings = []setting{
-	textSetting("bind", "127.0.0.1", func(c *Config) *string { return &c.bind }).check(checkBind).onlyAtStart(),
-	intSetting("port", "6379", 0, 65535, func(c *Config) *int64 { return &c.port }).onlyAtStart(),
+var settings = slices.Concat([]setting{
+	textSetting("bind", "127.0.0.1", func(c *Config) *string { return &c.bind }).check(checkBind),
+	intSetting("port", "6379", 0, 65535, func(c *Config) *int64 { return &c.port }),
+	textSetting("unixsocket", "", func(c *Config) *string { return &c.unixSocket }).check(checkSocketPath).onlyAtStart(),
+	modeSetting("unixsocketperm", "0", func(c *Config) *uint32 { return &c.unixMode }).onlyAtStart(),
 	boolSetting("protected-mode", "yes", func(c *Config) *bool { return &c.protected }),
 	textSetting("requirepass", "", func(c *Config) *string { return &c.password }).isSecret(),
 	textSetting("aclfile", "", func(c *Config) *string { return &c.aclFile }).onlyAtStart(),
@@ -54,6 +68,7 @@ var settings = []setting{
 	enumSetting("acl-pubsub-default", "resetchannels", func(c *Config) *string { return &c.newChannels },
 		"allchannels", "resetchannels"),
 	intSetting("maxclients", "10000", 1, math.MaxUint32, func(c *Config) *int64 { return &c.maxClients }),
+	{name: "maxmemory-clients", get: formatClientsMemory, set: parseClientsMemory},
 	intSetting("timeout", "0", 0, math.MaxInt32, func(c *Config) *int64 { return &c.timeout }),
 	intSetting("tcp-keepalive", "300", 0, math.MaxInt32, func(c *Config) *int64 { return &c.keepalive }),
 	memorySetting("client-query-buffer-limit", "1gb", 1<<20, func(c *Config) *int64 { return &c.queryLimit }),
@@ -62,6 +77,24 @@ var settings = []setting{
 	memorySetting("proto-max-bulk-len", "512mb", 1<<20, func(c *Config) *int64 { return &c.bulkMax }),
 	enumSetting("enable-debug-command", "local", func(c *Config) *string { return &c.enableDebug },
 		"no", "yes", "local").onlyAtStart(),
+
+	intSetting("tls-port", "0", 0, 65535, func(c *Config) *int64 { return &c.tls.port }),
+	textSetting("tls-cert-file", "", func(c *Config) *string { return &c.tls.certFile }),
+	textSetting("tls-key-file", "", func(c *Config) *string { return &c.tls.keyFile }),
+	never("tls-key-file-pass", errEncryptedKey),
+	textSetting("tls-ca-cert-file", "", func(c *Config) *string { return &c.tls.caFile }),
+	textSetting("tls-ca-cert-dir", "", func(c *Config) *string { return &c.tls.caDir }),
+	enumSetting("tls-auth-clients", "yes", func(c *Config) *string { return &c.tls.authClients }, "no", "yes", "optional"),
+	textSetting("tls-protocols", "", func(c *Config) *string { return &c.tls.protocols }).check(checkProtocols),
+	textSetting("tls-ciphers", "", func(c *Config) *string { return &c.tls.ciphers }).check(checkCiphers),
+	never("tls-ciphersuites", errSettingSuites),
+	always("tls-prefer-server-ciphers", "yes"), // Go's choice is the server's
+	boolSetting("tls-session-caching", "yes", func(c *Config) *bool { return &c.tls.sessions }),
+	boolSetting("tls-cluster", "no", func(c *Config) *bool { return &c.tls.cluster }),
+	textSetting("tls-client-cert-file", "", func(c *Config) *string { return &c.tls.clientCert }),
+	textSetting("tls-client-key-file", "", func(c *Config) *string { return &c.tls.clientKey }),
+	never("tls-client-key-file-pass", errEncryptedKey),
+	always("tls-replication", "no"),
 
 	textSetting("metrics-listen", "", func(c *Config) *string { return &c.metricsListen }).check(checkListen).onlyAtStart(),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
@@ -72,6 +105,13 @@ var settings = []setting{
 	intSetting("retention-interval", "900", 1, math.MaxInt32, func(c *Config) *int64 { return &c.retentionEvery }),
 	intSetting("hz", "10", 1, 500, func(c *Config) *int64 { return &c.hz }),
 	intSetting("shutdown-timeout", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.shutdownWait }),
+
+	memorySetting("maxmemory", "0", 0, func(c *Config) *int64 { return &c.maxMemory }),
+	enumSetting("maxmemory-policy", "noeviction", func(c *Config) *string { return &c.policy }, eviction.PolicyNames()...),
+	intSetting("maxmemory-samples", "5", 1, math.MaxInt32, func(c *Config) *int64 { return &c.evictionSamples }),
+	intSetting("maxmemory-eviction-tenacity", "10", 0, 100, func(c *Config) *int64 { return &c.tenacity }),
+	intSetting("lfu-log-factor", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuLogFactor }),
+	intSetting("lfu-decay-time", "1", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuDecay }),
 
 	enumSetting("loglevel", "notice", func(c *Config) *string { return &c.logLevel },
 		"debug", "verbose", "notice", "warning"),
@@ -102,16 +142,32 @@ var settings = []setting{
 	limitSetting("stream-node-max-entries", "", func(l *keyspace.Limits) *int { return &l.StreamNodeMaxEntries }),
 
 	always("databases", strconv.Itoa(keyspace.Databases)).onlyAtStart(),
-	always("appendonly", "yes"),
-	always("appendfsync", "always"),
-	always("save", ""),
-	always("maxmemory", "0"),
-	always("maxmemory-policy", "noeviction"),
+	atLeast("appendonly", "yes", oneOf("yes", "no")),
+	atLeast("appendfsync", "always", oneOf("always", "everysec", "no")),
+	atLeast("save", "", checkSavePoints),
+	always("replica-ignore-maxmemory", "yes").formerly("slave-ignore-maxmemory"),
+	// Nobody waits for rows to be taken off the disk.
+	always("lazyfree-lazy-eviction", "yes"),
+	always("lazyfree-lazy-expire", "yes"),
+	always("lazyfree-lazy-server-del", "yes"),
+	always("lazyfree-lazy-user-del", "yes"),
+	always("lazyfree-lazy-user-flush", "yes"),
 	always("cluster-enabled", "no").onlyAtStart(),
-	always("replica-read-only", "yes"),
-	always("replicaof", ""),
+	always("replica-read-only", "yes").formerly("slave-read-only"),
+	always("replicaof", "").formerly("slaveof"),
 	always("daemonize", "no").onlyAtStart(),
-}
+	always("supervised", "no").onlyAtStart(),
+	always("logfile", "").onlyAtStart(),
+	always("locale-collate", ""),
+	always("enable-module-command", "no").onlyAtStart(),
+	always("latency-tracking-info-percentiles", "50 99 99.9"),
+	always("shutdown-on-sigint", "default"),
+	always("shutdown-on-sigterm", "default"),
+	always("pidfile", "").onlyAtStart(),
+	always("syslog-enabled", "no").onlyAtStart(),
+	always("oom-score-adj", "no"),
+	always("min-replicas-to-write", "0").formerly("min-slaves-to-write"),
+}, idleSettings)
 
 // settingNamed finds a setting by either of its names, in any case.
 func settingNamed(name string) *setting {
@@ -127,6 +183,8 @@ func settingNamed(name string) *setting {
 func (s setting) onlyAtStart() setting { s.atStart = true; return s }
 
 func (s setting) isSecret() setting { s.secret = true; return s }
+
+func (s setting) isHidden() setting { s.hidden = true; return s }
 
 func (s setting) formerly(name string) setting { s.alias = name; return s }
 
@@ -217,14 +275,11 @@ func enumSetting(name, initial string, at func(*Config) *string, words ...string
 	return setting{name: name, initial: initial,
 		get: func(c *Config) string { return *at(c) },
 		set: func(c *Config, v string) error {
-			v = strings.ToLower(v)
-			for _, w := range words {
-				if v == w {
-					*at(c) = w
-					return nil
-				}
+			if err := oneOf(words...)(v); err != nil {
+				return err
 			}
-			return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+			*at(c) = strings.ToLower(v)
+			return nil
 		}}
 }
 
@@ -250,6 +305,63 @@ func always(name, value string) setting {
 			}
 			return fmt.Errorf("is always '%s' here", value)
 		}}
+}
+
+// never is a setting of Redis that has no value here. why tells those who give it one.
+func never(name string, why badValue) setting {
+	return setting{name: name,
+		get: func(*Config) string { return "" },
+		set: func(_ *Config, v string) error {
+			if v != "" {
+				return why
+			}
+			return nil
+		}}
+}
+
+// modeSetting is the mode of a file, in octal digits.
+func modeSetting(name, initial string, at func(*Config) *uint32) setting {
+	return setting{name: name, initial: initial,
+		get: func(c *Config) string { return strconv.FormatUint(uint64(*at(c)), 8) },
+		set: func(c *Config, v string) error {
+			n, err := strconv.ParseUint(v, 8, 32)
+			if err != nil || n > 0o777 {
+				return errSettingMode
+			}
+			*at(c) = uint32(n)
+			return nil
+		}}
+}
+
+// atLeast is a setting that asks for less safety than there always is, or for as much. It shows what is the case.
+func atLeast(name, value string, check func(string) error) setting {
+	return setting{name: name,
+		get: func(*Config) string { return value },
+		set: func(_ *Config, v string) error { return check(v) }}
+}
+
+// oneOf accepts any of the words.
+func oneOf(words ...string) func(string) error {
+	return func(v string) error {
+		if slices.Contains(words, strings.ToLower(v)) {
+			return nil
+		}
+		return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+	}
+}
+
+// checkSavePoints accepts pairs of seconds and numbers of changes, or none.
+func checkSavePoints(v string) error {
+	words := strings.Fields(v)
+	for i, w := range words {
+		if n, err := strconv.ParseInt(w, 10, 32); err != nil || n < int64(1-i%2) {
+			return errSavePoints
+		}
+	}
+	if len(words)%2 != 0 {
+		return errSavePoints
+	}
+	return nil
 }
 
 // checkListen accepts an address to listen on, or none. Without a host it is all of the machine's.
@@ -284,9 +396,9 @@ func checkEncryption(v string) error {
 }
 
 func checkBind(v string) error {
-	hosts := strings.Fields(v)
-	if len(hosts) == 0 {
-		return errSettingHosts
+	hosts := strings.Fields(v) // none: there is no listening but on a socket
+	if len(hosts) > bindMost {
+		return errSettingBinds
 	}
 	for _, h := range hosts {
 		h = strings.TrimPrefix(h, "-")

@@ -8,7 +8,8 @@ import (
 
 var shutdownRow = &command.Command{
 	Name: "shutdown", Arity: -1, Flags: adminFlags | command.NoMulti | command.AllowBusy,
-	Group: command.GroupServer, Run: shutdown, Since: "1.0.0",
+	Syntax: "[save-selector(NOSAVE | SAVE)] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]",
+	Group:  command.GroupServer, Run: shutdown, Since: "1.0.0",
 	Summary: "Ends the server in good order.", Complexity: "O(1): everything acknowledged is on disk already",
 }
 

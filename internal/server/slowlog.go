@@ -105,6 +105,7 @@ var slowlogRow = &command.Command{
 	Summary: "A container for commands about calls that took long.", Complexity: "Depends on subcommand.",
 	Sub: []*command.Command{
 		{Name: "get", Arity: -2, Flags: slowlogFlags, Group: command.GroupServer, Run: slowlogGet, Since: "2.2.12",
+			Syntax: "[count]", History: []string{"4.0.0 Tells the address and the name of the client."},
 			Summary: "Returns the newest entries of the slow log.", Complexity: "O(N) where N is the number of entries returned",
 			Tips: []string{"request_policy:all_nodes", "nondeterministic_output"}},
 		{Name: "len", Arity: 2, Flags: slowlogFlags, Group: command.GroupServer, Run: slowlogLen, Since: "2.2.12",

@@ -19,6 +19,8 @@ import (
 type stats struct {
 	connections atomic.Int64
 	refused     atomic.Int64 // connections
+	evicted     atomic.Int64 // clients cut off to save memory
+	handshakes  atomic.Int64 // that failed, of TLS
 	overLimit   atomic.Int64 // connections closed because they did not read
 	commands    atomic.Int64
 	received    atomic.Int64                 // bytes
@@ -163,7 +165,7 @@ func (s *stats) errorCounts() (codes []string, counts []int64) {
 // reset sets the counters back to zero, as CONFIG RESETSTAT does.
 func (s *stats) reset(routes map[*command.Command]*route) {
 	for _, n := range []*atomic.Int64{
-		&s.connections, &s.refused, &s.overLimit, &s.commands, &s.received, &s.sent, &s.reads, &s.writes,
+		&s.connections, &s.refused, &s.handshakes, &s.evicted, &s.overLimit, &s.commands, &s.received, &s.sent, &s.reads, &s.writes,
 		&s.expired, &s.fields, &s.expireCut, &s.errors, &s.hits, &s.misses,
 	} {
 		n.Store(0)

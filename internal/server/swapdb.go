@@ -7,7 +7,8 @@ import (
 
 var swapdbRow = &command.Command{
 	Name: "swapdb", Arity: 3, Flags: command.Write | command.Fast, Group: command.GroupServer,
-	Cats: command.CatKeyspace | command.CatDangerous, Run: swapdb, Since: "4.0.0",
+	Syntax: "index1:integer index2:integer",
+	Cats:   command.CatKeyspace | command.CatDangerous, Run: swapdb, Since: "4.0.0",
 	Summary:    "Makes two databases take each other's keys.",
 	Complexity: "O(N) where N is the number of keys of both databases that somebody watches or waits for",
 }

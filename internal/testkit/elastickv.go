@@ -20,8 +20,14 @@ func Elastickv(t testing.TB, dir string, extra ...string) *Server {
 	cmd := exec.Command(path, append([]string{"serve", "--listen", addr, "--dir", dir}, extra...)...)
 	cmd.Dir = t.TempDir()
 	s := start(t, addr, cmd)
-	t.Cleanup(func() { s.check(t) })
+	s.checkAtEnd(t)
 	return s
+}
+
+// checkAtEnd has the server ended, and its log looked at, when t ends.
+func (s *Server) checkAtEnd(t testing.TB) {
+	s.checked = true
+	t.Cleanup(func() { s.check(t) })
 }
 
 // check ends the server and fails t if it has reported a bug of its own before that.
@@ -85,25 +91,27 @@ func build() (string, error) {
 // imported.
 func touchSource() error {
 	root, err := os.Getwd()
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
+	if err != nil {
+		return err
+	}
+	for {
+		files, err := filepath.Glob(filepath.Join(root, "cmd", "elastickv", "*.go"))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if _, err := os.ReadFile(f); err != nil {
+				return err
+			}
+		}
+		if len(files) > 0 {
+			return nil
 		}
 		if filepath.Dir(root) == root {
-			return errors.New("no go.mod above the tests")
+			return errors.New("no source of the command above the tests")
 		}
 		root = filepath.Dir(root)
 	}
-	files, err := filepath.Glob(filepath.Join(root, "cmd", "elastickv", "*.go"))
-	if err != nil || len(files) == 0 {
-		return fmt.Errorf("no source of the command below %s (%v)", root, err)
-	}
-	for _, f := range files {
-		if _, err := os.ReadFile(f); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Main runs the tests of a package that calls Elastickv, then removes what was built:

@@ -23,6 +23,8 @@ type Server struct {
 	log    *transcript
 	exited chan struct{} // closed once the process is gone and err is set
 	err    error
+
+	checked bool // whether the end of the test looks for bugs in the log
 }
 
 // start runs cmd, which is to listen on addr, waits until it answers, and kills it
@@ -86,6 +88,20 @@ func (s *Server) Kill() {
 	}
 }
 
+// Restart kills the server and starts the same program again, with the same arguments at
+// the same address.
+func (s *Server) Restart(t testing.TB) *Server {
+	t.Helper()
+	s.Kill()
+	cmd := exec.Command(s.cmd.Path, s.cmd.Args[1:]...)
+	cmd.Dir = s.cmd.Dir
+	again := start(t, s.Addr, cmd)
+	if s.checked {
+		again.checkAtEnd(t)
+	}
+	return again
+}
+
 // Stop asks the process to end, with SIGTERM, and returns how it did: nil for exit
 // code 0.
 func (s *Server) Stop() error {
@@ -94,6 +110,9 @@ func (s *Server) Stop() error {
 	}
 	return s.Ended()
 }
+
+// Hangup sends the process SIGHUP, which does not end it.
+func (s *Server) Hangup() error { return s.cmd.Process.Signal(syscall.SIGHUP) }
 
 // Ended returns once the process has ended: nil for exit code 0.
 func (s *Server) Ended() error {

@@ -31,6 +31,19 @@ type DB interface {
 	// at once, and fn is never called. Once begun, fn is waited for whatever happens to ctx.
 	Sequence(ctx context.Context, fn func(*Seq)) error
 
+	// Enqueue is Sequence for callers who do not wait: it hands the tasks over, in order, and
+	// returns. What holds for Sequence's fn holds for theirs, but that somebody has to call
+	// Withdraw when ctx has ended.
+	Enqueue(ctx context.Context, tasks ...*Task)
+
+	// Withdraw takes back those enqueued tasks that have not begun and whose context has ended.
+	Withdraw()
+
+	// Settled returns when those who have asked for Seq.AfterSync have been called about
+	// everything that can be read now. It hardly ever waits, and for a sync only amid a run that is
+	// so large that it takes several. It is not to be called by them.
+	Settled()
+
 	// Begin starts an optimistic transaction at the newest durable moment. It
 	// ends with Commit, or by being dropped.
 	Begin(ctx context.Context) (*Tx, error)
@@ -39,6 +52,15 @@ type DB interface {
 	// still as it was, and fails with a *store.WriteConflictError otherwise.
 	// When it returns nil, the writes are durable.
 	Commit(ctx context.Context, tx *Tx) error
+
+	// Measure has the size of all rows counted from now on, or no longer, which is the beginning. It
+	// waits for nothing; the channel is closed when the count has ended, well or not. One that
+	// has failed begins again.
+	Measure(on bool) <-chan struct{}
+
+	// Measured returns the size of all rows, as far as it is known. Inside the sequencer that
+	// includes what was committed a moment ago.
+	Measured() Measure
 
 	// Close waits for the transactions under way and ends the sequencer. The
 	// engine stays open.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/elastickv/elastickv/hlc"
@@ -49,24 +48,16 @@ type Local struct {
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
 	pins  pins
+	meter meter
+	told  told
 }
-
-// task is one call of Sequence or Commit on its way through the sequencer.
-type task struct {
-	fn    func(*Seq) error
-	err   error
-	done  chan struct{}
-	taken atomic.Bool // by the sequencer, or back by the caller: whoever is first
-}
-
-// take reports whether the task is the one's who asks.
-func (t *task) take() bool { return t.taken.CompareAndSwap(false, true) }
 
 // run is what the sequencer did in one turn.
 type run struct {
-	tasks  []*task
+	tasks  []*Task // those that it has taken
 	staged []store.Staged
 	after  []func()
+	ts     uint64 // the newest commit of it and of those before it
 }
 
 // NewLocal returns a DB over engine. The clock is moved past everything that
@@ -77,7 +68,9 @@ func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	clock.Observe(engine.LastCommitTS())
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
 	l.queue.init()
+	l.told.init(engine.LastCommitTS())
 	l.pins.init(engine, clock, l.opts.PinAge)
+	l.meter.init(l)
 	l.done.Add(2)
 	go l.sequence()
 	go l.sync()
@@ -161,10 +154,15 @@ func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
 	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.engine.LastCommitTS())))
 }
 
+// Settled implements DB.
+func (l *Local) Settled() { l.told.wait(l.engine.LastCommitTS()) }
+
 // Close implements DB.
 func (l *Local) Close() error {
+	l.meter.stop() // which may wait for the sequencer
 	l.queue.close()
 	l.done.Wait()
+	l.meter.close()
 	return nil
 }
 
@@ -175,20 +173,44 @@ func (l *Local) submit(ctx context.Context, fn func(*Seq) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	t := &task{fn: fn, done: make(chan struct{})}
-	if !l.queue.put(t) {
+	done := make(chan error, 1)
+	t := &Task{fn: fn, Then: func(err error) { done <- err }}
+	if !l.queue.put(context.Background(), t) {
 		return ErrClosed
 	}
 	select {
-	case <-t.done:
-		return t.err
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 	}
 	if t.take() {
 		return context.Cause(ctx)
 	}
-	<-t.done
-	return t.err
+	return <-done
+}
+
+// Enqueue implements DB.
+func (l *Local) Enqueue(ctx context.Context, tasks ...*Task) {
+	for _, t := range tasks {
+		t.begin()
+	}
+	switch {
+	case !l.queue.put(ctx, tasks...):
+		for _, t := range tasks {
+			t.Then(ErrClosed)
+		}
+	case ctx.Err() != nil: // it may have ended before they could be found
+		l.Withdraw()
+	}
+}
+
+// Withdraw implements DB.
+func (l *Local) Withdraw() {
+	for t, cause := range l.queue.overdue() {
+		if t.take() {
+			t.Then(cause)
+		}
+	}
 }
 
 // sequence is the sequencer's loop.
@@ -197,13 +219,16 @@ func (l *Local) sequence() {
 	defer close(l.runs)
 	seq := newSeq(l)
 	for {
-		tasks := l.queue.takeAll()
-		if tasks == nil {
+		waiting := l.queue.takeAll()
+		if waiting == nil {
 			return
 		}
-		for _, t := range tasks {
+		l.told.begun.Add(1)
+		tasks := make([]*Task, 0, len(waiting))
+		for _, t := range waiting {
 			if t.take() {
 				t.err = Protect(func() error { return t.fn(seq) })
+				tasks = append(tasks, t)
 			}
 		}
 		r, err := seq.endRun()
@@ -235,14 +260,15 @@ func (l *Local) sync() {
 		for _, fn := range r.after {
 			fn()
 		}
+		l.told.end(r.ts)
 		for _, t := range r.tasks {
-			close(t.done)
+			t.Then(t.err)
 		}
 	}
 }
 
 // failAll reports err to every task of a run. A task that has failed by itself keeps its error.
-func failAll(tasks []*task, err error) {
+func failAll(tasks []*Task, err error) {
 	for _, t := range tasks {
 		if t.err == nil {
 			t.err = err

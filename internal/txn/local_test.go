@@ -24,6 +24,7 @@ type gatedEngine struct {
 	commits atomic.Int64
 	gate    chan error // one value lets one Wait return
 	durable atomic.Uint64
+	pause   chan struct{} // if there is one: what is durable has been seen by readers, and the syncer may go on
 }
 
 func (g *gatedEngine) LastCommitTS() uint64 { return g.durable.Load() }
@@ -53,6 +54,9 @@ func (w gatedWait) Wait() error {
 		return err
 	}
 	w.g.durable.Store(w.ts)
+	if w.g.pause != nil {
+		<-w.g.pause
+	}
 	return w.st.Wait()
 }
 
@@ -70,6 +74,56 @@ func seen(t *testing.T, db txn.DB, key string) (value string) {
 		t.Fatal(err)
 	}
 	return value
+}
+
+// Who has read a write can wait until those have heard of it who asked for that, and waits for nothing else.
+func TestSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGated()
+		g.pause = make(chan struct{})
+		db := txn.NewLocal(g, hlc.New(time.Now), txn.Options{})
+		defer db.Close()
+		var mu sync.Mutex
+		var order []string
+		note := func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, what)
+		}
+		var all sync.WaitGroup
+		for _, name := range []string{"first", "second"} {
+			all.Go(func() {
+				err := db.Sequence(t.Context(), func(seq *txn.Seq) {
+					if err := seq.Do(put("k", name)); err != nil {
+						t.Error(err)
+					}
+					seq.AfterSync(func() { note(name) })
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // the run waits for its sync
+			db.Settled()    // does not
+		}
+		note("nothing can be read")
+		g.gate <- nil
+		synctest.Wait()
+		if got := seen(t, db, "k"); got != "first" {
+			t.Errorf("a reader sees %q", got)
+		}
+		all.Go(func() { db.Settled(); note("settled") })
+		synctest.Wait()
+		g.pause <- struct{}{}
+		synctest.Wait()
+		note("the second is not durable")
+		g.gate <- nil
+		g.pause <- struct{}{}
+		all.Wait()
+		if want := []string{"nothing can be read", "first", "settled", "the second is not durable", "second"}; !slices.Equal(order, want) {
+			t.Errorf("heard %q, want %q", order, want)
+		}
+	})
 }
 
 // Those who asked for it hear of durability in the order of the sequencer, before the

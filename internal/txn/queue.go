@@ -1,6 +1,9 @@
 package txn
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // queue collects tasks for the sequencer. Its length is bounded by the number
 // of callers, each of whom waits for its one task, and of those that were taken back
@@ -8,37 +11,62 @@ import "sync"
 type queue struct {
 	mu     sync.Mutex
 	filled *sync.Cond
-	tasks  []*task
+	tasks  []*Task
+	taken  []*Task // by the sequencer, in its present turn
+	spare  []*Task // the memory of the turn before
 	closed bool
 }
 
 func (q *queue) init() { q.filled = sync.NewCond(&q.mu) }
 
-// put appends t and reports whether the queue still takes tasks.
-func (q *queue) put(t *task) bool {
+// put appends tasks, which overdue finds when ctx has ended. It reports whether the
+// queue still takes any.
+func (q *queue) put(ctx context.Context, tasks ...*Task) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false
 	}
-	q.tasks = append(q.tasks, t)
-	if len(q.tasks) == 1 {
+	for _, t := range tasks {
+		t.ctx = ctx
+	}
+	if len(q.tasks) == 0 {
 		q.filled.Signal()
 	}
+	q.tasks = append(q.tasks, tasks...)
 	return true
 }
 
 // takeAll waits for tasks and returns them in order of arrival, or nil when the
-// queue is closed and empty.
-func (q *queue) takeAll() []*task {
+// queue is closed and empty. They are valid until the next call.
+func (q *queue) takeAll() []*Task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	clear(q.taken)
+	q.spare, q.taken = q.taken[:0], nil
 	for len(q.tasks) == 0 && !q.closed {
 		q.filled.Wait()
 	}
-	tasks := q.tasks
-	q.tasks = nil
-	return tasks
+	if len(q.tasks) == 0 {
+		return nil
+	}
+	q.taken, q.tasks, q.spare = q.tasks, q.spare, nil
+	return q.taken
+}
+
+// overdue returns tasks whose context has ended, and why, that the sequencer may not have come to.
+func (q *queue) overdue() map[*Task]error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	found := make(map[*Task]error)
+	for _, some := range [][]*Task{q.taken, q.tasks} {
+		for _, t := range some {
+			if t.ctx.Err() != nil {
+				found[t] = context.Cause(t.ctx)
+			}
+		}
+	}
+	return found
 }
 
 // close refuses further tasks; those in the queue are still taken.

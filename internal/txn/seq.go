@@ -57,6 +57,7 @@ const passedMost = 256
 // commit moves the writes of tx into the run.
 func (s *Seq) commit(tx *Tx) {
 	c := store.Commit{TS: tx.now, Deleted: tx.view.deleted(), Mutations: tx.view.mutations()}
+	s.db.meter.note(&s.pending, tx, &c)
 	s.commits = append(s.commits, c)
 	for _, span := range c.Deleted {
 		s.pending.sweep(span)
@@ -76,11 +77,13 @@ func (s *Seq) stage() error {
 	if s.failed == nil && len(commits) > 0 {
 		s.failed = s.stageCommits(commits)
 	}
+	s.db.meter.staged(false) // what is still open
 	return s.failed
 }
 
 func (s *Seq) stageCommits(commits []store.Commit) error {
 	st, err := s.db.engine.Stage(context.Background(), commits)
+	s.db.meter.staged(err == nil)
 	if err != nil {
 		return err
 	}
@@ -95,12 +98,14 @@ func (s *Seq) commitChecked(tx *Tx) error {
 	if err := s.stage(); err != nil {
 		return err
 	}
-	return s.stageCommits([]store.Commit{{
+	c := store.Commit{
 		TS:        s.db.clock.Now(),
 		Deleted:   tx.view.deleted(),
 		Mutations: tx.view.mutations(),
 		Check:     &store.Check{StartTS: tx.startTS, ReadKeys: tx.reads.keys, ReadRanges: tx.reads.spans},
-	}})
+	}
+	s.db.meter.note(&s.pending, tx, &c)
+	return s.stageCommits([]store.Commit{c})
 }
 
 // AfterSync has fn called as soon as everything that the sequencer has done up to
@@ -115,7 +120,7 @@ func (s *Seq) AfterSync(fn func()) { s.after = append(s.after, fn) }
 // by their own result.
 func (s *Seq) endRun() (run, error) {
 	err := s.stage()
-	r := run{staged: s.staged, after: s.after}
+	r := run{staged: s.staged, after: s.after, ts: s.base.ts}
 	s.staged, s.after, s.failed = nil, nil, nil
 	if err != nil {
 		r.after = nil

@@ -152,6 +152,15 @@ func (tx *Tx) mayWrite() error {
 	return nil
 }
 
+// Fits returns ErrTooLarge if so many rows more, of which the names and values have so many bytes
+// together, are more than the transaction may write.
+func (tx *Tx) Fits(rows, size int64) error {
+	if left := int64(txBytesMost - tx.view.size); rows > left/writeOverhead || size > left-rows*writeOverhead {
+		return ErrTooLarge
+	}
+	return nil
+}
+
 // Walk calls fn for every row of span that has not expired, in the given order,
 // until fn returns false. It sees the transaction's own writes. fn must not
 // write. key and r.Value are valid only during the call.

@@ -260,6 +260,18 @@ func TestSnapshotsInTurn(t *testing.T) {
 	})
 }
 
+// welcome accepts a connection as node 2 does.
+func (p *pipes) welcome() (net.Conn, *frameReader) {
+	c, err := p.Accept()
+	if err != nil {
+		panic(err)
+	}
+	frames := &frameReader{r: c}
+	_, _, _ = frames.next(kindHello)
+	_, _ = c.Write(appendWelcome(nil, welcome{clusterA, 2}))
+	return c, frames
+}
+
 // TestSnapshotStuck has the other node stop at every stage. The sender's host is told in bounded time.
 func TestSnapshotStuck(t *testing.T) {
 	for _, stage := range []string{"before the welcome", "in the image", "at the end"} {
@@ -269,20 +281,14 @@ func TestSnapshotStuck(t *testing.T) {
 				a := startOn(t, 1, newPipes(), func(o *Options) { o.Dial = hole.dial })
 				a.only(2, "hole")
 				go func() {
-					c, err := hole.Accept()
-					if err != nil {
-						return
-					}
 					if stage == "before the welcome" {
+						_, _ = hole.Accept()
 						return
 					}
-					frames := &frameReader{r: c}
-					_, _, _ = frames.next(kindHello)
-					_, _ = c.Write(appendWelcome(nil, welcome{clusterA, 2}))
-					if stage == "at the end" {
-						for err == nil {
-							_, _, err = frames.next(kindSnapshot, kindChunk, kindEnd)
-						}
+					_, frames := hole.welcome()
+					var err error
+					for stage == "at the end" && err == nil {
+						_, _, err = frames.next(kindSnapshot, kindChunk, kindEnd)
 					}
 				}()
 				began := time.Now()
@@ -306,12 +312,7 @@ func TestSnapshotAcceptedEarly(t *testing.T) {
 		a := startOn(t, 1, newPipes(), func(o *Options) { o.Dial = hole.dial })
 		a.only(2, "hole")
 		go func() {
-			c, err := hole.Accept()
-			if err != nil {
-				return
-			}
-			_, _, _ = (&frameReader{r: c}).next(kindHello)
-			_, _ = c.Write(appendWelcome(nil, welcome{clusterA, 2}))
+			c, _ := hole.welcome()
 			_, _ = c.Write(appendFrame(nil, kindAccepted, make([]byte, 32)))
 		}()
 		var closed atomic.Int64

@@ -409,9 +409,6 @@ func TestSilence(t *testing.T) {
 		a.guard.Unlock()
 
 		hole := newPipes()
-		if err := a.SetPeer(2, "b"); err != nil {
-			t.Fatal(err)
-		}
 		silent := startOn(t, 3, newPipes(), func(o *Options) { o.Dial = hole.dial })
 		conns := make(chan net.Conn, 100)
 		go func() {

@@ -1,0 +1,42 @@
+package main
+
+// test is one workload.
+type test struct {
+	name string
+	// args choose it: options of redis-benchmark, or a command that it repeats.
+	args []string
+	// fill is a command that is carried out fillTimes before the first round.
+	fill []string
+}
+
+const fillTimes = 1000
+
+// suite is every test, in the order in which they run: later ones find the keys of earlier ones. The
+// ranges of lists are commands of their own, since -t would time the filling of the list as well.
+var suite = []test{
+	{name: "PING_INLINE", args: []string{"-t", "ping_inline"}},
+	{name: "PING_MBULK", args: []string{"-t", "ping_mbulk"}},
+	{name: "SET", args: []string{"-t", "set"}},
+	{name: "GET", args: []string{"-t", "get"}},
+	{name: "INCR", args: []string{"-t", "incr"}},
+	{name: "LPUSH", args: []string{"-t", "lpush"}},
+	{name: "RPUSH", args: []string{"-t", "rpush"}},
+	{name: "LPOP", args: []string{"-t", "lpop"}},
+	{name: "RPOP", args: []string{"-t", "rpop"}},
+	{name: "SADD", args: []string{"-t", "sadd"}},
+	{name: "HSET", args: []string{"-t", "hset"}},
+	{name: "SPOP", args: []string{"-t", "spop"}},
+	{name: "ZADD", args: []string{"-t", "zadd"}},
+	{name: "ZPOPMIN", args: []string{"-t", "zpopmin"}},
+	{name: "LRANGE_100", args: []string{"lrange", "rangelist", "0", "99"}, fill: []string{"rpush", "rangelist", filler}},
+	{name: "LRANGE_300", args: []string{"lrange", "rangelist", "0", "299"}},
+	{name: "LRANGE_500", args: []string{"lrange", "rangelist", "0", "499"}},
+	{name: "LRANGE_600", args: []string{"lrange", "rangelist", "0", "599"}},
+	{name: "MSET (10 keys)", args: []string{"-t", "mset"}},
+	{name: "INCR, one key", args: []string{"incr", "hot:counter"}},
+	{name: "RPUSH, one list", args: []string{"rpush", "hot:list", filler}},
+	{name: "ZINCRBY, one sorted set", args: []string{"zincrby", "hot:zset", "1", "member:__rand_int__"}},
+}
+
+// filler is an element of the size of other values.
+const filler = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"

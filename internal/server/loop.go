@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/elastickv/elastickv/internal/netpoll"
+	"github.com/elastickv/elastickv/internal/txn"
+)
+
+// loops serve the connections that need no goroutine of their own. There is one for two
+// processors: the others are for the sequencer, which all share, and for clients on this machine.
+type loops struct {
+	once sync.Once
+	all  []*loop       // after once
+	next atomic.Uint32 // who gets the next connection
+	wg   sync.WaitGroup
+}
+
+// loop takes the turns of its sessions one after the other, on one goroutine.
+type loop struct {
+	srv    *Server
+	poller *netpoll.Poller
+
+	// Units of the turns that are being taken. They are handed over together: one
+	// wake-up of the sequencer, and one sync, for all.
+	tasks []*txn.Task
+	ctx   context.Context // that they wait under
+}
+
+// start begins as many loops as are of use, or none where connections cannot be watched. It does so when
+// there is a connection to watch: a server of others has none.
+func (l *loops) start(s *Server) {
+	for range max(1, runtime.GOMAXPROCS(0)/2) {
+		p, err := netpoll.New(s.opts.Now)
+		if err != nil {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				s.log.Warn("connections get a goroutine each", "err", err)
+			}
+			return
+		}
+		lp := &loop{srv: s, poller: p}
+		l.all = append(l.all, lp)
+		l.wg.Go(lp.run)
+	}
+}
+
+// stop ends the loops. No connection is served any more.
+func (l *loops) stop() {
+	for _, lp := range l.all {
+		lp.poller.Close()
+	}
+	l.wg.Wait()
+}
+
+// adopt takes over a connection for a loop, if there is one for connections of its kind.
+func (l *loops) adopt(s *Server, conn net.Conn) (*netpoll.Conn, bool) {
+	t, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, false
+	}
+	if l.once.Do(func() { l.start(s) }); len(l.all) == 0 {
+		return nil, false
+	}
+	lp := l.all[int(l.next.Add(1))%len(l.all)]
+	polled, err := lp.poller.Adopt(t, wakeSession)
+	return polled, err == nil
+}
+
+// wakeSession has a session that has rested look at what has become of its connection.
+func wakeSession(conn *netpoll.Conn) {
+	c := conn.Data.(*session)
+	if conn.Expired() { // it has been idle for too long, or has to go
+		c.finish()
+		return
+	}
+	c.turn(nil)
+}
+
+func (l *loop) run() {
+	var ready []*netpoll.Conn
+	for {
+		var err error
+		if ready, err = l.poller.Wait(ready[:0]); err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				l.srv.fail(err)
+			}
+			return
+		}
+		for _, conn := range ready {
+			conn.Data.(*session).turn(l)
+		}
+		l.enqueue()
+		clear(ready)
+	}
+}
+
+// submit hands a task to the sequencer: at the end of the round, or at once if it is not of a loop.
+func (s *Server) submit(l *loop, ctx context.Context, t *txn.Task) {
+	if l == nil {
+		s.db.Enqueue(ctx, t)
+		return
+	}
+	if l.ctx != ctx {
+		l.enqueue()
+		l.ctx = ctx
+	}
+	l.tasks = append(l.tasks, t)
+}
+
+func (l *loop) enqueue() {
+	if len(l.tasks) > 0 {
+		l.srv.db.Enqueue(l.ctx, l.tasks...)
+		clear(l.tasks)
+		l.tasks = l.tasks[:0]
+	}
+}

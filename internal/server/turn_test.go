@@ -1,0 +1,154 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// plain hides what connections are made of, so that each gets a goroutine.
+type plain struct{ net.Listener }
+
+func (p plain) Accept() (net.Conn, error) {
+	conn, err := p.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{conn}, nil
+}
+
+// Connections that a loop watches are answered as those with a goroutine are, byte for byte, however
+// pipelines are cut.
+func TestTurnsAnswerAsGoroutinesDo(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	servers := []*running{start(t, nil), startOn(t, func(ln net.Listener) net.Listener { return plain{ln} })}
+	var wires []*wire
+	for _, s := range servers {
+		wires = append(wires, dial(t, s.addr), dial(t, s.addr))
+	}
+	long := strings.Repeat("0123456789", 20_000)
+	choices := []func() string{
+		func() string { return fmt.Sprintf("SET k%d v%d", rnd.IntN(5), rnd.IntN(100)) },
+		func() string { return fmt.Sprintf("GET k%d", rnd.IntN(5)) },
+		func() string { return fmt.Sprintf("INCR n%d", rnd.IntN(3)) },
+		func() string { return fmt.Sprintf("RPUSH l%d a b c", rnd.IntN(3)) },
+		func() string { return fmt.Sprintf("LRANGE l%d 0 5", rnd.IntN(3)) },
+		func() string { return fmt.Sprintf("BLPOP l%d 0.01", rnd.IntN(3)) },
+		func() string { return "BLPOP nothing 0.001" },
+		func() string { return "XREAD BLOCK 1 STREAMS nostream $" },
+		func() string { return "MULTI" },
+		func() string { return "EXEC" },
+		func() string { return "DISCARD" },
+		func() string { return "WATCH k1" },
+		func() string { return "PING" },
+		func() string { return "nonsense" },
+		func() string { return "EVAL \"return redis.call('incr', KEYS[1])\" 1 n1" },
+		func() string { return "EVAL_RO \"return redis.call('get', KEYS[1])\" 1 n1" },
+		func() string { return "CLIENT REPLY SKIP" },
+		func() string { return fmt.Sprintf("SELECT %d", rnd.IntN(2)) },
+		func() string { return "SUBSCRIBE ch" },
+		func() string { return "PUBLISH ch hello" },
+		func() string { return "UNSUBSCRIBE ch" },
+		func() string { return "RESET" },
+		func() string { return fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s", len(long), long) },
+		func() string { return "GET big" },
+		func() string { return "DBSIZE" },
+		func() string { return "SCARD k1" },
+	}
+	for round := range 60 {
+		var pipeline bytes.Buffer
+		for range 1 + rnd.IntN(30) {
+			pipeline.WriteString(choices[rnd.IntN(len(choices))]() + "\r\n")
+		}
+		pipeline.WriteString("RESET\r\nFLUSHALL\r\nECHO end" + fmt.Sprint(round) + "\r\n")
+		end := fmt.Appendf(nil, "$%d\r\nend%d\r\n", len(fmt.Sprint(round))+3, round)
+		sent := pipeline.Bytes()
+		cut := rnd.IntN(len(sent))
+		var replies [2][]byte
+		for i := range servers {
+			w := wires[2*i]
+			go func() { // a server that answers while it is spoken to is to be heard
+				_, _ = w.Conn.Write(sent[:cut])
+				_, _ = w.Conn.Write(sent[cut:])
+			}()
+			_ = w.SetReadDeadline(time.Now().Add(replyWait))
+			for !bytes.HasSuffix(replies[i], end) {
+				b, err := w.r.ReadByte()
+				if err != nil {
+					t.Fatalf("round %d: %v after %.200q, of %.2000q", round, err, replies[i], sent)
+				}
+				replies[i] = append(replies[i], b)
+			}
+		}
+		if !bytes.Equal(replies[0], replies[1]) {
+			t.Fatalf("round %d: %.5000q\nis answered by a loop with\n%.5000q\nand by a goroutine with\n%.5000q", round, sent, replies[0], replies[1])
+		}
+	}
+}
+
+// Whoever waits in one way or another does not hold up the others of the loop.
+func TestLoopIsNotHeldUp(t *testing.T) {
+	addr := start(t, nil).addr
+	w := dial(t, addr)
+	waiting := dial(t, addr)
+	waiting.send("BLPOP nothing 0\r\n")
+	deaf := dial(t, addr) // asks for much and does not read
+	w.send(fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20)))
+	w.expect("+OK\r\n")
+	deaf.send(strings.Repeat("GET big\r\n", 50))
+	half := dial(t, addr)
+	half.send("*2\r\n$3\r\nGET\r\n$4\r\nhal")
+	for i := range 100 {
+		w.ask(fmt.Sprintf("SET k %d", i), "+OK\r\n")
+		w.ask("GET k", fmt.Sprintf("$%d\r\n%d\r\n", len(fmt.Sprint(i)), i))
+	}
+	half.send("f\r\n")
+	half.expect("$-1\r\n")
+	w.ask("RPUSH nothing x", ":1\r\n")
+	waiting.expect("*2\r\n$7\r\nnothing\r\n$1\r\nx\r\n")
+}
+
+// Connections that come and go, and are cut off, leave nothing behind.
+func TestTurnsOfManyConnections(t *testing.T) {
+	addr := start(t, nil).addr
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 30 {
+				conn, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = conn.SetDeadline(time.Now().Add(replyWait))
+				fmt.Fprintf(conn, "CLIENT SETNAME c%d\r\nINCR n\r\nGET n\r\n", i)
+				switch n % 3 {
+				case 0:
+					fmt.Fprintf(conn, "QUIT\r\n")
+					if _, err := io.ReadAll(conn); err != nil {
+						t.Error(err)
+					}
+				case 1:
+					if _, err := io.ReadFull(conn, make([]byte, len("+OK\r\n:"))); err != nil {
+						t.Error(err)
+					}
+				}
+				conn.Close()
+			}
+		})
+	}
+	all.Wait()
+	w := dial(t, addr)
+	eventually(t, "only one client is left", func() bool {
+		w.send("INFO clients\r\n")
+		return strings.Contains(w.bulk(), "connected_clients:1\r\n")
+	})
+}

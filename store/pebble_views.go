@@ -1,0 +1,174 @@
+package store
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// viewSlots is how many iterators of a kind wait for their next reader at most.
+const viewSlots = 32
+
+// views keeps iterators of the engine open for who reads next. To open one, and to open the
+// tables below it, costs a read a quarter of what it costs altogether.
+//
+// An iterator shows the engine as it was when it was opened. It is handed out again only if
+// no batch has been given to the engine since: then a new one would show the same. What the
+// engine does by itself changes no rows, but an iterator keeps the memtables and tables that it
+// reads. So whenever the engine is done with some, all that wait are closed.
+type views struct {
+	db *pebble.DB // immutable
+
+	// begun and ended count the batches that were given to the engine and those that it is
+	// done with. They are the same while nothing is being written.
+	begun, ended atomic.Uint64
+
+	points, spans viewRack
+
+	closing struct {
+		sync.Mutex
+		shut   bool
+		drains sync.WaitGroup // added to under the lock, and never once shut is set
+	}
+}
+
+// viewRack holds iterators of one kind.
+type viewRack [viewSlots]viewSlot
+
+// viewSlot holds an iterator or none.
+type viewSlot struct {
+	taken atomic.Bool // whoever has set it owns view, until it is cleared
+	view  view
+	_     [64]byte // two slots share no line of a processor's cache
+}
+
+// view is an iterator in use. Its zero value is none.
+type view struct {
+	iter    *pebble.Iterator
+	options *pebble.IterOptions // it was opened with these
+	at      uint64              // value of begun as long as nothing has been written; unsettled if something was
+	slot    *viewSlot           // where it goes back to, or nil
+}
+
+// unsettled is no value of views.begun.
+const unsettled = math.MaxUint64
+
+// viewSeat is the slot that a reader tries. Readers are kept in pools, each processor of which
+// tends to give out the same ones: so it finds what it has left.
+type viewSeat uint32
+
+var viewSeats atomic.Uint32
+
+func newViewSeat() viewSeat { return viewSeat(viewSeats.Add(1) % viewSlots) }
+
+// changing says that rows of the engine are about to change. It returns what to call once they have.
+func (v *views) changing() (changed func()) {
+	v.begun.Add(1)
+	return v.changed
+}
+
+func (v *views) changed() { v.ended.Add(1) }
+
+// open returns a view of the engine as it is now. The caller gives it back by close.
+func (v *views) open(rack *viewRack, seat viewSeat, options *pebble.IterOptions) (view, error) {
+	slot := &rack[seat]
+	if !slot.taken.CompareAndSwap(false, true) {
+		slot = nil
+	} else if old := slot.view; old.iter != nil {
+		if old.at == v.begun.Load() && old.options == options {
+			return old, nil
+		}
+		slot.view = view{}
+		_ = old.iter.Close() // its errors were its reader's
+	}
+	at := v.ended.Load()
+	iter, err := v.db.NewIter(options)
+	if err != nil {
+		slot.leave()
+		return view{}, err
+	}
+	if v.begun.Load() != at {
+		at = unsettled
+	}
+	return view{iter: iter, options: options, at: at, slot: slot}, nil
+}
+
+// close gives a view back. It fails with the error that the view has met, if any.
+func (v *views) close(old view) error {
+	err := old.iter.Error()
+	if err == nil && old.slot != nil && old.at == v.begun.Load() {
+		old.slot.view = old
+		old.slot.leave()
+		return nil
+	}
+	if old.slot != nil {
+		old.slot.view = view{}
+	}
+	err = firstError(err, old.iter.Close())
+	old.slot.leave()
+	return err
+}
+
+// leave gives up the slot, if there is one.
+func (s *viewSlot) leave() {
+	if s != nil {
+		s.taken.Store(false)
+	}
+}
+
+// listen has the engine tell when it is done with memtables and tables, after what l does
+// already.
+func (v *views) listen(l *pebble.EventListener) {
+	flushed, compacted := l.FlushEnd, l.CompactionEnd
+	l.FlushEnd = func(i pebble.FlushInfo) {
+		v.retire()
+		if flushed != nil {
+			flushed(i)
+		}
+	}
+	l.CompactionEnd = func(i pebble.CompactionInfo) {
+		v.retire()
+		if compacted != nil {
+			compacted(i)
+		}
+	}
+}
+
+// retire has all iterators of now closed: those that wait by another goroutine, as the engine calls
+// it under locks, and those in use by their readers.
+func (v *views) retire() {
+	v.changing()()
+	v.closing.Lock()
+	defer v.closing.Unlock()
+	if !v.closing.shut {
+		v.closing.drains.Go(v.drain)
+	}
+}
+
+// drain closes the iterators that wait.
+func (v *views) drain() {
+	for _, rack := range []*viewRack{&v.points, &v.spans} {
+		for i := range rack {
+			slot := &rack[i]
+			if !slot.taken.CompareAndSwap(false, true) {
+				continue
+			}
+			if old := slot.view; old.iter != nil {
+				slot.view = view{}
+				_ = old.iter.Close() // as in open
+			}
+			slot.leave()
+		}
+	}
+}
+
+// shut closes all iterators. There are no readers any more.
+func (v *views) shut() {
+	v.closing.Lock()
+	v.closing.shut = true
+	v.closing.Unlock()
+	v.closing.drains.Wait()
+	v.drain()
+}

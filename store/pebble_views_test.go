@@ -1,0 +1,178 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// waiting returns how many iterators wait for their next reader.
+func (v *views) waiting() (n int) {
+	for _, rack := range []*viewRack{&v.points, &v.spans} {
+		for i := range rack {
+			if slot := &rack[i]; slot.taken.CompareAndSwap(false, true) {
+				if slot.view.iter != nil {
+					n++
+				}
+				slot.leave()
+			}
+		}
+	}
+	return n
+}
+
+func TestViewsAreUsedAgain(t *testing.T) {
+	s := openMem(t)
+	open := func() view {
+		v, err := s.views.open(&s.views.points, 3, &askUpperFilters)
+		must(t, err)
+		return v
+	}
+	write := func() { must(t, s.PutAt(context.Background(), []byte("k"), nil, s.LastCommitTS()+1, 0)) }
+	write()
+	first := open()
+	must(t, s.views.close(first))
+	second := open()
+	if second.iter != first.iter {
+		t.Error("nothing was written, and another iterator was opened")
+	}
+	beside := open()
+	if beside.iter == second.iter {
+		t.Fatal("one iterator was handed out twice")
+	}
+	must(t, s.views.close(beside))
+	write()
+	must(t, s.views.close(second))
+	if n := s.views.waiting(); n != 0 {
+		t.Errorf("%d iterators from before a write wait for a reader", n)
+	}
+	must(t, s.views.close(open()))
+	write()
+	last := open()
+	if last.at != s.views.begun.Load() {
+		t.Error("an iterator from before a write was handed out")
+	}
+	must(t, s.views.close(last))
+	other, err := s.views.open(&s.views.points, 3, &askEveryFilter)
+	must(t, err)
+	if other.options != &askEveryFilter {
+		t.Error("an iterator with other options was handed out")
+	}
+	must(t, s.views.close(other))
+}
+
+// What is written while an iterator is being opened may be missing from it or not.
+func TestViewsWhileWriting(t *testing.T) {
+	s := openMem(t)
+	written := s.views.changing()
+	v, err := s.views.open(&s.views.spans, 0, &everyRow)
+	must(t, err)
+	written()
+	must(t, s.views.close(v))
+	if n := s.views.waiting(); n != 0 {
+		t.Errorf("%d iterators that were opened during a write wait for a reader", n)
+	}
+}
+
+// Iterators that wait keep no memtable and no table that the engine is done with.
+func TestViewsLeaveFiles(t *testing.T) {
+	ctx := context.Background()
+	open := func(read func(s *pebbleStore)) (tables, memtables int64) {
+		s := openMem(t)
+		for ts := uint64(1); ts <= 3; ts++ {
+			must(t, s.PutAt(ctx, []byte("k"), bytes.Repeat([]byte("v"), 100), ts, 0))
+			read(s)
+			must(t, s.db.Flush())
+		}
+		read(s)
+		must(t, s.db.Compact(ctx, []byte{namespaceMeta, keySentinel}, appendDataEnd(nil), false))
+		s.views.closing.drains.Wait()
+		m := s.db.Metrics()
+		return m.TableIters, m.MemTable.ZombieCount
+	}
+	wantTables, wantMemtables := open(func(*pebbleStore) {})
+	tables, memtables := open(func(s *pebbleStore) {
+		_, err := s.ScanAt(ctx, nil, nil, 10, maxTS)
+		must(t, err)
+		_, _, err = s.VersionAt(ctx, []byte("other"), maxTS)
+		must(t, err)
+	})
+	if tables != wantTables || memtables != wantMemtables {
+		t.Errorf("%d tables and %d memtables are open, without reads %d and %d", tables, memtables, wantTables, wantMemtables)
+	}
+}
+
+func TestViewsEndWithTheStore(t *testing.T) {
+	s := openMem(t)
+	ctx := context.Background()
+	must(t, s.PutAt(ctx, []byte("k"), []byte("v"), 1, 0))
+	var readers sync.WaitGroup
+	for range 3 * viewSlots {
+		readers.Go(func() {
+			if _, err := s.ScanAt(ctx, nil, nil, 10, 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	readers.Wait()
+	must(t, s.Close()) // the engine refuses if an iterator is left
+	if n := s.views.waiting(); n != 0 {
+		t.Errorf("%d iterators wait in a closed store", n)
+	}
+	s.views.retire()
+}
+
+// Whoever reads at a timestamp that has been committed sees the commit, whichever iterator
+// it is given.
+func TestViewsShowCommits(t *testing.T) {
+	s := openMem(t)
+	ctx := context.Background()
+	const writers, rounds = 4, 200
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for i := range rounds {
+				key, ts := fmt.Appendf(nil, "key %d", w), uint64(i*writers+w+1)
+				if err := s.ApplyMutationsRaft(ctx, []*KVPairMutation{{Op: OpTypePut, Key: key, Value: fmt.Append(nil, i)}}, nil, ts, ts); err != nil {
+					t.Error(err)
+					return
+				}
+				v, err := s.GetAt(ctx, key, ts)
+				if err != nil || string(v) != fmt.Sprint(i) {
+					t.Errorf("writer %d reads %q (%v) after write %d", w, v, err, i)
+				}
+				rows, err := s.ScanAt(ctx, key, append(key, 0), 2, ts)
+				if err != nil || len(rows) != 1 || string(rows[0].Value) != fmt.Sprint(i) {
+					t.Errorf("writer %d scans %d rows (%v) after write %d", w, len(rows), err, i)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Nor do they keep the tables that a restore has replaced.
+func TestViewsLeaveWhatIsRestored(t *testing.T) {
+	s := openMem(t)
+	ctx := context.Background()
+	must(t, s.PutAt(ctx, []byte("k"), []byte("v"), 1, 0))
+	image, err := s.Snapshot()
+	must(t, err)
+	var stream bytes.Buffer
+	_, err = image.WriteTo(&stream)
+	must(t, firstError(err, image.Close()))
+	must(t, s.db.Flush())
+	s.views.closing.drains.Wait()
+	_, err = s.ScanAt(ctx, nil, nil, 10, maxTS)
+	must(t, err)
+	if s.views.waiting() == 0 {
+		t.Fatal("no iterator waits")
+	}
+	must(t, s.Restore(&stream))
+	s.views.closing.drains.Wait()
+	if n := s.views.waiting(); n != 0 {
+		t.Errorf("%d iterators wait that read what was replaced", n)
+	}
+}
