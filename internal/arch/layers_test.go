@@ -37,6 +37,7 @@ internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/acl internal/command internal/keyspace internal/eviction internal/txn internal/resp internal/pubsub internal/tracking internal/netpoll
 internal/replica/raftlog:
+internal/replica/transport: internal/replica/raftlog
 internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:
