@@ -189,6 +189,9 @@ func (l *Log) change(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, 
 	}
 	b := l.db.NewBatch()
 	err := fill(b)
+	if err == nil && b.Empty() { // the engine would not sync what was written before
+		err = b.LogData(nil, nil)
+	}
 	if err == nil {
 		err = b.Commit(sync)
 	}
