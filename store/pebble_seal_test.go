@@ -366,3 +366,22 @@ func FuzzSealedRow(f *testing.F) {
 		}
 	})
 }
+
+// A store that may be told to seal later, and has no keys yet, reads as one that never will.
+func TestIdleCipherCostsNothing(t *testing.T) {
+	none := func() (uint32, bool) { return 0, false }
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithEncryption(encryption.NewCipher(), NewCounterNonceFactory(1, 1), none))
+	value := strings.Repeat("value", 20)
+	must(t, s.PutAt(context.Background(), []byte("k"), []byte(value), 1, 0))
+	key := appendVersionKey(nil, []byte("k"), 1)
+	row := append(appendValueHeader(nil, VersionedValue{}, valueStateClear), value...)
+	rows := s.newRowDecoder()
+	if n := testing.AllocsPerRun(100, func() {
+		if v, err := rows.version(key, row); err != nil || string(v.Value) != value {
+			t.Fatalf("got %q, %v", v.Value, err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations for each row", n)
+	}
+	wantValue(t, s, "k", 1, value)
+}
