@@ -36,24 +36,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) string {
 // sealedFolder makes a data folder whose values are sealed under the KEK in file.
 func sealedFolder(t *testing.T, dir, file string) {
 	t.Helper()
-	cfg := server.NewConfig()
-	for name, value := range map[string]string{"dir": dir, "encryption": "file:" + file} {
-		if err := cfg.Set(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	kek, err := newProvider(cfg, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := loadKeys(context.Background(), cfg, kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := openStore(cfg, ring, newLogger(cfg, new(slog.LevelVar), stdio{&bytes.Buffer{}, &bytes.Buffer{}}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, _ := openFolder(t, dir, "file:"+file)
 	if err := errors.Join(e.PutAt(context.Background(), []byte("k"), []byte("v"), 1, 0), e.Close()); err != nil {
 		t.Fatal(err)
 	}

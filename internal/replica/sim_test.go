@@ -44,7 +44,6 @@ type sim struct {
 	acks    int
 	reads   int
 	nextID  uint64
-	members []uint64 // ids ever given
 	counts  map[string]int
 	failed  error
 }
@@ -83,7 +82,6 @@ type simNode struct {
 	applies []*pb.Message
 	images  map[uint64][]byte // snapshots that have arrived, by index
 	disk    []byte            // the data that is on the disk
-	gone    bool              // for good
 	up      bool
 
 	// As a leader:
@@ -147,7 +145,6 @@ func (s *sim) newNode() *simNode {
 	s.nextID++
 	n := &simNode{id: s.nextID, fs: vfs.NewCrashableMem(), images: map[uint64][]byte{}}
 	s.nodes = append(s.nodes, n)
-	s.members = append(s.members, n.id)
 	s.openLog(n)
 	s.openData(n)
 	return n
@@ -276,7 +273,7 @@ func (s *sim) deliver(i int, lost bool) {
 	s.net[i] = s.net[len(s.net)-1]
 	s.net = s.net[:len(s.net)-1]
 	from, to := s.node(msg.m.GetFrom()), s.node(msg.m.GetTo())
-	lost = lost || !to.up || to.gone || s.cut[[2]uint64{from.id, to.id}]
+	lost = lost || !to.up || s.cut[[2]uint64{from.id, to.id}]
 	if msg.image != nil && from.up && !s.rules.noReport {
 		from.r.SnapshotSent(to.id, !lost)
 		s.settle(from)

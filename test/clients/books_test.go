@@ -80,11 +80,13 @@ func (b *books) balance(t *testing.T, what string) {
 	t.Logf("%s: %d acknowledged, all done, %d of them more than once", what, len(b.acked), again)
 }
 
-// persist calls f until it does not fail because of the connection.
+// persist calls f until it does not fail because of the connection, for as long as a server may take to
+// come back.
 func persist(f func() error) error {
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := f()
-		if err == nil || !isLost(err) {
+		if err == nil || !isLost(err) || time.Now().After(deadline) {
 			return err
 		}
 		time.Sleep(10 * time.Millisecond)
