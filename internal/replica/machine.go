@@ -9,6 +9,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
 	"github.com/elastickv/elastickv/store"
 )
 
@@ -23,7 +24,7 @@ type Machine struct {
 
 	mu struct {
 		sync.Mutex
-		members *pb.ConfState // as of applied
+		members Members // as of applied
 		applied uint64
 	}
 }
@@ -36,13 +37,13 @@ func OpenMachine(e store.Engine) (*Machine, error) {
 
 // load reads from the store what the machine knows of it.
 func (m *Machine) load() error {
-	members := &pb.ConfState{}
+	members := Members{Conf: &pb.ConfState{}}
 	v, ok, err := m.engine.VersionAt(context.Background(), membersKey, m.engine.LastCommitTS())
 	if err != nil {
 		return fmt.Errorf("replica: read the members: %w", err)
 	}
 	if ok && !v.Tombstone {
-		if err := proto.Unmarshal(v.Value, members); err != nil {
+		if members, err = parseMembers(v.Value); err != nil {
 			return fmt.Errorf("replica: row %s: %w", membersKey, err)
 		}
 	}
@@ -53,11 +54,12 @@ func (m *Machine) load() error {
 }
 
 // Create gives a store that has no members its first ones, as of index, durably once Sync has
-// returned. What is in the store already becomes what all replicas begin with.
-func (m *Machine) Create(members *pb.ConfState, index uint64) error {
+// returned: voters, and where they are. What is in the store already becomes what all replicas begin with.
+func (m *Machine) Create(voters map[uint64]Node, index uint64) error {
 	if m.Applied() != 0 {
 		return fmt.Errorf("replica: the store has applied entries of a log (up to %d) already", m.Applied())
 	}
+	members := firstMembers(voters)
 	c, err := membersCommit(members, m.engine.LastCommitTS())
 	if err != nil {
 		return err
@@ -72,13 +74,13 @@ func (m *Machine) Applied() uint64 {
 	return m.mu.applied
 }
 
-// Members returns the members as of the last entry that is applied.
-func (m *Machine) Members() *pb.ConfState {
+// Members returns the members as of the last entry that is applied. They are not to be changed.
+func (m *Machine) Members() Members {
 	_, members := m.state()
 	return members
 }
 
-func (m *Machine) state() (uint64, *pb.ConfState) {
+func (m *Machine) state() (uint64, Members) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mu.applied, m.mu.members
@@ -141,11 +143,11 @@ func (m *Machine) Apply(entries []*pb.Entry) (changes []Change, err error) {
 // memberChange is a change of members that takes effect.
 type memberChange struct {
 	change  pb.ConfChangeI
-	members *pb.ConfState // after it
+	members Members // after it
 }
 
 // effects returns what an entry does where the members and the newest timestamp are these.
-func effects(e *pb.Entry, members *pb.ConfState, newest uint64) ([]store.Commit, *memberChange, error) {
+func effects(e *pb.Entry, members Members, newest uint64) ([]store.Commit, *memberChange, error) {
 	var cc pb.ConfChangeI
 	switch e.GetType() {
 	case pb.EntryNormal:
@@ -166,7 +168,7 @@ func effects(e *pb.Entry, members *pb.ConfState, newest uint64) ([]store.Commit,
 	default:
 		return nil, nil, fmt.Errorf("%w: type %v", errEntry, e.GetType())
 	}
-	after, err := changeMembers(members, cc, e.GetIndex())
+	after, err := members.change(cc, e.GetIndex())
 	if err != nil {
 		return nil, nil, nil // refused, by every replica alike: the entry does nothing
 	}
@@ -176,8 +178,8 @@ func effects(e *pb.Entry, members *pb.ConfState, newest uint64) ([]store.Commit,
 
 // membersCommit writes the members at the newest timestamp that there is: a higher one could be above
 // that of the next entry.
-func membersCommit(members *pb.ConfState, newest uint64) (store.Commit, error) {
-	row, err := proto.MarshalOptions{Deterministic: true}.Marshal(members)
+func membersCommit(members Members, newest uint64) (store.Commit, error) {
+	row, err := appendMembers(nil, members)
 	if err != nil {
 		return store.Commit{}, err
 	}
@@ -185,7 +187,7 @@ func membersCommit(members *pb.ConfState, newest uint64) (store.Commit, error) {
 		Mutations: []*store.KVPairMutation{{Op: store.OpTypePut, Key: membersKey, Value: row}}}, nil
 }
 
-func (m *Machine) write(commits []store.Commit, applied uint64, members *pb.ConfState) error {
+func (m *Machine) write(commits []store.Commit, applied uint64, members Members) error {
 	if err := m.engine.ApplyCommitsRaftAt(context.Background(), commits, applied); err != nil {
 		return err
 	}
@@ -206,7 +208,17 @@ func (m *Machine) Sync() (uint64, error) {
 	return applied, staged.Wait()
 }
 
-// Snapshot returns an image of the data, and what it is an image of.
+// Metadata says of which moment the data is, in the words of raft. g is the log that it is applied from.
+func (m *Machine) Metadata(g *raftlog.Group) (*pb.SnapshotMetadata, error) {
+	applied, members := m.state()
+	term, err := g.Term(applied)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.SnapshotMetadata{Index: new(applied), Term: new(term), ConfState: members.Conf}, nil
+}
+
+// Snapshot returns an image of the data. If who applies calls it, Metadata says of which moment.
 func (m *Machine) Snapshot() (store.Snapshot, error) { return m.engine.Snapshot() }
 
 // Restore replaces the data by that of a snapshot. If it fails, the data is as it was.

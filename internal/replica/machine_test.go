@@ -58,7 +58,7 @@ func TestApply(t *testing.T) {
 	}
 	var want string
 	for name, m := range machines(t) {
-		must(t, m.Create(&pb.ConfState{Voters: []uint64{1, 2, 3}}, 10))
+		must(t, m.Create(map[uint64]Node{1: {}, 2: {}, 3: {}}, 10))
 		for size := 1; m.Applied() < 21; size++ {
 			from := max(0, int(m.Applied())-10-2) // two once more
 			changes, err := m.Apply(log[from:min(from+2+size, len(log))])
@@ -69,7 +69,7 @@ func TestApply(t *testing.T) {
 				}
 			}
 		}
-		if got := m.Members(); len(got.GetVotersOutgoing()) > 0 || len(got.GetVoters()) != 3 || got.GetVoters()[2] != 4 {
+		if got := m.Members().Conf; len(got.GetVotersOutgoing()) > 0 || len(got.GetVoters()) != 3 || got.GetVoters()[2] != 4 {
 			t.Errorf("%s: members %v", name, got)
 		}
 		if synced, err := m.Sync(); synced != 21 || err != nil {
@@ -88,7 +88,7 @@ func TestApply(t *testing.T) {
 		}
 		for other, to := range machines(t) {
 			must(t, to.Restore(bytes.NewReader(b.Bytes())))
-			if to.Applied() != 21 || to.Members().String() != m.Members().String() || contents(t, to) != want {
+			if to.Applied() != 21 || fmt.Sprint(to.Members()) != fmt.Sprint(m.Members()) || contents(t, to) != want {
 				t.Errorf("%s restored into %s: applied %d, members %v", name, other, to.Applied(), to.Members())
 			}
 		}
@@ -110,8 +110,8 @@ func contents(t *testing.T, m *Machine) string {
 
 func TestApplyRefuses(t *testing.T) {
 	for name, m := range machines(t) {
-		must(t, m.Create(&pb.ConfState{Voters: []uint64{1}}, 10))
-		if err := m.Create(&pb.ConfState{Voters: []uint64{1}}, 10); err == nil {
+		must(t, m.Create(map[uint64]Node{1: {}}, 10))
+		if err := m.Create(map[uint64]Node{1: {}}, 10); err == nil {
 			t.Errorf("%s: created twice", name)
 		}
 		for what, e := range map[string]*pb.Entry{

@@ -6,6 +6,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
 )
@@ -72,17 +73,16 @@ type storage struct {
 
 // InitialState implements raft.Storage.
 func (s storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
-	return s.HardState(), s.m.Members(), nil
+	return s.HardState(), s.m.Members().Conf, nil
 }
 
 // Snapshot implements raft.Storage: it is the header of an image that is made when it is sent.
 func (s storage) Snapshot() (*pb.Snapshot, error) {
-	applied, members := s.m.state()
-	term, err := s.Term(applied)
+	meta, err := s.m.Metadata(s.Group)
 	if err != nil {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: new(applied), Term: new(term), ConfState: members}}, nil
+	return &pb.Snapshot{Metadata: meta}, nil
 }
 
 // ErrNotLeader says that a proposal was made to a replica that does not lead, or no longer does. The
@@ -132,17 +132,24 @@ func (r *Replica) Next() Place {
 // Last returns the index of the last entry of the log, durable or not.
 func (r *Replica) Last() uint64 { return r.last }
 
-// ChangeMembers proposes a change of the members.
-func (r *Replica) ChangeMembers(change pb.ConfChangeI) error {
+// ChangeMembers proposes a change of the members, and returns the index of its entry. One at a time is
+// under way: the entry of another is empty.
+func (r *Replica) ChangeMembers(change pb.ConfChangeI) (index uint64, err error) {
 	if r.rn.BasicStatus().RaftState != raft.StateLeader {
-		return ErrNotLeader
+		return 0, ErrNotLeader
 	}
 	if err := r.rn.ProposeConfChange(change); err != nil {
-		return fmt.Errorf("replica: %w", err)
+		if errors.Is(err, raft.ErrProposalDropped) {
+			return 0, ErrBusy
+		}
+		return 0, fmt.Errorf("replica: %w", err)
 	}
 	r.gather()
-	return nil
+	return r.last, nil
 }
+
+// Restored returns the index of the last snapshot that raft has taken in; the data may not have it yet.
+func (r *Replica) Restored() uint64 { return r.restored }
 
 // Changed tells raft of a change of members that was applied. A snapshot that raft has taken in
 // meanwhile has the members as of later, and raft goes by them already.
@@ -216,6 +223,33 @@ func (r *Replica) Role() Role {
 	st := r.rn.BasicStatus()
 	return Role{Leader: st.Lead, Term: st.GetTerm(), Leading: st.RaftState == raft.StateLeader}
 }
+
+// Progress is how far another replica has come, as the leader sees it.
+type Progress struct {
+	Match   uint64 // it has the log up to here, on its disk
+	Active  bool   // it was heard of lately
+	Follows bool   // it gets entries as they come: neither is it asked what it has, nor waits it for a snapshot
+	Voter   bool   // of any of the sets of voters
+}
+
+// Followers returns the progress of all replicas, if this one leads; itself is among them.
+func (r *Replica) Followers() map[uint64]Progress {
+	st := r.rn.Status()
+	out := map[uint64]Progress{}
+	for id, p := range st.Progress {
+		_, in := st.Config.Voters[0][id]
+		_, outgoing := st.Config.Voters[1][id]
+		self := id == r.id
+		out[id] = Progress{Match: p.Match, Active: p.RecentActive || self, Follows: p.State == tracker.StateReplicate || self, Voter: in || outgoing}
+	}
+	return out
+}
+
+// Transferring reports whether the lead is being handed to another.
+func (r *Replica) Transferring() bool { return r.rn.BasicStatus().LeadTransferee != raft.None }
+
+// Commit returns the index up to which entries are known to be committed.
+func (r *Replica) Commit() uint64 { return r.rn.BasicStatus().GetCommit() }
 
 // Read is the answer to ReadIndex.
 type Read struct {

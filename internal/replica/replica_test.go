@@ -19,7 +19,11 @@ func newReplica(t *testing.T, voters ...uint64) (*Replica, *Machine, *raftlog.Lo
 	t.Cleanup(func() { must(t, log.Close()) })
 	m, err := OpenMachine(store.NewMVCCStore().(store.Engine))
 	must(t, err)
-	must(t, m.Create(&pb.ConfState{Voters: voters}, 10))
+	nodes := map[uint64]Node{}
+	for _, id := range voters {
+		nodes[id] = Node{}
+	}
+	must(t, m.Create(nodes, 10))
 	must(t, log.Create(1, 1, raftlog.Mark{Index: 10, Term: 5}, hard(5, 0, 10)))
 	g, err := log.Open(1, 10)
 	must(t, err)
@@ -39,8 +43,9 @@ func work(t *testing.T, r *Replica, m *Machine, log *raftlog.Log) (reads []Read)
 		if len(w.Append)+len(w.Apply) == 0 {
 			return reads
 		}
-		answers, err := (&Appender{log}).Write([]Append{{g, w.Append}})
+		each, err := (&Appender{log}).Write([]Append{{g, w.Append}})
 		must(t, err)
+		answers := each[0]
 		for _, apply := range w.Apply {
 			done, err := m.Do(apply)
 			must(t, err)
@@ -75,13 +80,16 @@ func TestPropose(t *testing.T) {
 	propose(Place{6, 0}, 12, nil)
 	propose(Place{6, 2}, 0, ErrNotNext)
 	// The entry of a change takes an index and no number.
-	must(t, r.ChangeMembers(&pb.ConfChangeV2{Changes: []*pb.ConfChangeSingle{{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(2))}}}))
+	learner := &pb.ConfChangeV2{Changes: []*pb.ConfChangeSingle{{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(2))}}}
+	if index, err := r.ChangeMembers(learner); index != 13 || err != nil {
+		t.Errorf("a change of members: %d, %v", index, err)
+	}
 	propose(Place{6, 2}, 0, ErrNotNext)
 	propose(Place{6, 1}, 14, nil)
 	propose(Place{6, 1}, 0, ErrNotNext)
 	propose(Place{5, 2}, 0, ErrNotLeader)
 	work(t, r, m, log)
-	if m.Applied() != 14 || len(m.Members().GetLearners()) != 1 {
+	if m.Applied() != 14 || len(m.Members().Conf.GetLearners()) != 1 {
 		t.Errorf("applied %d, members %v", m.Applied(), m.Members())
 	}
 	r.ReadIndex([]byte("read"))

@@ -9,10 +9,10 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
@@ -118,7 +118,7 @@ var simCounter = []byte("counter")
 func newSim(t testing.TB, seed uint64, rules simRules) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 0)), rules: rules, cut: map[[2]uint64]bool{},
 		applied: map[uint64]simEntry{}, leaders: map[uint64]uint64{}, counts: map[string]int{}}
-	first := &pb.ConfState{Voters: []uint64{1, 2, 3}}
+	first := map[uint64]Node{1: {}, 2: {}, 3: {}}
 	for range 3 {
 		n := s.newNode()
 		must(t, n.machine.Create(first, 10))
@@ -255,13 +255,12 @@ func (s *sim) send(n *simNode, m *pb.Message) {
 	msg := simMessage{m: proto.Clone(m).(*pb.Message)}
 	if m.GetType() == pb.MsgSnap {
 		s.counts["snapshot"]++
-		applied, members := n.machine.state()
-		term, err := n.group.Term(applied)
+		meta, err := n.machine.Metadata(n.group)
 		if err != nil {
-			s.fail("node %d: term of entry %d, which is applied: %w", n.id, applied, err)
+			s.fail("node %d: term of the last entry that is applied: %w", n.id, err)
 			return
 		}
-		msg.m.Snapshot.Metadata = &pb.SnapshotMetadata{Index: new(applied), Term: new(term), ConfState: members}
+		msg.m.Snapshot.Metadata = meta
 		msg.image = n.image(s.t)
 	}
 	s.net = append(s.net, msg)
@@ -320,7 +319,9 @@ func (s *sim) append(n *simNode) {
 		}
 		err = n.log.WriteLater(writes)
 	} else {
-		answers, err = a.Write([]Append{{n.group, work}})
+		var each [][]*pb.Message
+		each, err = a.Write([]Append{{n.group, work}})
+		answers = slices.Concat(each...)
 	}
 	must(s.t, err)
 	s.answer(n, answers)
@@ -542,12 +543,12 @@ func (s *sim) answerReads(n *simNode) {
 // truncate cuts off the beginning of a node's log.
 func (s *sim) truncate(n *simNode) {
 	a := Appender{n.log}
-	keep := uint64(s.rng.IntN(8))
-	durable := n.machine.Applied()
+	upTo := n.machine.Applied()
+	upTo -= min(upTo, uint64(s.rng.IntN(8)))
 	if !s.rules.noBarrier {
 		n.sync(s.t)
 	}
-	at, err := a.truncate(n.group, durable, keep)
+	at, err := a.truncate(n.group, upTo)
 	must(s.t, err)
 	if at.Index > 0 {
 		s.counts["truncate"]++
@@ -560,7 +561,7 @@ func (s *sim) change(n *simNode) {
 	if !n.role.Leading {
 		return
 	}
-	members := n.machine.Members()
+	members := n.machine.Members().Conf
 	if len(members.GetVotersOutgoing()) > 0 {
 		return
 	}
@@ -575,7 +576,7 @@ func (s *sim) change(n *simNode) {
 		s.start(fresh)
 		cc.Changes = append(cc.Changes, single(pb.ConfChangeAddLearnerNode, fresh.id))
 	case len(learners) > 0:
-		progress, ok := n.r.rn.Status().Progress[learners[0]]
+		progress, ok := n.r.Followers()[learners[0]]
 		if !ok || progress.Match+20 < n.r.Last() {
 			return
 		}
@@ -586,7 +587,7 @@ func (s *sim) change(n *simNode) {
 		return
 	}
 	s.counts["change of members"]++
-	if err := n.r.ChangeMembers(cc); err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, raft.ErrProposalDropped) {
+	if _, err := n.r.ChangeMembers(cc); err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrBusy) {
 		s.fail("node %d: change of members: %w", n.id, err)
 	}
 	s.settle(n)
@@ -627,7 +628,7 @@ func (s *sim) step() {
 	case k < 975:
 		s.change(n)
 	case k < 980:
-		if voters := n.machine.Members().GetVoters(); len(voters) > 0 {
+		if voters := n.machine.Members().Conf.GetVoters(); len(voters) > 0 {
 			n.r.Transfer(voters[s.rng.IntN(len(voters))])
 			s.settle(n)
 		}
@@ -704,11 +705,11 @@ func (s *sim) agree() bool {
 		return false
 	}
 	members := leader.machine.Members()
-	if len(members.GetVotersOutgoing()) > 0 {
+	if len(members.Conf.GetVotersOutgoing()) > 0 {
 		return false
 	}
 	want := leader.image(s.t)
-	for _, id := range append(members.GetVoters(), members.GetLearners()...) {
+	for _, id := range members.Replicas() {
 		if n := s.node(id); n.machine.Applied() != leader.machine.Applied() || !bytes.Equal(n.image(s.t), want) {
 			return false
 		}

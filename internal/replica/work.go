@@ -10,8 +10,8 @@ import (
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
 )
 
-// Appender does the Append part of work: it makes promises durable. One goroutine uses it, for any
-// number of groups.
+// Appender does the Append part of work: it makes promises durable, for any number of groups. What is
+// done for one group is done by one goroutine at a time.
 type Appender struct{ Log *raftlog.Log }
 
 // Append is the Append work of one group.
@@ -21,19 +21,20 @@ type Append struct {
 }
 
 // Write writes the entries and states of many groups with one fsync, and returns the answers to
-// deliver, in order. Nothing of them may be delivered if it fails: the process has to end.
-func (a *Appender) Write(work []Append) (answers []*pb.Message, err error) {
+// deliver, in order, of each. Nothing of them may be delivered if it fails: the process has to end.
+func (a *Appender) Write(work []Append) (answers [][]*pb.Message, err error) {
 	var writes []raftlog.Write
-	for _, w := range work {
+	// Nobody hears of what has no answers, such as a commit index alone.
+	write := a.Log.WriteLater
+	answers = make([][]*pb.Message, len(work))
+	for i, w := range work {
 		for _, m := range w.Messages {
 			writes = append(writes, raftlog.Write{Group: w.Group, Entries: m.GetEntries(), Hard: hardOf(m)})
-			answers = append(answers, m.GetResponses()...)
+			answers[i] = append(answers[i], m.GetResponses()...)
 		}
-	}
-	// Nobody hears of what has no answers, such as a commit index alone.
-	write := a.Log.Write
-	if len(answers) == 0 {
-		write = a.Log.WriteLater
+		if len(answers[i]) > 0 {
+			write = a.Log.Write
+		}
 	}
 	if err := write(writes); err != nil {
 		return nil, err
@@ -94,22 +95,22 @@ func (m *Machine) Do(work *pb.Message) (Applied, error) {
 	return Applied{changes, work.GetResponses()}, err
 }
 
-// Truncate cuts off the beginning of the log of a group: what is older than the last keep entries and
-// on the disk as data. It syncs the data first. It returns where the log begins then.
-func (a *Appender) Truncate(g *raftlog.Group, machine *Machine, keep uint64) (raftlog.Mark, error) {
+// Truncate cuts off the beginning of the log of a group, up to and with an index, as far as that is on the
+// disk as data. It syncs the data first. It returns where the log begins then.
+func (a *Appender) Truncate(g *raftlog.Group, machine *Machine, upTo uint64) (raftlog.Mark, error) {
 	durable, err := machine.Sync()
 	if err != nil {
 		return raftlog.Mark{}, err
 	}
-	return a.truncate(g, durable, keep)
+	return a.truncate(g, min(durable, upTo))
 }
 
-func (a *Appender) truncate(g *raftlog.Group, durable, keep uint64) (raftlog.Mark, error) {
+func (a *Appender) truncate(g *raftlog.Group, upTo uint64) (raftlog.Mark, error) {
 	first, _ := g.FirstIndex()
-	if durable < first+keep {
+	if upTo < first {
 		return raftlog.Mark{}, nil
 	}
-	at := raftlog.Mark{Index: durable - keep}
+	at := raftlog.Mark{Index: upTo}
 	var err error
 	if at.Term, err = g.Term(at.Index); err != nil {
 		return raftlog.Mark{}, err

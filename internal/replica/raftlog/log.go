@@ -34,11 +34,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Log is the log of a node. One goroutine at a time calls Write and the other methods that
-// change it; groups are read by any number meanwhile.
+// Log is the log of a node. Its methods are safe for any number of goroutines; what they do to one
+// group is done by one at a time.
 type Log struct {
 	o  Options
 	db *pebble.DB
+
+	// order is held while a batch is filled, committed and shown: what the log shows is what the disk has.
+	order sync.Mutex
 
 	mu struct {
 		sync.Mutex
@@ -184,6 +187,8 @@ func (w *Write) put(b *pebble.Batch, last uint64) (uint64, error) {
 
 // change writes what fill puts into a batch, and shows it. An error is final.
 func (l *Log) change(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, show func()) error {
+	l.order.Lock()
+	defer l.order.Unlock()
 	if err := l.Failure(); err != nil {
 		return err
 	}
