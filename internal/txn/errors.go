@@ -22,6 +22,20 @@ var (
 	ErrFinished = errors.New("txn: transaction has ended")
 )
 
+// What becomes of updates where several machines keep the data.
+var (
+	// ErrNotLeader says that this node does not lead, and so makes no updates. Nothing has happened.
+	ErrNotLeader = errors.New("txn: this node does not lead")
+
+	// ErrNotCommitted says that an update has not happened, and never will, because the lead of this
+	// node has ended, or it could not keep up.
+	ErrNotCommitted = errors.New("txn: not committed")
+
+	// ErrUnknown says that the lead of this node ended before it knew what became of an update: all of a transaction may
+	// have been committed, or yet be, or nothing.
+	ErrUnknown = errors.New("txn: it is not known whether it was committed")
+)
+
 // PanicError is what a transaction function that panicked is reported as. Its
 // writes are dropped; the transactions around it are not affected.
 type PanicError struct {
