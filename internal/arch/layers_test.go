@@ -39,6 +39,7 @@ internal/server:    internal/script internal/acl internal/command internal/keysp
 internal/replica/raftlog:
 internal/replica/transport: internal/replica/raftlog
 internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
+internal/replica/host: internal/replica internal/replica/transport internal/replica/raftlog internal/txn store
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:
 internal/metrics:   internal/server internal/shard internal/replica store

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.etcd.io/raft/v3/confchange"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -38,6 +39,23 @@ func (m Members) Voter(replica uint64) bool {
 
 // Replicas returns the ids of all, in order.
 func (m Members) Replicas() []uint64 { return replicasOf(m.Conf) }
+
+// String tells of them in the words of a log.
+func (m Members) String() string {
+	var b strings.Builder
+	for _, id := range m.Replicas() {
+		kind := "learner"
+		if m.Voter(id) {
+			kind = "voter"
+		}
+		if b.Len() > 0 {
+			b.WriteString(", ")
+		}
+		n := m.Nodes[id]
+		fmt.Fprintf(&b, "%s %d (node %d at %q)", kind, id, n.ID, n.Addr)
+	}
+	return b.String()
+}
 
 func replicasOf(c *pb.ConfState) []uint64 {
 	all := slices.Concat(c.GetVoters(), c.GetVotersOutgoing(), c.GetLearners(), c.GetLearnersNext())

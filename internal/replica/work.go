@@ -89,10 +89,16 @@ type Applied struct {
 	Answers []*pb.Message
 }
 
-// Do does a message of Apply work.
-func (m *Machine) Do(work *pb.Message) (Applied, error) {
-	changes, err := m.Apply(work.GetEntries())
-	return Applied{changes, work.GetResponses()}, err
+// Do does Apply work: messages that follow one another.
+func (m *Machine) Do(work ...*pb.Message) (Applied, error) {
+	var entries []*pb.Entry
+	var answers []*pb.Message
+	for _, w := range work {
+		entries = append(entries, w.GetEntries()...)
+		answers = append(answers, w.GetResponses()...)
+	}
+	changes, err := m.Apply(entries)
+	return Applied{changes, answers}, err
 }
 
 // Truncate cuts off the beginning of the log of a group, up to and with an index, as far as that is on the

@@ -15,8 +15,9 @@ import (
 // Group is the log of one group, as raft.Storage wants to read it, but for the two methods that ask for
 // the data too.
 type Group struct {
-	id GroupID
-	db *pebble.DB
+	id    GroupID
+	db    *pebble.DB
+	found int64 // bytes of the entries that were there when the group was opened
 
 	mu struct {
 		sync.Mutex
@@ -89,7 +90,7 @@ func (g *Group) load(l *Log) error {
 	return err
 }
 
-// findLast walks over the entries, which have no gap.
+// findLast walks over the entries, which have no gap, and adds their bytes up.
 func (g *Group) findLast() (last uint64, err error) {
 	iter, err := g.db.NewIter(&pebble.IterOptions{
 		LowerBound: appendEntryKey(nil, g.id, g.mu.truncated.Index+1), UpperBound: appendKey(nil, g.id, rowEntry+1)})
@@ -103,6 +104,11 @@ func (g *Group) findLast() (last uint64, err error) {
 			return 0, fmt.Errorf("%w: group %d: row %x where entry %d should be", ErrDamaged, g.id, iter.Key(), last+1)
 		}
 		last++
+		row, err := iter.ValueAndErr()
+		if err != nil {
+			return 0, err
+		}
+		g.found += int64(len(row))
 	}
 	return last, iter.Error()
 }
@@ -136,6 +142,9 @@ func installed(h *pb.HardState, m Mark) *pb.HardState {
 
 // ID returns the group's id.
 func (g *Group) ID() GroupID { return g.id }
+
+// Found returns how many bytes of entries there were when the group was opened.
+func (g *Group) Found() int64 { return g.found }
 
 // HardState returns what raft must not forget.
 func (g *Group) HardState() *pb.HardState {
