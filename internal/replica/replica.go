@@ -227,7 +227,6 @@ func (r *Replica) Role() Role {
 // Progress is how far another replica has come, as the leader sees it.
 type Progress struct {
 	Match   uint64 // it has the log up to here, on its disk
-	Active  bool   // it was heard of lately
 	Follows bool   // it gets entries as they come: neither is it asked what it has, nor waits it for a snapshot
 	Voter   bool   // of any of the sets of voters
 }
@@ -240,7 +239,7 @@ func (r *Replica) Followers() map[uint64]Progress {
 		_, in := st.Config.Voters[0][id]
 		_, outgoing := st.Config.Voters[1][id]
 		self := id == r.id
-		out[id] = Progress{Match: p.Match, Active: p.RecentActive || self, Follows: p.State == tracker.StateReplicate || self, Voter: in || outgoing}
+		out[id] = Progress{Match: p.Match, Follows: p.State == tracker.StateReplicate || self, Voter: in || outgoing}
 	}
 	return out
 }

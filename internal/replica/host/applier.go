@@ -51,6 +51,7 @@ func (a *applier) take() []toApply {
 // apply does what the applier of a group has to do, until the host ends.
 func (g *Group) apply() {
 	defer close(g.applier.ended)
+	defer g.h.guard()
 	for {
 		select {
 		case <-g.applier.ready:

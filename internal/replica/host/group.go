@@ -126,6 +126,7 @@ func (g *Group) receive(from transport.NodeID, m *pb.Message) {
 	g.hear(from, m.GetFrom())
 	g.inbox.putMessage(m, func(w *worker) {
 		if w != nil {
+			w.heard[m.GetFrom()] = w.ticks
 			w.r.Step(m)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -163,6 +164,14 @@ func (h *Host) fail(err error) {
 	h.cancel()
 	h.o.Logger.Error("replication has failed, and this node promises nothing any more", "err", err)
 	h.o.Failed(err)
+}
+
+// guard is deferred by every goroutine that changes something: raft, an engine or this program has found that it is
+// not what it has to be, or that a disk cannot be relied on.
+func (h *Host) guard() {
+	if p := recover(); p != nil {
+		h.fail(fmt.Errorf("host: %v\n%s", p, debug.Stack()))
+	}
 }
 
 // group returns a group of this node, or nil.

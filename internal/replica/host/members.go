@@ -44,7 +44,7 @@ func (g *Group) Promote(ctx context.Context, id uint64) error {
 			return true, fmt.Errorf("%w: replica %d", ErrNoMember, id)
 		}
 		p := w.r.Followers()[id]
-		return m.Voter(id) || p.Follows && p.Active && p.Match+caughtUp >= w.r.Commit(), nil
+		return m.Voter(id) || p.Follows && w.active(id) && p.Match+caughtUp >= w.r.Commit(), nil
 	})
 	if err != nil || g.machine.Members().Voter(id) {
 		return err
@@ -68,7 +68,7 @@ func (g *Group) Remove(ctx context.Context, id uint64) error {
 		for other, p := range w.r.Followers() {
 			if other != id && p.Voter {
 				voters++
-				if p.Active {
+				if w.active(other) {
 					active++
 				}
 			}
@@ -170,7 +170,7 @@ func (g *Group) HandOver(ctx context.Context) error {
 	err := g.ask(ctx, func(w *worker) error {
 		var match uint64
 		for id, p := range w.r.Followers() {
-			if id != g.replica && p.Voter && p.Active && p.Match > match {
+			if id != g.replica && p.Voter && w.active(id) && p.Match > match {
 				best, match = id, p.Match
 			}
 		}

@@ -74,7 +74,7 @@ func (g *Group) Status(ctx context.Context) (Status, error) {
 			n := m.Nodes[id]
 			p, known := followers[id]
 			members = append(members, Member{Replica: id, Node: transport.NodeID(n.ID), Addr: n.Addr,
-				Voter: m.Voter(id), Known: known, Match: p.Match, Active: p.Active})
+				Voter: m.Voter(id), Known: known, Match: p.Match, Active: w.active(id)})
 		}
 		return nil
 	})

@@ -86,8 +86,8 @@ func (w *worker) truncate() {
 	}
 	upTo := w.length.half()
 	if entries <= longer*o.LogEntries && bytes <= longer*o.LogBytes {
-		for _, p := range w.r.Followers() { // nobody's, if this replica does not lead
-			if p.Active {
+		for id, p := range w.r.Followers() { // nobody's, if this replica does not lead
+			if w.active(id) {
 				upTo = min(upTo, p.Match)
 			}
 		}

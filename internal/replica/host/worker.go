@@ -1,8 +1,7 @@
 package host
 
 import (
-	"fmt"
-	"runtime/debug"
+	"maps"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -19,6 +18,7 @@ type worker struct {
 
 	lostTerm, lostAt uint64 // the last lead that ended, and at which tick
 
+	heard   map[uint64]uint64 // at which tick others were heard of last; of those that were lately
 	reads   questions
 	watches []*watch
 	length  length
@@ -27,7 +27,7 @@ type worker struct {
 }
 
 func newWorker(g *Group, r *replica.Replica) *worker {
-	w := &worker{g: g, r: r}
+	w := &worker{g: g, r: r, heard: map[uint64]uint64{}}
 	w.reads.init(g)
 	first, _ := g.log.FirstIndex()
 	w.length.init(first-1, r.Last(), g.log.Found())
@@ -37,11 +37,7 @@ func newWorker(g *Group, r *replica.Replica) *worker {
 // run works until the host ends.
 func (w *worker) run() {
 	defer w.end()
-	defer func() {
-		if p := recover(); p != nil { // raft, or this program, is not what it has to be
-			w.g.h.fail(fmt.Errorf("host: group %d: %v\n%s", w.g.id, p, debug.Stack()))
-		}
-	}()
+	defer w.g.h.guard()
 	// Who is alone waits for nobody.
 	if voters := w.g.machine.Members().Conf.GetVoters(); len(voters) == 1 && voters[0] == w.g.replica {
 		w.r.Campaign()
@@ -134,6 +130,15 @@ func (w *worker) restore(m *pb.Message, image string) bool {
 	return taken
 }
 
+// activeTicks is how long a replica counts as alive that nothing is heard of.
+const activeTicks = 20
+
+// active reports whether a replica was heard of lately.
+func (w *worker) active(id uint64) bool {
+	_, ok := w.heard[id]
+	return ok || id == w.g.replica
+}
+
 // changed tells raft of changes of members that were applied.
 func (w *worker) changed(changes []replica.Change) {
 	for _, c := range changes {
@@ -146,6 +151,7 @@ func (w *worker) changed(changes []replica.Change) {
 func (w *worker) tick() {
 	w.ticks++
 	w.r.Tick()
+	maps.DeleteFunc(w.heard, func(_, at uint64) bool { return w.ticks > at+activeTicks })
 	w.reads.tick(w)
 	if w.lostTerm > 0 && w.ticks >= w.lostAt+unknownTicks {
 		w.abandonLost()

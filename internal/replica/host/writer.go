@@ -111,6 +111,7 @@ func (w *writer) take() (j job) {
 
 // run writes until the host ends.
 func (w *writer) run() {
+	defer w.h.guard()
 	for {
 		select {
 		case <-w.ready:
