@@ -40,6 +40,7 @@ internal/replica/raftlog:
 internal/replica/transport: internal/replica/raftlog
 internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
 internal/replica/host: internal/replica internal/replica/transport internal/replica/raftlog internal/txn store
+internal/replica/node: internal/replica/host internal/replica/transport internal/replica/raftlog internal/replica store
 internal/shard:     internal/replica internal/txn store hlc
 internal/backup:
 internal/metrics:   internal/server internal/shard internal/replica store

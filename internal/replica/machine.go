@@ -53,11 +53,12 @@ func (m *Machine) load() error {
 	return nil
 }
 
-// Create gives a store that has no members its first ones, as of index, durably once Sync has
-// returned: voters, and where they are. What is in the store already becomes what all replicas begin with.
+// Create makes a store that of a new group, with its first members, as of index, durably once Sync has
+// returned: voters, and where they are. What is in the store already becomes what all replicas begin with. If it
+// was of a group before, index is higher than any that it has applied.
 func (m *Machine) Create(voters map[uint64]Node, index uint64) error {
-	if m.Applied() != 0 {
-		return fmt.Errorf("replica: the store has applied entries of a log (up to %d) already", m.Applied())
+	if m.Applied() >= index {
+		return fmt.Errorf("replica: the store has applied entries of a log up to %d already", m.Applied())
 	}
 	members := firstMembers(voters)
 	c, err := membersCommit(members, m.engine.LastCommitTS())

@@ -148,9 +148,6 @@ func (r *Replica) ChangeMembers(change pb.ConfChangeI) (index uint64, err error)
 	return r.last, nil
 }
 
-// Restored returns the index of the last snapshot that raft has taken in; the data may not have it yet.
-func (r *Replica) Restored() uint64 { return r.restored }
-
 // Changed tells raft of a change of members that was applied. A snapshot that raft has taken in
 // meanwhile has the members as of later, and raft goes by them already.
 func (r *Replica) Changed(c Change) {
@@ -243,9 +240,6 @@ func (r *Replica) Followers() map[uint64]Progress {
 	}
 	return out
 }
-
-// Transferring reports whether the lead is being handed to another.
-func (r *Replica) Transferring() bool { return r.rn.BasicStatus().LeadTransferee != raft.None }
 
 // Commit returns the index up to which entries are known to be committed.
 func (r *Replica) Commit() uint64 { return r.rn.BasicStatus().GetCommit() }

@@ -339,6 +339,12 @@ func (c *cluster) equal() {
 	}
 }
 
+// awaitVoter waits until a replica that was added is a voter.
+func (c *cluster) awaitVoter(id uint64) {
+	c.t.Helper()
+	c.await(fmt.Sprint("a voter ", id), func() bool { return c.leader().group.machine.Members().Voter(id) })
+}
+
 // others are those that are up but n.
 func (c *cluster) others(n *node) (others []*node) {
 	for _, o := range c.up() {

@@ -211,8 +211,7 @@ func TestMembers(t *testing.T) {
 	}
 	fourth := c.join(4, id, c.addrs())
 	fourth.start()
-	must(t, lead.group.Promote(deadline(t), id))
-	must(t, lead.group.Promote(deadline(t), id)) // it is one
+	c.awaitVoter(id)
 	c.equal()
 
 	gone := c.others(lead)[0]
@@ -245,7 +244,7 @@ func TestMembers(t *testing.T) {
 	}
 	back := c.join(gone.id, id, c.addrs())
 	back.start()
-	must(t, lead.group.Promote(deadline(t), id))
+	c.awaitVoter(id)
 	c.write("after", "all")
 	c.equal()
 	for i := range 200 {
@@ -328,7 +327,7 @@ func TestGrow(t *testing.T) {
 		rep, err := lead.group.Add(deadline(t), id, fmt.Sprint("node-", id))
 		must(t, err)
 		c.join(id, rep, c.addrs()).start()
-		must(t, lead.group.Promote(deadline(t), rep))
+		c.awaitVoter(rep)
 	}
 	c.equal()
 	lead.crash()

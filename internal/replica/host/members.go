@@ -10,11 +10,8 @@ import (
 	"github.com/elastickv/elastickv/internal/replica/transport"
 )
 
-// caughtUp is how many entries a learner may be behind when it becomes a voter.
-const caughtUp = 1000
-
-// Add makes a new replica on a node a learner, and returns its id. It gets the data by itself from when
-// its node runs it.
+// Add makes a new replica on a node a learner, and returns its id. From when its node runs it, it gets the data, and
+// when it has caught up the leader makes it a voter.
 func (g *Group) Add(ctx context.Context, node transport.NodeID, addr string) (uint64, error) {
 	var id uint64
 	err := g.change(ctx, func(w *worker) (*pb.ConfChangeV2, error) {
@@ -33,25 +30,26 @@ func (g *Group) Add(ctx context.Context, node transport.NodeID, addr string) (ui
 	return id, nil
 }
 
-// Promote makes a learner a voter, when it has caught up.
-func (g *Group) Promote(ctx context.Context, id uint64) error {
-	err := g.until(ctx, func(w *worker) (bool, error) {
-		if !w.role.Leading {
-			return true, replica.ErrNotLeader
-		}
-		m := g.machine.Members()
-		if !m.Has(id) {
-			return true, fmt.Errorf("%w: replica %d", ErrNoMember, id)
-		}
-		p := w.r.Followers()[id]
-		return m.Voter(id) || p.Follows && w.active(id) && p.Match+caughtUp >= w.r.Commit(), nil
-	})
-	if err != nil || g.machine.Members().Voter(id) {
-		return err
+// caughtUp is how many entries a learner may be behind when it becomes a voter, and promoteTicks how often it is
+// looked for one.
+const (
+	caughtUp     = 1000
+	promoteTicks = 10
+)
+
+// promote makes a learner a voter, if this replica leads and there is one that has caught up.
+func (w *worker) promote() {
+	if w.ticks%promoteTicks != 0 || !w.role.Leading || w.g.machine.Applied() < w.began {
+		return
 	}
-	return g.change(ctx, func(*worker) (*pb.ConfChangeV2, error) {
-		return single(pb.ConfChangeAddNode, id, nil), nil
-	})
+	followers := w.r.Followers()
+	for _, id := range w.g.machine.Members().Conf.GetLearners() {
+		if p := followers[id]; p.Follows && w.active(id) && p.Match+caughtUp >= w.r.Commit() {
+			// If another change is under way, or the lead is being handed over, this comes to nothing, and again.
+			_, _ = w.r.ChangeMembers(single(pb.ConfChangeAddNode, id, nil))
+			return
+		}
+	}
 }
 
 // Remove removes a member. What is left of the voters can decide, as far as can be seen.

@@ -157,6 +157,7 @@ func (w *worker) tick() {
 		w.abandonLost()
 	}
 	w.truncate()
+	w.promote()
 }
 
 // unknownTicks is how long proposals of a lead that has ended may still turn out to be committed, or not, before

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/replica"
+	"github.com/elastickv/elastickv/internal/replica/host"
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
+	"github.com/elastickv/elastickv/internal/replica/transport"
+	"github.com/elastickv/elastickv/store"
+)
+
+// Options say how a data folder takes part in its cluster.
+type Options struct {
+	Dir    string
+	Engine store.Engine // of the folder; entries of a log need no sync of their own
+	// Listener is where other nodes connect. The node closes it.
+	Listener net.Listener
+	// Files are what the node shows to others; nil has everything said in clear, to anybody.
+	Files  *transport.Files
+	Now    func() time.Time
+	Rand   *rand.Rand // only the node uses it from here
+	Failed func(error)
+	Log    *slog.Logger
+}
+
+// Node takes part in a cluster. Its methods may be called by any number of goroutines.
+type Node struct {
+	id    *Identity
+	files *transport.Files
+	log   *raftlog.Log
+	host  *host.Host
+	group *host.Group
+}
+
+// Open has a data folder take part in its cluster, until Close. If Failed is called, the process has to end.
+func Open(o Options) (n *Node, err error) {
+	defer func() {
+		if err != nil {
+			_ = o.Listener.Close()
+		}
+	}()
+	id, err := Load(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var identity *transport.Identity
+	if o.Files != nil {
+		if identity, err = transport.LoadIdentity(id.Node, *o.Files); err != nil {
+			return nil, err
+		}
+	}
+	m, err := replica.OpenMachine(o.Engine)
+	if err != nil {
+		return nil, err
+	}
+	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	h, err := host.Open(host.Options{
+		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
+			Now: o.Now, Rand: o.Rand},
+		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: o.Failed, Logger: o.Log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	g, err := h.Start(host.GroupOptions{ID: group, Replica: id.Replica, Machine: m, Seeds: id.Peers})
+	if err != nil {
+		return nil, errors.Join(err, h.Close(), log.Close())
+	}
+	return &Node{id, o.Files, log, h, g}, nil
+}
+
+// Close ends it. The engine stays open.
+func (n *Node) Close() error { return errors.Join(n.host.Close(), n.log.Close()) }
+
+// Group returns the replica, which is the log that transactions go through.
+func (n *Node) Group() *host.Group { return n.group }
+
+// Host returns what runs it.
+func (n *Node) Host() *host.Host { return n.host }
+
+// Identity returns which node it is.
+func (n *Node) Identity() Identity { return *n.id }
+
+// Reload reads the certificate and the authorities again, for connections that begin from now on.
+func (n *Node) Reload() error {
+	if n.files == nil {
+		return nil
+	}
+	identity, err := transport.LoadIdentity(n.id.Node, *n.files)
+	if err != nil {
+		return err
+	}
+	return n.host.SetIdentity(identity)
+}
+
+// Invite makes another node a member, which gets no vote before it has the data, and returns what that needs to
+// join. This node leads.
+func (n *Node) Invite(ctx context.Context, other transport.NodeID, addr string) (Invitation, error) {
+	if other == 0 {
+		return Invitation{}, errors.New("nodes have numbers from 1")
+	}
+	if err := CheckAddr(addr); err != nil {
+		return Invitation{}, err
+	}
+	id, err := n.group.Add(ctx, other, addr)
+	if err != nil {
+		return Invitation{}, n.explain(err)
+	}
+	i := Invitation{Cluster: n.id.Cluster, Node: other, Replica: id, Peers: map[transport.NodeID]string{}}
+	for _, at := range n.group.Machine().Members().Nodes {
+		if at := transport.NodeID(at.ID); at != other {
+			i.Peers[at] = n.addrOf(at)
+		}
+	}
+	return i, nil
+}
+
+func (n *Node) addrOf(other transport.NodeID) string {
+	for _, at := range n.group.Machine().Members().Nodes {
+		if transport.NodeID(at.ID) == other {
+			return at.Addr
+		}
+	}
+	return ""
+}
+
+// Remove removes a node from the cluster, for good: what is in its folder is of no use then. This node leads.
+func (n *Node) Remove(ctx context.Context, other transport.NodeID) error {
+	return n.onReplica(other, func(id uint64) error { return n.group.Remove(ctx, id) })
+}
+
+// Move says that a node is reached at another address from now on. This node leads.
+func (n *Node) Move(ctx context.Context, other transport.NodeID, addr string) error {
+	if err := CheckAddr(addr); err != nil {
+		return err
+	}
+	return n.onReplica(other, func(id uint64) error { return n.group.Move(ctx, id, addr) })
+}
+
+// Transfer hands the lead to a node. This node leads.
+func (n *Node) Transfer(ctx context.Context, other transport.NodeID) error {
+	return n.onReplica(other, func(id uint64) error { return n.group.Transfer(ctx, id) })
+}
+
+// onReplica does something with the replica of a node.
+func (n *Node) onReplica(other transport.NodeID, do func(id uint64) error) error {
+	for id, at := range n.group.Machine().Members().Nodes {
+		if transport.NodeID(at.ID) == other {
+			return n.explain(do(id))
+		}
+	}
+	return fmt.Errorf("node %d is no member", other)
+}
+
+// explain says where to ask instead.
+func (n *Node) explain(err error) error {
+	if !errors.Is(err, replica.ErrNotLeader) {
+		return err
+	}
+	leader, noLeader := n.group.Leader()
+	switch {
+	case noLeader != nil:
+		return errors.New("nobody leads the cluster at the moment: fewer than a majority of its nodes can be reached")
+	case leader == n.id.Node:
+		return errors.New("this node begins to lead; try again")
+	}
+	return fmt.Errorf("node %d at %s leads; ask there", leader, n.addrOf(leader))
+}
