@@ -58,7 +58,7 @@ func (m *meter) count() {
 	t := &tally{}
 	var s settlement
 	err := m.db.submit(m.ctx, func(seq *Seq) error {
-		if err := seq.stage(); err != nil {
+		if err := m.db.to.settle(seq); err != nil {
 			return err
 		}
 		h, _, err := m.db.pins.take(seq.base.ts, heldSince(m.db.clock.Now(), 0))
