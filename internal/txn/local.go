@@ -44,6 +44,7 @@ type Local struct {
 	clock  *hlc.Clock
 	opts   Options
 
+	to    sink
 	queue queue
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
@@ -54,10 +55,16 @@ type Local struct {
 
 // run is what the sequencer did in one turn.
 type run struct {
-	tasks  []*Task // those that it has taken
-	staged []store.Staged
-	after  []func()
-	ts     uint64 // the newest commit of it and of those before it
+	tasks []*Task // those that it has taken
+	parts []part
+	after []func()
+	ts    uint64 // the newest commit of it and of those before it
+}
+
+// part is what of a run was put where runs go at once.
+type part struct {
+	store.Staged
+	noted noted
 }
 
 // NewLocal returns a DB over engine. The clock is moved past everything that
@@ -67,6 +74,12 @@ type run struct {
 func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	clock.Observe(engine.LastCommitTS())
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
+	l.to = direct{l}
+	return l.start()
+}
+
+func (l *Local) start() *Local {
+	engine, clock := l.engine, l.clock
 	l.queue.init()
 	l.told.init(engine.LastCommitTS())
 	l.pins.init(engine, clock, l.opts.PinAge)
@@ -143,7 +156,11 @@ func (l *Local) Commit(ctx context.Context, tx *Tx) error {
 	if tx.view.empty() {
 		return nil // one snapshot is serialisable by itself
 	}
-	return l.submit(ctx, func(s *Seq) error { return s.commitChecked(tx) })
+	return l.submit(ctx, func(s *Seq) error {
+		err := l.to.putChecked(s, tx)
+		s.made++
+		return err
+	})
 }
 
 // DropHistory lets go of versions that no read at or above ts needs; reads
@@ -151,7 +168,7 @@ func (l *Local) Commit(ctx context.Context, tx *Tx) error {
 // it is: without writes the present is the moment of the last one. So does what
 // transactions in progress need, optimistic ones up to Options.PinAge.
 func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
-	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.engine.LastCommitTS())))
+	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest(), l.engine.LastCommitTS())))
 }
 
 // Settled implements DB.
@@ -162,6 +179,7 @@ func (l *Local) Close() error {
 	l.meter.stop() // which may wait for the sequencer
 	l.queue.close()
 	l.done.Wait()
+	l.to.close()
 	l.meter.close()
 	return nil
 }
@@ -227,15 +245,14 @@ func (l *Local) sequence() {
 		tasks := make([]*Task, 0, len(waiting))
 		for _, t := range waiting {
 			if t.take() {
-				t.err = Protect(func() error { return t.fn(seq) })
+				seq.perform(t)
 				tasks = append(tasks, t)
 			}
 		}
-		r, err := seq.endRun()
+		r, err := seq.endRun(tasks)
 		if err != nil {
 			failAll(tasks, err)
 		}
-		r.tasks = tasks
 		l.runs <- r
 	}
 }
@@ -248,8 +265,11 @@ func (l *Local) sync() {
 	defer l.done.Done()
 	var broken error
 	for r := range l.runs {
-		for _, st := range r.staged {
-			if err := st.Wait(); err != nil && broken == nil {
+		for i := range r.parts {
+			p := &r.parts[i]
+			err := p.Wait()
+			l.meter.end(p.noted, err == nil)
+			if err != nil && broken == nil {
 				broken = fmt.Errorf("txn: commit is not durable: %w", err)
 			}
 		}

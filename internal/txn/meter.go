@@ -41,15 +41,18 @@ type meter struct {
 	lateMost int
 	wake     chan struct{} // of the worker: mu.on or mu.late has changed
 
-	open struct { // the sequencer's: what commits have changed that are not staged yet
-		of     *tally
-		change int64
-		spans  []settlement
-	}
+	open noted // the sequencer's: what commits have changed that are not put yet
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 	done sync.WaitGroup
+}
+
+// noted is what commits have changed of a tally, which has it already.
+type noted struct {
+	of     *tally // nil if there is nothing
+	change int64
+	spans  []settlement
 }
 
 // tally is one count, from a walk over all rows on.
@@ -128,7 +131,7 @@ func (l *Local) Measure(on bool) <-chan struct{} {
 	m.mu.on = on
 	m.endLocked()
 	if on {
-		m.mu.counting, m.mu.ready = true, make(chan struct{})
+		m.beginLocked()
 	}
 	m.wakeWorker()
 	return m.mu.ready
@@ -138,6 +141,13 @@ func (m *meter) wakeWorker() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
+	}
+}
+
+// beginLocked has those who wait for a count wait until it has ended.
+func (m *meter) beginLocked() {
+	if !m.mu.counting {
+		m.mu.counting, m.mu.ready = true, make(chan struct{})
 	}
 }
 
@@ -233,22 +243,26 @@ func (m *meter) later(t *tally, span store.Span, ts uint64) error {
 	return nil
 }
 
-// staged says that what was noted has been staged, or has not happened.
-func (m *meter) staged(ok bool) {
-	if m.open.of == nil {
+// take returns what was noted since the last call, which is to be ended.
+func (m *meter) take() noted {
+	n := m.open
+	m.open = noted{}
+	return n
+}
+
+// end says that what was noted can be read in the engine, or has not happened.
+func (m *meter) end(n noted, ok bool) {
+	if n.of == nil {
 		return
 	}
 	if !ok {
-		m.open.of.bytes.Add(-m.open.change)
+		n.of.bytes.Add(-n.change)
 	}
-	for _, s := range m.open.spans {
+	for _, s := range n.spans {
 		if !ok || !m.queue(s) {
 			m.settled(s)
 		}
 	}
-	m.open.of, m.open.change = nil, 0
-	clear(m.open.spans)
-	m.open.spans = m.open.spans[:0]
 }
 
 // queue hands a span to the worker, if there is room for it.

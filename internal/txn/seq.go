@@ -15,7 +15,9 @@ type Seq struct {
 	base    snapshot // what has been staged, durable or not
 	pending overlay  // writes of this run, on top of base
 	commits []store.Commit
-	staged  []store.Staged // parts of the run that are staged already
+	parts   []part         // of the run, that have been put already
+	covered bool           // all that the present task has done is in them
+	made    int            // commits so far
 	failed  error          // why a part of the run could not be staged; ends the run
 	after   []func()       // to be called when the run is durable
 	tx      Tx             // reused from transaction to transaction
@@ -33,6 +35,7 @@ func newSeq(db *Local) *Seq {
 // panics; transactions that Do runs later see it. It is durable only when the
 // Sequence that this is part of has returned.
 func (s *Seq) Do(fn func(*Tx) error) error {
+	s.covered = false
 	tx := &s.tx
 	tx.view.reset()
 	*tx = Tx{view: overlay{writes: tx.view.writes, base: &s.pending}, now: s.db.clock.Now(), startTS: s.base.ts}
@@ -44,7 +47,9 @@ func (s *Seq) Do(fn func(*Tx) error) error {
 	}
 	s.commit(tx)
 	if s.pending.size > s.db.opts.RunBytes || s.pending.passed > passedMost {
-		return s.stage()
+		err := s.stage()
+		s.covered = err == nil
+		return err
 	}
 	return nil
 }
@@ -58,6 +63,7 @@ const passedMost = 256
 func (s *Seq) commit(tx *Tx) {
 	c := store.Commit{TS: tx.now, Deleted: tx.view.deleted(), Mutations: tx.view.mutations()}
 	s.db.meter.note(&s.pending, tx, &c)
+	s.made++
 	s.commits = append(s.commits, c)
 	for _, span := range c.Deleted {
 		s.pending.sweep(span)
@@ -67,45 +73,41 @@ func (s *Seq) commit(tx *Tx) {
 	}
 }
 
-// stage hands the run so far to the engine. If that fails, nothing of the run
+// stage puts the run so far where runs go. If that fails, nothing of the run
 // since the last stage has happened.
 func (s *Seq) stage() error {
 	commits := s.commits
 	s.commits = nil
+	if s.failed == nil && len(commits) > 0 {
+		s.failed = s.put(commits)
+	}
 	s.pending.reset()
 	s.pending.passed = 0
-	if s.failed == nil && len(commits) > 0 {
-		s.failed = s.stageCommits(commits)
-	}
-	s.db.meter.staged(false) // what is still open
+	s.db.meter.end(s.db.meter.take(), false) // what is still open
 	return s.failed
 }
 
-func (s *Seq) stageCommits(commits []store.Commit) error {
-	st, err := s.db.engine.Stage(context.Background(), commits)
-	s.db.meter.staged(err == nil)
+func (s *Seq) put(commits []store.Commit) error {
+	noted := s.db.meter.take()
+	st, err := s.db.to.put(s, commits)
 	if err != nil {
+		s.db.meter.end(noted, false)
 		return err
 	}
-	s.staged = append(s.staged, st)
-	s.base.ts = commits[len(commits)-1].TS
+	s.parts = append(s.parts, part{st, noted})
 	return nil
 }
 
-// commitChecked commits an optimistic transaction after everything in the run
-// so far. The engine compares what it read with what has been committed.
-func (s *Seq) commitChecked(tx *Tx) error {
-	if err := s.stage(); err != nil {
-		return err
+// perform runs a task, as part of the run.
+func (s *Seq) perform(t *Task) {
+	s.covered = false
+	t.first = len(s.parts)
+	made := s.made
+	t.err = Protect(func() error { return t.fn(s) })
+	t.wrote = s.made != made
+	if t.last = len(s.parts); s.covered {
+		t.last--
 	}
-	c := store.Commit{
-		TS:        s.db.clock.Now(),
-		Deleted:   tx.view.deleted(),
-		Mutations: tx.view.mutations(),
-		Check:     &store.Check{StartTS: tx.startTS, ReadKeys: tx.reads.keys, ReadRanges: tx.reads.spans},
-	}
-	s.db.meter.note(&s.pending, tx, &c)
-	return s.stageCommits([]store.Commit{c})
 }
 
 // AfterSync has fn called as soon as everything that the sequencer has done up to
@@ -118,10 +120,15 @@ func (s *Seq) AfterSync(fn func()) { s.after = append(s.after, fn) }
 // endRun stages what is left and returns what the syncer needs to know of the run. An
 // error means that some of the run did not happen, and nobody can tell which part
 // by their own result.
-func (s *Seq) endRun() (run, error) {
+func (s *Seq) endRun(tasks []*Task) (run, error) {
 	err := s.stage()
-	r := run{staged: s.staged, after: s.after, ts: s.base.ts}
-	s.staged, s.after, s.failed = nil, nil, nil
+	if n := len(tasks); n > 0 && tasks[n-1].last >= len(s.parts) {
+		if proof := s.db.to.proof(); proof != nil {
+			s.parts = append(s.parts, part{Staged: proof})
+		}
+	}
+	r := run{tasks: tasks, parts: s.parts, after: s.after, ts: s.base.ts}
+	s.parts, s.after, s.failed = nil, nil, nil
 	if err != nil {
 		r.after = nil
 	}

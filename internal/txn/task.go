@@ -18,6 +18,10 @@ type Task struct {
 	fn    func(*Seq) error
 	err   error
 	taken atomic.Bool // by the sequencer, or back by the caller: whoever is first
+
+	// What the sequencer knows of it when it has run:
+	first, last int  // parts of the run that have what it saw and did; one that is not there is no part
+	wrote       bool // it has committed something
 }
 
 // begin makes the task ready for the queue.

@@ -218,6 +218,11 @@ func (tx *Tx) Changed(s Savepoint) bool {
 	return len(tx.view.log) > s.writes || tx.view.sweepCount() > s.sweeps
 }
 
+// check returns what the transaction, an optimistic one, has relied on.
+func (tx *Tx) check() *store.Check {
+	return &store.Check{StartTS: tx.startTS, ReadKeys: tx.reads.keys, ReadRanges: tx.reads.spans}
+}
+
 // readSet is what an optimistic transaction relies on.
 type readSet struct {
 	keys  [][]byte
