@@ -22,6 +22,12 @@ const (
 	enablePath = "/v1/keys/enable" // POST providerRequest: Provided
 	rewrapPath = "/v1/keys/rewrap" // POST providerRequest: Provided
 	retirePath = "/v1/keys/retire" // POST retireRequest: {}
+
+	clusterPath  = "/v1/cluster"          // GET: ClusterStatus
+	invitePath   = "/v1/cluster/invite"   // POST nodeRequest: Invited
+	removePath   = "/v1/cluster/remove"   // POST nodeRequest: {}
+	movePath     = "/v1/cluster/move"     // POST nodeRequest: {}
+	transferPath = "/v1/cluster/transfer" // POST nodeRequest: {}
 )
 
 // Rotated is the answer to a rotation.
@@ -57,6 +63,8 @@ const (
 type Operated struct {
 	Keys   Keys                                         // nil: nothing is sealed
 	Backup func(ctx context.Context, w io.Writer) error // writes a backup to w
+	// Cluster is nil where there is none.
+	Cluster Cluster
 }
 
 // Serve answers at ln until ctx ends, and closes it.
@@ -90,6 +98,7 @@ func handler(o Operated, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+backupPath, func(w http.ResponseWriter, r *http.Request) { sendBackup(w, r, o, log) })
 	handleKeys(mux, o.Keys, log)
+	handleCluster(mux, o.Cluster, log)
 	return mux
 }
 

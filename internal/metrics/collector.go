@@ -67,6 +67,9 @@ type collector struct {
 func NewCollector(src Source) prometheus.Collector {
 	c := &collector{src: src, descs: make(map[string]*prometheus.Desc)}
 	c.metrics = append(append(c.metrics, serverMetrics...), storeMetrics...)
+	if src.Replica != nil {
+		c.metrics = append(c.metrics, replicaMetrics...)
+	}
 	c.histograms = histograms
 	for _, m := range c.metrics {
 		c.descs[m.name] = prometheus.NewDesc(namespace+m.name, m.help, m.labels, nil)

@@ -28,6 +28,8 @@ type fake struct {
 	health    error
 	pins      Pins
 	keys      Keys
+	replica   Replica
+	clustered bool
 }
 
 func (f *fake) Stats() store.Stats                             { return f.stats }
@@ -39,8 +41,12 @@ func (f *fake) Health() error                                  { return f.health
 const noon = 1_700_000_000
 
 func (f *fake) source() Source {
-	return Source{Store: f, Server: f, Pins: func() Pins { return f.pins }, Keys: func() Keys { return f.keys },
+	src := Source{Store: f, Server: f, Pins: func() Pins { return f.pins }, Keys: func() Keys { return f.keys },
 		Now: func() time.Time { return time.Unix(noon, 0) }, Version: "v1.2.3"}
+	if f.clustered {
+		src.Replica = func() Replica { return f.replica }
+	}
+	return src
 }
 
 // filled returns a fake whose figures all differ.
@@ -51,7 +57,7 @@ func filled() *fake {
 		keys:      Keys{Stage: 2, Count: 3, Active: 4, Uses: 1000, RenewAt: 5000},
 	}
 	n := 100
-	for _, part := range []any{&f.stats, &f.activity} {
+	for _, part := range []any{&f.stats, &f.activity, &f.replica} {
 		eachLeaf(reflect.ValueOf(part).Elem(), "", func(_ string, v reflect.Value) {
 			n++
 			set(v, n)
@@ -150,6 +156,15 @@ func TestGolden(t *testing.T) {
 		switch d.Cmd {
 		case "exposition":
 			return exposition(t, f.source())
+		case "cluster":
+			var b strings.Builder
+			f.clustered = true
+			for line := range strings.Lines(exposition(t, f.source())) {
+				if strings.Contains(line, "elastickv_cluster_") {
+					b.WriteString(line)
+				}
+			}
+			return b.String()
 		case "info":
 			return info(f.source())
 		}
@@ -186,11 +201,14 @@ var unshown = map[string]string{
 
 // Every figure of the store and the server shows somewhere.
 func TestNothingIsForgotten(t *testing.T) {
-	show := func(f *fake) string { return exposition(t, f.source()) + info(f.source()) }
+	show := func(f *fake) string {
+		f.clustered = true
+		return exposition(t, f.source()) + info(f.source())
+	}
 	before := show(filled())
-	for part := range 2 {
+	for part := range 3 {
 		target := func(f *fake) reflect.Value {
-			return reflect.ValueOf([]any{&f.stats, &f.activity}[part]).Elem()
+			return reflect.ValueOf([]any{&f.stats, &f.activity, &f.replica}[part]).Elem()
 		}
 		var paths []string
 		eachLeaf(target(filled()), "", func(path string, _ reflect.Value) { paths = append(paths, path) })

@@ -58,7 +58,11 @@ func health(src Source) error {
 	if err := src.Server.Health(); err != nil {
 		return err
 	}
-	return src.Store.Stats().Failure
+	if err := src.Store.Stats().Failure; err != nil || src.Replica == nil {
+		return err
+	}
+	r := src.Replica()
+	return r.health()
 }
 
 // errorLog is where promhttp tells of figures that it could not show.

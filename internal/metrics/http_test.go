@@ -22,6 +22,9 @@ func TestHandler(t *testing.T) {
 	failed.stats.Failure = errors.New("write-ahead log failed, so nothing more can be made durable")
 	ending := filled()
 	ending.health = errors.New("server: shutdown asked for")
+	alone, removed, led := filled(), filled(), filled()
+	alone.clustered, removed.clustered, led.clustered = true, true, true
+	alone.replica, led.replica = Replica{}, Replica{Leader: 2}
 	for _, tc := range []struct {
 		name, method, path string
 		of                 *fake
@@ -35,6 +38,9 @@ func TestHandler(t *testing.T) {
 		{"well", "GET", "/healthz", filled(), 200, "ok\n"},
 		{"a store that failed", "GET", "/healthz", failed, 503, "write-ahead log failed, so nothing more can be made durable\n"},
 		{"a server that ends", "GET", "/healthz", ending, 503, "server: shutdown asked for\n"},
+		{"a node without a leader", "GET", "/healthz", alone, 503, "nobody is known to lead the cluster\n"},
+		{"a node that was removed", "GET", "/healthz", removed, 503, "this node has been removed from its cluster\n"},
+		{"a node that follows", "GET", "/healthz", led, 200, "ok\n"},
 		{"without a body", "HEAD", "/healthz", ending, 503, ""},
 		{"another method", "POST", "/metrics", filled(), 405, ""},
 		{"another method", "DELETE", "/healthz", filled(), 405, ""},

@@ -36,8 +36,9 @@ type Keys struct {
 	RenewAt uint64 // uses after which another key takes over
 }
 
-// Source is where the figures come from. Every field has to be there.
+// Source is where the figures come from. Every field but Replica has to be there.
 type Source struct {
+	Replica func() Replica // nil: there is no cluster
 	Store   Store
 	Server  Server
 	Pins    func() Pins
@@ -53,15 +54,20 @@ type sample struct {
 	server    server.Activity
 	pins      Pins
 	keys      Keys
+	replica   Replica
 	now       time.Time
 	version   string
 }
 
 func (s *Source) sample() *sample {
-	return &sample{
+	out := &sample{
 		store: s.Store.Stats(), conflicts: s.Store.WriteConflictCountsByPrefix(),
 		server: s.Server.Activity(), pins: s.Pins(), keys: s.Keys(), now: s.Now(), version: s.Version,
 	}
+	if s.Replica != nil {
+		out.replica = s.Replica()
+	}
+	return out
 }
 
 // counterBits is how far a timestamp's milliseconds are shifted: see package hlc.

@@ -37,6 +37,7 @@ type Config struct {
 	output          map[string]outputLimit
 	enableDebug     string
 	metricsListen   string // address for metrics; none if empty
+	cluster         ClusterSettings
 	dir             string
 	cacheSize       int64 // bytes
 	encryption      string
@@ -122,6 +123,16 @@ func (c *Config) Encryption() string { return c.encryption }
 
 // EncryptionRate is how many bytes a second are read and written to seal what is clear or under older keys.
 func (c *Config) EncryptionRate() int64 { return c.encryptionRate }
+
+// ClusterSettings say how this node and the others of its cluster talk.
+type ClusterSettings struct {
+	Listen                    string // address for the others; empty: this is no node of a cluster
+	CertFile, KeyFile, CAFile string
+	Insecure                  bool // what is said is clear, and said by anybody
+}
+
+// Cluster returns those of the cluster.
+func (c *Config) Cluster() ClusterSettings { return c.cluster }
 
 // MetricsListen is the address at which metrics are served; none if it is empty.
 func (c *Config) MetricsListen() string { return c.metricsListen }

@@ -97,6 +97,11 @@ var settings = slices.Concat([]setting{
 	always("tls-replication", "no"),
 
 	textSetting("metrics-listen", "", func(c *Config) *string { return &c.metricsListen }).check(checkListen).onlyAtStart(),
+	textSetting("cluster-listen", "", func(c *Config) *string { return &c.cluster.Listen }).check(checkListen).onlyAtStart(),
+	textSetting("cluster-cert-file", "", func(c *Config) *string { return &c.cluster.CertFile }).onlyAtStart(),
+	textSetting("cluster-key-file", "", func(c *Config) *string { return &c.cluster.KeyFile }).onlyAtStart(),
+	textSetting("cluster-ca-file", "", func(c *Config) *string { return &c.cluster.CAFile }).onlyAtStart(),
+	boolSetting("cluster-insecure", "no", func(c *Config) *bool { return &c.cluster.Insecure }).onlyAtStart(),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
 	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
 	textSetting("encryption", "off", func(c *Config) *string { return &c.encryption }).check(checkEncryption).onlyAtStart(),

@@ -28,7 +28,7 @@ func (g *Group) Barrier(ctx context.Context) error {
 		switch {
 		case w == nil:
 			r.done <- ErrClosed
-		case g.removed():
+		case g.Removed():
 			r.done <- ErrRemoved
 		default:
 			w.reads.waiting = append(w.reads.waiting, r)
@@ -43,8 +43,8 @@ func (g *Group) Barrier(ctx context.Context) error {
 	}
 }
 
-// removed reports whether this replica has had a place in its group and has it no more.
-func (g *Group) removed() bool {
+// Removed reports whether this replica has had a place in its group and has it no more.
+func (g *Group) Removed() bool {
 	m := g.machine.Members()
 	return m.Highest >= g.replica && !m.Has(g.replica)
 }
@@ -105,7 +105,7 @@ func (q *questions) tick(w *worker) {
 		q.restart()
 		q.waiting = slices.DeleteFunc(q.waiting, gone)
 	}
-	if q.g.removed() {
+	if q.g.Removed() {
 		q.restart()
 		q.tell(ErrRemoved)
 	}

@@ -81,7 +81,7 @@ func (g *Group) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return Status{Replica: g.replica, Removed: g.removed(), Figures: g.Figures(), Members: members}, nil
+	return Status{Replica: g.replica, Removed: g.Removed(), Figures: g.Figures(), Members: members}, nil
 }
 
 // Leader returns where the leader is, as far as that is known.

@@ -316,4 +316,3 @@ func TestAgain(t *testing.T) {
 		t.Errorf("a folder without its log: %v", err)
 	}
 }
-
