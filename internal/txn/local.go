@@ -44,7 +44,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Local is the DB of a single machine, straight on an engine.
+// Local is the DB of the engine of this machine; where its runs go is a sink.
 //
 // One goroutine, the sequencer, takes all updates that wait, runs them back to
 // back and stages their writes as one batch; a second waits for the batches to
@@ -224,8 +224,15 @@ func (l *Local) Commit(ctx context.Context, tx *Tx) error {
 // below it fail from then on. What reads of the present need stays, however old
 // it is: without writes the present is the moment of the last one. So does what
 // transactions in progress need, optimistic ones up to Options.PinAge.
+//
+// Where several machines keep the data, each drops its own history: what reads return does not depend
+// on it, only how far back they may go. To remove what has expired is an update, and the leader's.
 func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
-	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest(), l.engine.LastCommitTS())))
+	ts = min(ts, l.engine.LastCommitTS())
+	if l.to.oldest() < ts {
+		_ = l.submit(ctx, func(*Seq) error { return nil }) // before a run the sequencer moves up; else there is none
+	}
+	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest())))
 }
 
 // Settled implements DB.
