@@ -31,6 +31,9 @@ type Engine interface {
 	// *WriteConflictError and changes nothing.
 	Stage(ctx context.Context, commits []Commit) (Staged, error)
 
+	// Verify fails as Stage would with a commit that conflicts, and changes nothing. The commit needs no timestamp.
+	Verify(ctx context.Context, c Commit) error
+
 	// ApplyCommitsRaftAt writes commits like Stage, as a log applies them: with the durability
 	// that the mode for log entries says, and appliedIndex in the same batch; 0 leaves the
 	// recorded one. No commits at all are legal, for entries that change nothing.

@@ -39,6 +39,16 @@ func (s *mvccStore) Stage(ctx context.Context, commits []Commit) (Staged, error)
 	return memoryStaged{}, nil
 }
 
+// Verify implements Engine.
+func (s *mvccStore) Verify(ctx context.Context, c Commit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usableLocked(ctx); err != nil {
+		return err
+	}
+	return s.checkLocked(ctx, c, nil)
+}
+
 // ApplyCommitsRaftAt implements Engine.
 func (s *mvccStore) ApplyCommitsRaftAt(ctx context.Context, commits []Commit, appliedIndex uint64) error {
 	for i, c := range commits {

@@ -59,6 +59,20 @@ func (s *pebbleStore) Stage(ctx context.Context, commits []Commit) (Staged, erro
 	return w, nil
 }
 
+// Verify implements Engine.
+func (s *pebbleStore) Verify(ctx context.Context, c Commit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	return s.checkCommits(ctx, []Commit{c})
+}
+
 // ApplyCommitsRaftAt implements Engine.
 func (s *pebbleStore) ApplyCommitsRaftAt(ctx context.Context, commits []Commit, appliedIndex uint64) error {
 	if err := checkTimestamps(commits); err != nil {

@@ -28,6 +28,7 @@ var engines = map[string]func(t *testing.T) store.Engine{
 		}
 		return s.(store.Engine)
 	},
+	"memory behind a log": func(*testing.T) store.Engine { return newLogged(store.NewMVCCStore().(store.Engine)) },
 }
 
 func overEngines(t *testing.T, fn func(t *testing.T, e store.Engine)) {
@@ -58,7 +59,7 @@ func checkOverEngines(t *testing.T, fn func(rt *rapid.T, e store.Engine)) {
 }
 
 func openLocal(t testing.TB, e store.Engine) *txn.Local {
-	db := txn.NewLocal(e, hlc.New(time.Now), txn.Options{})
+	db := newDB(e, hlc.New(time.Now), txn.Options{})
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Errorf("close the database: %v", err)

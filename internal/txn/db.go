@@ -11,15 +11,22 @@ import (
 // DB runs transactions. All methods are safe for concurrent use.
 type DB interface {
 	// View calls fn with a read-only transaction at the newest durable moment.
-	// It waits for no writer and no disk sync.
+	// It waits for no writer and no disk sync. Where several machines keep the data it is linearizable on
+	// each of them: it waits until this one is sure to have all that was acknowledged.
 	View(ctx context.Context, fn func(*Tx) error) error
+
+	// ViewStale is View at a moment that may be up to Options.Staleness in the past, where several machines
+	// keep the data. It then waits for nothing, mostly.
+	ViewStale(ctx context.Context, fn func(*Tx) error) error
 
 	// ViewAt calls fn with a read-only transaction at the moment ts in the past.
 	// A ts below the retention floor fails with store.ErrReadTSCompacted.
 	ViewAt(ctx context.Context, ts uint64, fn func(*Tx) error) error
 
 	// Update calls fn once, inside the sequencer, and commits what it wrote
-	// unless it returns an error. When Update returns, the outcome is durable.
+	// unless it returns an error. When Update returns, the outcome is durable. Where several machines
+	// keep the data that is: committed by a majority. It then fails with ErrNotLeader, ErrNotCommitted or ErrUnknown if
+	// this node does not lead, or ceases to.
 	// fn must not wait for anything: every other update waits behind it.
 	Update(ctx context.Context, fn func(*Tx) error) error
 

@@ -31,6 +31,9 @@ var (
 	// node has ended, or it could not keep up.
 	ErrNotCommitted = errors.New("txn: not committed")
 
+	// ErrNoMajority says that there was nobody to say whether this node has all that was acknowledged.
+	ErrNoMajority = errors.New("txn: no majority of the nodes has answered")
+
 	// ErrUnknown says that the lead of this node ended before it knew what became of an update: all of a transaction may
 	// have been committed, or yet be, or nothing.
 	ErrUnknown = errors.New("txn: it is not known whether it was committed")

@@ -2,7 +2,6 @@ package txn
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -16,6 +15,12 @@ type Options struct {
 	// handed to the engine although more transactions wait. 0 means 4 MiB.
 	RunBytes int
 
+	// Staleness is how old what ViewStale reads may be, where several machines keep the data. 0 means 1 second.
+	Staleness time.Duration
+
+	// BarrierWait is how long reads wait for the proof that they are not stale. 0 means 5 seconds.
+	BarrierWait time.Duration
+
 	// PinAge is for how long an optimistic transaction keeps the history that it
 	// reads from being dropped; its reads and its commit may fail with
 	// store.ErrReadTSCompacted after that. One that was forgotten would else
@@ -27,13 +32,19 @@ func (o Options) withDefaults() Options {
 	if o.RunBytes <= 0 {
 		o.RunBytes = 4 << 20
 	}
+	if o.Staleness <= 0 {
+		o.Staleness = time.Second
+	}
+	if o.BarrierWait <= 0 {
+		o.BarrierWait = 5 * time.Second
+	}
 	if o.PinAge <= 0 {
 		o.PinAge = 10 * time.Minute
 	}
 	return o
 }
 
-// Local is the DB of a single machine, straight on an engine.
+// Local is the DB of the engine of this machine; where its runs go is a sink.
 //
 // One goroutine, the sequencer, takes all updates that wait, runs them back to
 // back and stages their writes as one batch; a second waits for the batches to
@@ -44,7 +55,11 @@ type Local struct {
 	clock  *hlc.Clock
 	opts   Options
 
-	to    sink
+	to         sink
+	copies     bool // what is written is read by later runs when its transaction's caller has gone
+	passedMost int  // see passedMost
+	txMost     int  // bytes that a transaction may write
+
 	queue queue
 	runs  chan run // from the sequencer to the syncer; bounded so that batches form
 	done  sync.WaitGroup
@@ -57,8 +72,28 @@ type Local struct {
 type run struct {
 	tasks []*Task // those that it has taken
 	parts []part
-	after []func()
-	ts    uint64 // the newest commit of it and of those before it
+	proof store.Staged // that what was read behind the last part may be told; nil if there is no need
+	epoch uint64
+	after []after
+	// failed is why some of the run has not happened, and nobody can tell which part by their own result.
+	failed error
+	ts     uint64 // the newest commit of it and of those before it
+}
+
+// after is somebody who wants to hear what becomes of a run.
+type after struct {
+	part    int    // that has all that they ask about
+	durable func() // for those who want to hear of nothing else
+	either  func(error)
+}
+
+func (a *after) tell(err error) {
+	switch {
+	case a.either != nil:
+		a.either(err)
+	case err == nil:
+		a.durable()
+	}
 }
 
 // part is what of a run was put where runs go at once.
@@ -74,7 +109,7 @@ type part struct {
 func NewLocal(engine store.Engine, clock *hlc.Clock, opts Options) *Local {
 	clock.Observe(engine.LastCommitTS())
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, 1)}
-	l.to = direct{l}
+	l.to, l.passedMost, l.txMost = direct{l}, passedMost, txBytesMost
 	return l.start()
 }
 
@@ -92,9 +127,26 @@ func (l *Local) start() *Local {
 
 // View implements DB.
 func (l *Local) View(ctx context.Context, fn func(*Tx) error) error {
+	if err := l.to.fresh(ctx); err != nil {
+		return err
+	}
+	return l.viewPresent(ctx, fn)
+}
+
+// ViewStale implements DB.
+func (l *Local) ViewStale(ctx context.Context, fn func(*Tx) error) error {
+	if err := l.to.recent(ctx); err != nil {
+		return err
+	}
+	return l.viewPresent(ctx, fn)
+}
+
+// viewPresent is a view of what the engine has.
+func (l *Local) viewPresent(ctx context.Context, fn func(*Tx) error) error {
 	now := l.clock.Now()
 	h, ts, _ := l.pins.take(present, heldSince(now, 0)) // of what is gone the engine's reads tell
 	if now <= ts {
+		l.clock.Observe(ts) // it may be another machine's
 		now = l.clock.Now()
 	}
 	err := l.view(ctx, ts, now, fn)
@@ -104,6 +156,11 @@ func (l *Local) View(ctx context.Context, fn func(*Tx) error) error {
 
 // ViewAt implements DB.
 func (l *Local) ViewAt(ctx context.Context, ts uint64, fn func(*Tx) error) error {
+	if ts > l.engine.LastCommitTS() { // below that nothing comes any more
+		if err := l.to.fresh(ctx); err != nil {
+			return err
+		}
+	}
 	h, at, err := l.pins.take(ts, heldSince(l.clock.Now(), 0))
 	if err == nil {
 		err = l.view(ctx, at, ts, fn)
@@ -136,12 +193,16 @@ func (l *Local) Begin(ctx context.Context) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := l.to.fresh(ctx); err != nil { // it may write nothing, and so never be checked
+		return nil, err
+	}
 	now := l.clock.Now()
 	h, ts, _ := l.pins.take(present, heldSince(now, optimistic))
 	if now <= ts {
+		l.clock.Observe(ts)
 		now = l.clock.Now()
 	}
-	tx := &Tx{now: now, startTS: ts, reads: &readSet{}}
+	tx := &Tx{now: now, startTS: ts, most: l.txMost, reads: &readSet{}}
 	tx.view.base = &pinned{snapshot: snapshot{ctx: ctx, engine: l.engine, ts: ts}, pin: h}
 	return tx, nil
 }
@@ -156,19 +217,22 @@ func (l *Local) Commit(ctx context.Context, tx *Tx) error {
 	if tx.view.empty() {
 		return nil // one snapshot is serialisable by itself
 	}
-	return l.submit(ctx, func(s *Seq) error {
-		err := l.to.putChecked(s, tx)
-		s.made++
-		return err
-	})
+	return l.submit(ctx, func(s *Seq) error { return l.to.putChecked(s, tx) })
 }
 
 // DropHistory lets go of versions that no read at or above ts needs; reads
 // below it fail from then on. What reads of the present need stays, however old
 // it is: without writes the present is the moment of the last one. So does what
 // transactions in progress need, optimistic ones up to Options.PinAge.
+//
+// Where several machines keep the data, each drops its own history: what reads return does not depend
+// on it, only how far back they may go. To remove what has expired is an update, and the leader's.
 func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
-	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest(), l.engine.LastCommitTS())))
+	ts = min(ts, l.engine.LastCommitTS())
+	if l.to.oldest() < ts {
+		_ = l.submit(ctx, func(*Seq) error { return nil }) // before a run the sequencer moves up; else there is none
+	}
+	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest())))
 }
 
 // Settled implements DB.
@@ -243,42 +307,55 @@ func (l *Local) sequence() {
 		}
 		l.told.begun.Add(1)
 		tasks := make([]*Task, 0, len(waiting))
+		refused := l.to.begin(seq)
 		for _, t := range waiting {
 			if t.take() {
-				seq.perform(t)
+				if t.err = refused; refused == nil {
+					seq.perform(t)
+				}
 				tasks = append(tasks, t)
 			}
 		}
-		r, err := seq.endRun(tasks)
-		if err != nil {
-			failAll(tasks, err)
+		if refused != nil {
+			l.runs <- run{tasks: tasks, epoch: seq.epoch, ts: seq.base.ts}
+			continue
 		}
-		l.runs <- r
+		l.runs <- seq.endRun(tasks)
 	}
 }
 
 // sync is the syncer's loop: it answers tasks once their runs are durable, and
 // first calls whoever wants to know of that. A run
 // without writes passes through too, since it may have read what is not durable
-// yet. An error is final: what came after may have read what is lost.
+// yet. An error is final for its epoch: what came after may have read what is lost.
 func (l *Local) sync() {
 	defer l.done.Done()
-	var broken error
+	var lost loss
 	for r := range l.runs {
+		lost.begin(r.epoch)
 		for i := range r.parts {
 			p := &r.parts[i]
 			err := p.Wait()
 			l.meter.end(p.noted, err == nil)
-			if err != nil && broken == nil {
-				broken = fmt.Errorf("txn: commit is not durable: %w", err)
+			lost.add(err)
+		}
+		if r.proof != nil {
+			lost.addProof(r.proof.Wait())
+		}
+		if r.failed != nil {
+			failAll(r.tasks, r.failed)
+		}
+		if lost.err != nil || lost.from < len(lost.parts) {
+			for _, t := range r.tasks {
+				t.err = lost.outcome(t)
 			}
 		}
-		if broken != nil {
-			failAll(r.tasks, broken)
-			r.after = nil
-		}
-		for _, fn := range r.after {
-			fn()
+		for _, a := range r.after {
+			if err := lost.of(a.part); err != nil {
+				a.tell(err)
+			} else {
+				a.tell(r.failed)
+			}
 		}
 		l.told.end(r.ts)
 		for _, t := range r.tasks {

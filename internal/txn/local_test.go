@@ -316,7 +316,7 @@ func TestPanicDropsOneTransaction(t *testing.T) {
 func TestCommitTimestampsSurviveAClockSetBack(t *testing.T) {
 	overEngines(t, func(t *testing.T, e store.Engine) {
 		wall := time.UnixMilli(5_000_000)
-		first := txn.NewLocal(e, hlc.New(func() time.Time { return wall }), txn.Options{})
+		first := newDB(e, hlc.New(func() time.Time { return wall }), txn.Options{})
 		if err := first.Update(context.Background(), put("k", "old")); err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +324,7 @@ func TestCommitTimestampsSurviveAClockSetBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := e.LastCommitTS()
-		second := txn.NewLocal(e, hlc.New(func() time.Time { return wall.Add(-time.Hour) }), txn.Options{})
+		second := newDB(e, hlc.New(func() time.Time { return wall.Add(-time.Hour) }), txn.Options{})
 		defer second.Close()
 		if err := second.Update(context.Background(), put("k", "new")); err != nil {
 			t.Fatal(err)
@@ -408,7 +408,7 @@ func TestRetryGivesUp(t *testing.T) {
 func TestClosed(t *testing.T) {
 	e := store.NewMVCCStore().(store.Engine)
 	defer e.Close()
-	db := txn.NewLocal(e, hlc.New(time.Now), txn.Options{})
+	db := newDB(e, hlc.New(time.Now), txn.Options{})
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -421,7 +421,7 @@ func TestClosed(t *testing.T) {
 func TestDropHistoryKeepsThePresent(t *testing.T) {
 	overEngines(t, func(t *testing.T, e store.Engine) {
 		wall := time.UnixMilli(1_000_000)
-		db := txn.NewLocal(e, hlc.New(func() time.Time { return wall }), txn.Options{})
+		db := newDB(e, hlc.New(func() time.Time { return wall }), txn.Options{})
 		defer db.Close()
 		for _, v := range []string{"old", "new"} {
 			if err := db.Update(context.Background(), put("k", v)); err != nil {

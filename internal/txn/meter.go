@@ -84,6 +84,9 @@ var errMeterBehind = errors.New("txn: too many deleted spans wait to be counted"
 // errMeterOff ends a count that nobody wants any more.
 var errMeterOff = errors.New("txn: counting was switched off")
 
+// errMeterLead ends a count because only who leads knows what is committed.
+var errMeterLead = errors.New("txn: the lead has changed")
+
 // Measure is the size of all rows, as far as it is known.
 type Measure struct {
 	On bool // somebody wants it to be counted
@@ -276,6 +279,16 @@ func (m *meter) queue(s settlement) bool {
 	m.mu.late = append(m.mu.late, s)
 	m.wakeWorker()
 	return true
+}
+
+// lead says that this node begins or has ceased to lead. While it does not the count knows nothing of what is committed.
+func (m *meter) lead(begins bool) {
+	if t := m.current.Load(); t != nil {
+		t.fail(errMeterLead)
+	}
+	if begins {
+		m.wakeWorker()
+	}
 }
 
 // settled forgets a settlement, which has been made or is not needed any more.

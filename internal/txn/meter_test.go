@@ -120,7 +120,7 @@ func (m *meterModel) optimistic() {
 func TestMeterModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		engine := store.NewMVCCStore().(store.Engine)
-		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
+		db := newDB(engine, hlc.New(time.Now), txn.Options{})
 		defer engine.Close()
 		defer db.Close()
 		m := &meterModel{t: t, db: db, expires: rapid.Bool().Draw(t, "expires")}
@@ -215,7 +215,7 @@ func TestMeterFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := &failingWalk{Engine: store.NewMVCCStore().(store.Engine), broken: true}
 		defer engine.Close()
-		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
+		db := newDB(engine, hlc.New(time.Now), txn.Options{})
 		defer db.Close()
 		<-db.Measure(true)
 		if m := db.Measured(); !errors.Is(m.Failure, errBroken) || m.Counted || m.Bytes != 0 {
@@ -255,11 +255,11 @@ func TestMeterFallsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := &gatedWalk{Engine: store.NewMVCCStore().(store.Engine), gate: make(chan struct{})}
 		defer engine.Close()
-		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
+		db := newDB(engine, hlc.New(time.Now), txn.Options{})
 		defer db.Close()
 		db.SetSettlementsMost(3)
 		ready := db.Measure(true)
-		synctest.Wait() // the count has begun
+		synctest.Wait()   // the count has begun
 		const rows = 1025 // one more than are walked at once
 		refill := func(tx *txn.Tx) error {
 			for i := range rows {
@@ -294,7 +294,7 @@ func TestMeterKeepsWhatItWalksLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := &gatedWalk{Engine: store.NewMVCCStore().(store.Engine)}
 		defer engine.Close()
-		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
+		db := newDB(engine, hlc.New(time.Now), txn.Options{})
 		defer db.Close()
 		<-db.Measure(true)
 		engine.gate = make(chan struct{})

@@ -21,7 +21,7 @@ import (
 // made behind the update's.
 func TestOptimisticSpansModel(t *testing.T) {
 	checkOverEngines(t, func(rt *rapid.T, e store.Engine) {
-		db := txn.NewLocal(e, hlc.New(time.Now), txn.Options{})
+		db := newDB(e, hlc.New(time.Now), txn.Options{})
 		defer db.Close()
 		ctx := context.Background()
 		var before, between, own program

@@ -29,7 +29,7 @@ func newHistory(t *testing.T, e store.Engine, versions int) *history {
 	h := &history{engine: e, wall: new(atomic.Int64)}
 	h.wall.Store(1_000_000)
 	clock := hlc.New(func() time.Time { return time.UnixMilli(h.wall.Load()) })
-	h.Local = txn.NewLocal(e, clock, txn.Options{})
+	h.Local = newDB(e, clock, txn.Options{})
 	t.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			t.Errorf("close the database: %v", err)

@@ -15,12 +15,14 @@ type Seq struct {
 	base    snapshot // what has been staged, durable or not
 	pending overlay  // writes of this run, on top of base
 	commits []store.Commit
-	parts   []part         // of the run, that have been put already
-	covered bool           // all that the present task has done is in them
-	made    int            // commits so far
-	failed  error          // why a part of the run could not be staged; ends the run
-	after   []func()       // to be called when the run is durable
-	tx      Tx             // reused from transaction to transaction
+	parts   []part // of the run, that have been put already
+	covered bool   // all that the present task has done is in them
+	made    int    // commits so far
+	epoch   uint64 // what was evaluated in another one has nothing to do with this one's
+	arena   arena
+	failed  error // why a part of the run could not be staged; ends the run
+	after   []after
+	tx      Tx // reused from transaction to transaction
 }
 
 func newSeq(db *Local) *Seq {
@@ -38,20 +40,25 @@ func (s *Seq) Do(fn func(*Tx) error) error {
 	s.covered = false
 	tx := &s.tx
 	tx.view.reset()
-	*tx = Tx{view: overlay{writes: tx.view.writes, base: &s.pending}, now: s.db.clock.Now(), startTS: s.base.ts}
+	*tx = Tx{view: overlay{writes: tx.view.writes, base: &s.pending}, now: s.db.clock.Now(), startTS: s.base.ts, most: s.db.txMost}
 	if err := Protect(func() error { return fn(tx) }); err != nil {
 		return err
 	}
 	if tx.view.empty() {
 		return nil
 	}
-	s.commit(tx)
-	if s.pending.size > s.db.opts.RunBytes || s.pending.passed > passedMost {
+	s.commit(tx, store.Commit{TS: tx.now, Deleted: tx.view.deleted(), Mutations: tx.view.mutations()})
+	if s.full() {
 		err := s.stage()
 		s.covered = err == nil
 		return err
 	}
 	return nil
+}
+
+// full reports whether the run is to be staged before it goes on.
+func (s *Seq) full() bool {
+	return s.pending.size > s.db.opts.RunBytes || s.pending.passed > s.db.passedMost
 }
 
 // passedMost is how many deleted keys and spans walks may pass in one run.
@@ -60,8 +67,12 @@ func (s *Seq) Do(fn func(*Tx) error) error {
 const passedMost = 256
 
 // commit moves the writes of tx into the run.
-func (s *Seq) commit(tx *Tx) {
-	c := store.Commit{TS: tx.now, Deleted: tx.view.deleted(), Mutations: tx.view.mutations()}
+func (s *Seq) commit(tx *Tx, c store.Commit) {
+	if s.db.copies {
+		for _, m := range c.Mutations {
+			m.Key, m.Value = s.arena.keep(m.Key), s.arena.keep(m.Value)
+		}
+	}
 	s.db.meter.note(&s.pending, tx, &c)
 	s.made++
 	s.commits = append(s.commits, c)
@@ -105,9 +116,7 @@ func (s *Seq) perform(t *Task) {
 	made := s.made
 	t.err = Protect(func() error { return t.fn(s) })
 	t.wrote = s.made != made
-	if t.last = len(s.parts); s.covered {
-		t.last--
-	}
+	t.last = s.present()
 }
 
 // AfterSync has fn called as soon as everything that the sequencer has done up to
@@ -115,24 +124,31 @@ func (s *Seq) perform(t *Task) {
 // in which they were asked for, across all callers, on one goroutine that all of
 // them share: fn is quick, waits for nothing and does not use the DB. It is not
 // called if the run fails.
-func (s *Seq) AfterSync(fn func()) { s.after = append(s.after, fn) }
+func (s *Seq) AfterSync(fn func()) { s.after = append(s.after, after{part: s.present(), durable: fn}) }
 
-// endRun stages what is left and returns what the syncer needs to know of the run. An
-// error means that some of the run did not happen, and nobody can tell which part
-// by their own result.
-func (s *Seq) endRun(tasks []*Task) (run, error) {
+// AfterAll is AfterSync for those who want to hear of a failure, too: fn is called with the error of a
+// Sequence that would have done all that, which is nil if it is durable.
+func (s *Seq) AfterAll(fn func(error)) {
+	s.after = append(s.after, after{part: s.present(), either: fn})
+}
+
+// present is the part of the run that has all that was done up to now.
+func (s *Seq) present() int {
+	if s.covered {
+		return len(s.parts) - 1
+	}
+	return len(s.parts)
+}
+
+// endRun stages what is left and returns what the syncer needs to know of the run.
+func (s *Seq) endRun(tasks []*Task) run {
 	err := s.stage()
+	r := run{tasks: tasks, epoch: s.epoch, parts: s.parts, after: s.after, failed: err, ts: s.base.ts}
 	if n := len(tasks); n > 0 && tasks[n-1].last >= len(s.parts) {
-		if proof := s.db.to.proof(); proof != nil {
-			s.parts = append(s.parts, part{Staged: proof})
-		}
+		r.proof = s.db.to.proof()
 	}
-	r := run{tasks: tasks, parts: s.parts, after: s.after, ts: s.base.ts}
 	s.parts, s.after, s.failed = nil, nil, nil
-	if err != nil {
-		r.after = nil
-	}
-	return r, err
+	return r
 }
 
 // Protect calls fn and turns a panic into a *PanicError.

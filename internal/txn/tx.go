@@ -20,6 +20,7 @@ type Tx struct {
 	walking  int      // calls of Walk in progress; no write may happen while one is
 	reads    *readSet // what was read, if somebody will verify it
 	startTS  uint64   // timestamp of the snapshot
+	most     int      // bytes that it may write; 0 if it only reads
 }
 
 // Now is the hybrid-logical timestamp at which the transaction takes place:
@@ -54,6 +55,9 @@ func (tx *Tx) Put(key, value []byte, expireAt uint64) error {
 	}
 	if err := store.CheckSize(key, value); err != nil {
 		return err
+	}
+	if tx.view.size+len(key)+len(value)+writeOverhead > tx.most {
+		return ErrTooLarge
 	}
 	tx.view.add(write{key: key, value: value, expireAt: expireAt})
 	return nil
@@ -136,6 +140,9 @@ func (tx *Tx) keysBelow(span store.Span, most int) ([][]byte, error) {
 // run that it is part of it has to fit into one batch of the engine, 2 GiB.
 const txBytesMost = 1 << 30
 
+// replicatedTxBytesMost is txBytesMost where the run has to fit into one entry of a log, 64 MiB.
+const replicatedTxBytesMost = 48 << 20
+
 func (tx *Tx) mayWrite() error {
 	if tx.readOnly {
 		return ErrReadOnly
@@ -143,7 +150,7 @@ func (tx *Tx) mayWrite() error {
 	if tx.ended {
 		return ErrFinished
 	}
-	if tx.view.size > txBytesMost {
+	if tx.view.size > tx.most {
 		return ErrTooLarge
 	}
 	if tx.walking > 0 {
@@ -155,7 +162,7 @@ func (tx *Tx) mayWrite() error {
 // Fits returns ErrTooLarge if so many rows more, of which the names and values have so many bytes
 // together, are more than the transaction may write.
 func (tx *Tx) Fits(rows, size int64) error {
-	if left := int64(txBytesMost - tx.view.size); rows > left/writeOverhead || size > left-rows*writeOverhead {
+	if left := int64(tx.most - tx.view.size); rows > left/writeOverhead || size > left-rows*writeOverhead {
 		return ErrTooLarge
 	}
 	return nil

@@ -25,7 +25,7 @@ import (
 func TestTxModel(t *testing.T) {
 	checkOverEngines(t, func(rt *rapid.T, engine store.Engine) {
 		runBytes := rapid.SampledFrom([]int{64, 1 << 20}).Draw(rt, "run bytes")
-		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{RunBytes: runBytes})
+		db := newDB(engine, hlc.New(time.Now), txn.Options{RunBytes: runBytes})
 		defer db.Close()
 		model := map[string]string{}
 		past := map[uint64]map[string]string{}
@@ -211,7 +211,7 @@ func TestExpiryIsJudgedAtNow(t *testing.T) {
 	wall := time.UnixMilli(1_000_000)
 	engine := store.NewMVCCStore().(store.Engine)
 	defer engine.Close()
-	db := txn.NewLocal(engine, hlc.New(func() time.Time { return wall }), txn.Options{})
+	db := newDB(engine, hlc.New(func() time.Time { return wall }), txn.Options{})
 	defer db.Close()
 	ctx := context.Background()
 	expireAt := uint64(1_000_500) << 16

@@ -2,6 +2,7 @@ package txn
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/tidwall/btree"
 
@@ -165,6 +166,54 @@ func (w *writes) mutations() []*store.KVPairMutation {
 		out[i] = &block[i]
 	}
 	return out
+}
+
+// touched returns a key of what an optimistic commit writes, deletes or has read that is written or swept here.
+func (w *writes) touched(c *store.Commit) ([]byte, bool) {
+	if w.empty() {
+		return nil, false
+	}
+	for _, m := range c.Mutations {
+		if w.find(m.Key) >= 0 || w.hides(m.Key) {
+			return m.Key, true
+		}
+	}
+	for _, key := range c.Check.ReadKeys {
+		if w.find(key) >= 0 || w.hides(key) {
+			return key, true
+		}
+	}
+	for _, span := range slices.Concat(c.Deleted, c.Check.ReadRanges) {
+		if key, found := w.touchedIn(span); found {
+			return key, true
+		}
+	}
+	return nil, false
+}
+
+func (w *writes) touchedIn(span store.Span) ([]byte, bool) {
+	if isEmpty(span) {
+		return nil, false
+	}
+	if cur := w.cursor(span, store.Ascending); cur.valid {
+		return cur.write().key, true
+	}
+	if w.swept != nil {
+		for _, o := range w.deleted() {
+			if (span.End == nil || bytes.Compare(o.Start, span.End) < 0) && (o.End == nil || bytes.Compare(span.Start, o.End) < 0) {
+				return maxKey(o.Start, span.Start), true
+			}
+		}
+	}
+	return nil, false
+}
+
+// maxKey returns the higher of two keys.
+func maxKey(a, b []byte) []byte {
+	if bytes.Compare(a, b) > 0 {
+		return a
+	}
+	return b
 }
 
 // cursor walks the newest writes inside a span, in one direction.

@@ -234,6 +234,37 @@ func testStage(t *testing.T, open Open) {
 	}
 }
 
+// testVerify: a commit is refused for what Stage would refuse it for, and nothing happens either way.
+func testVerify(t *testing.T, open Open) {
+	e := open(t)
+	put := func(key string) []*store.KVPairMutation {
+		return []*store.KVPairMutation{{Key: []byte(key), Value: []byte("v")}}
+	}
+	must(t, e.ApplyMutations(ctx, put("old"), nil, 9, 10))
+	must(t, e.ApplyMutations(ctx, put("new"), nil, 19, 20))
+	span := []store.Span{{Start: []byte("n"), End: []byte("o")}}
+	for name, c := range map[string]struct {
+		commit   store.Commit
+		conflict bool
+	}{
+		"writes what is old":   {store.Commit{Mutations: put("old"), Check: &store.Check{StartTS: 15}}, false},
+		"writes what is new":   {store.Commit{Mutations: put("new"), Check: &store.Check{StartTS: 15}}, true},
+		"has seen what is new": {store.Commit{Mutations: put("new"), Check: &store.Check{StartTS: 20}}, false},
+		"has read what is new": {store.Commit{Check: &store.Check{StartTS: 15, ReadKeys: [][]byte{[]byte("new")}}}, true},
+		"has read around it":   {store.Commit{Check: &store.Check{StartTS: 15, ReadRanges: span}}, true},
+		"deletes what is new":  {store.Commit{Deleted: span, Check: &store.Check{StartTS: 15}}, true},
+		"relies on nothing":    {store.Commit{Mutations: put("new")}, false},
+	} {
+		err := e.Verify(ctx, c.commit)
+		if errors.Is(err, store.ErrWriteConflict) != c.conflict || err != nil && !c.conflict {
+			t.Errorf("who %s: %v", name, err)
+		}
+	}
+	if last := e.LastCommitTS(); last != 20 {
+		t.Errorf("LastCommitTS is %d behind checks, want 20", last)
+	}
+}
+
 // fillKeys commits n keys at 10.
 func fillKeys(t *testing.T, e store.Engine, n int) {
 	t.Helper()

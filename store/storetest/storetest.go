@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Engine) {
 		{"closed", testClosed},
 		{"conflict errors", testConflictErrors},
 		{"stage", testStage},
+		{"verify", testVerify},
 		{"snapshot image", testSnapshotImage},
 		{"snapshot exchange", testSnapshotExchange},
 		{"damaged snapshots", testDamagedSnapshots},
