@@ -12,6 +12,7 @@ import (
 
 	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/internal/admin"
+	"github.com/elastickv/elastickv/internal/replica/node"
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/store"
 )
@@ -25,7 +26,8 @@ const restoringFolder = "store.restoring"
 
 // ownFiles are what may be in a data folder before there is a store, beside what a fresh file
 // system comes with: the store was lost, or put away.
-var ownFiles = []string{"lost+found", keys.FileName, keys.NewFileName, admin.SocketName}
+var ownFiles = []string{"lost+found", keys.FileName, keys.NewFileName, admin.SocketName,
+	node.FileName, node.NewFileName, node.LogFolder, node.StagingFolder}
 
 // engine is a store that can be asked how it is.
 type engine interface {
@@ -50,7 +52,8 @@ func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, e
 // openEngine opens the store in path, and begins the life of this process as a writer with the
 // keys of ring.
 func openEngine(path string, cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
-	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now)}
+	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now),
+		store.WithFSMSyncMode(store.FSMNoSync)} // the log of the cluster is synced, and replayed
 	s, err := store.NewPebbleStore(path, append(opts, sealOptions(ring)...)...)
 	if err != nil {
 		return nil, err

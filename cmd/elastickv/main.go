@@ -38,6 +38,7 @@ Usage:
   elastickv backup [flags]   write all data of a running server into one file
   elastickv restore [flags]  make a data folder of such a file, or check it
   elastickv keys COMMAND     look after the keys of a server that seals its values
+  elastickv cluster COMMAND  make a cluster of several servers, and look after it
   elastickv version          print the version
   elastickv help             print this text
 
@@ -59,6 +60,8 @@ func run(args []string, env lookupEnv, io stdio) int {
 		return restoreCommand(args[1:], env, io)
 	case "keys":
 		return keysCommand(args[1:], io)
+	case "cluster":
+		return clusterCommand(args[1:], io)
 	case "version", "--version", "-version":
 		return printVersion(args[1:], io)
 	case "help", "--help", "-help", "-h":

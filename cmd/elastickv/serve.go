@@ -17,6 +17,7 @@ import (
 	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/metrics"
+	"github.com/elastickv/elastickv/internal/replica/node"
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/internal/txn"
 )
@@ -29,6 +30,9 @@ func serve(args []string, env lookupEnv, io stdio) int {
 		return exitOK
 	}
 	if err != nil {
+		return complain(io, exitUsage, err)
+	}
+	if err := checkCluster(cfg); err != nil {
 		return complain(io, exitUsage, err)
 	}
 	kek, err := newProvider(cfg, env)
@@ -65,12 +69,18 @@ func onSignal() (context.Context, func()) {
 }
 
 // reloadOn has the certificates read again at each signal, until it is stopped.
-func reloadOn(signals chan os.Signal, srv *server.Server, log *slog.Logger) (stop func()) {
+func reloadOn(signals chan os.Signal, srv *server.Server, member *node.Node, log *slog.Logger) (stop func()) {
 	var loop sync.WaitGroup
 	loop.Go(func() {
 		for range signals {
 			if err := srv.ReloadTLS(); err != nil {
 				log.Error("certificates were not reloaded, the old ones stay", "err", err)
+			}
+			if member == nil {
+				continue
+			}
+			if err := member.Reload(); err != nil {
+				log.Error("the certificate for other nodes was not reloaded, the old one stays", "err", err)
 			}
 		}
 	})
@@ -104,6 +114,16 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	if err != nil {
 		return err
 	}
+	var member *node.Node
+	peers, err := listenCluster(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if member == nil { // or it is the node's
+			closeAll(peers)
+		}
+	}()
 	ring, err := loadKeys(ctx, cfg, kek)
 	if err != nil {
 		return err
@@ -116,8 +136,16 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	if ahead := clock.Ahead(engine.LastCommitTS()); ahead > time.Second {
 		log.Warn("the clock of this machine is behind the newest data", "by", ahead.String())
 	}
-	db := txn.NewLocal(engine, clock, txn.Options{})
-	src := metrics.Source{Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
+	var db *txn.Local
+	if len(peers) > 0 {
+		if member, err = openCluster(cfg, peers[0], engine, log, io); err != nil {
+			return errors.Join(err, engine.Close())
+		}
+		db = txn.NewReplicated(engine, clock, member.Group(), txn.Options{})
+	} else {
+		db = txn.NewLocal(engine, clock, txn.Options{})
+	}
+	src := metrics.Source{Replica: replicaOf(member), Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Users: users, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
@@ -125,22 +153,24 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		EngineInfo: func() []server.Figure { return metrics.Info(src) },
 	})
 	src.Server = srv
-	stopOperated, err := startOperated(ctx, ring, engine, cfg, log)
+	stopOperated, err := startOperated(ctx, ring, engine, cfg, member, log)
 	if err != nil {
-		return errors.Join(err, db.Close(), engine.Close())
+		return errors.Join(err, db.Close(), closeCluster(member), engine.Close())
 	}
 	stopMetrics := serveMetrics(meters, src, log) // they tell of the shutdown, too
-	stopReloads := reloadOn(hangups, srv, log)
+	stopReloads := reloadOn(hangups, srv, member, log)
 	log.Info("ready", "addr", listeners[0].Addr().String(), "dir", cfg.Dir(), "version", version(),
 		"took", time.Since(began).Round(time.Millisecond).String())
-	err = srv.Serve(ctx, listeners...)
+	serving, served := handOverFirst(ctx, member, log)
+	err = srv.Serve(serving, listeners...)
+	served()
 	stopReloads()
 	stopMetrics()
 	stopOperated()
 	if err != nil {
 		return err // what is on disk is whole; to close could wait for ever
 	}
-	if err := errors.Join(db.Close(), engine.Close()); err != nil {
+	if err := errors.Join(db.Close(), closeCluster(member), engine.Close()); err != nil {
 		return fmt.Errorf("close the store: %w", err)
 	}
 	log.Info("stopped")

@@ -37,6 +37,13 @@ Flags:
   --encryption-rate SIZE   bytes a second at which what is clear is sealed, or sealed again (32mb)
   --metrics-listen HOST:PORT
                            where /metrics and /healthz are served (nowhere)
+  --cluster-listen HOST:PORT
+                           where the other nodes of the cluster connect (nowhere: no cluster);
+                           see elastickv cluster --help
+  --cluster-cert-file FILE the certificate of this node, with the name node-N.elastickv
+  --cluster-key-file FILE  its key
+  --cluster-ca-file FILE   the authority of the cluster, and of nothing else
+  --cluster-insecure yes   nodes trust whoever reaches that port, and talk in clear (no)
   --protected-mode yes|no  without a password, let in clients of this machine only (yes)
   --log-level LEVEL        debug, verbose, notice, warning  (notice)
   --log-format FORMAT      text, json                       (text)
@@ -53,6 +60,8 @@ SIGHUP reads the files of TLS again.
 var settingFlags = map[string]string{
 	"dir": "dir", "maxclients": "maxclients", "cache-size": "cache-size", "retention": "retention",
 	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
+	"cluster-listen": "cluster-listen", "cluster-cert-file": "cluster-cert-file", "cluster-key-file": "cluster-key-file",
+	"cluster-ca-file": "cluster-ca-file", "cluster-insecure": "cluster-insecure",
 	"tls-cert-file": "tls-cert-file", "tls-key-file": "tls-key-file", "tls-ca-cert-file": "tls-ca-cert-file",
 	"tls-auth-clients": "tls-auth-clients",
 	"encryption":       "encryption", "encryption-rate": "encryption-rate",

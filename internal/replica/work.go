@@ -10,8 +10,8 @@ import (
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
 )
 
-// Appender does the Append part of work: it makes promises durable, for any number of groups. What is
-// done for one group is done by one goroutine at a time.
+// Appender does the Append part of work: it makes promises durable, for any number of groups. Write and Install are
+// called for one group by one goroutine at a time, Install and Truncate by who applies.
 type Appender struct{ Log *raftlog.Log }
 
 // Append is the Append work of one group.

@@ -53,7 +53,7 @@ func (a *Authority) Issue(t testing.TB, name string, ends time.Time) *Issued {
 	cert := a.sign(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, NotAfter: ends, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:    []string{"localhost", name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}, key)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

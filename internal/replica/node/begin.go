@@ -34,14 +34,19 @@ type Founder struct {
 	Again bool
 }
 
+// Check refuses what can be the first node of no cluster.
+func (f Founder) Check() error {
+	if f.Node == 0 {
+		return errNobody
+	}
+	return CheckAddr(f.Addr)
+}
+
 // Init makes a data folder, whose engine it is given, the first of a new cluster. If it is interrupted, it can be
 // done again.
 func Init(dir string, e store.Engine, f Founder) error {
-	if err := CheckAddr(f.Addr); err != nil {
+	if err := f.Check(); err != nil {
 		return err
-	}
-	if f.Node == 0 {
-		return errors.New("nodes have numbers from 1")
 	}
 	if _, err := Load(dir); !errors.Is(err, ErrNoCluster) && !f.Again {
 		return errors.Join(err, ErrInCluster)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/elastickv/elastickv/internal/replica/transport"
 )
@@ -54,13 +55,15 @@ var (
 	// ErrInCluster says that a data folder is in a cluster.
 	ErrInCluster = errors.New("the data folder is in a cluster already")
 
+	errNobody = errors.New("nodes have numbers from 1")
+
 	errIdentity = errors.New("malformed, or of a later release")
 )
 
 // Load returns the identity of a data folder, or ErrNoCluster.
 func Load(dir string) (*Identity, error) {
 	text, err := os.ReadFile(filepath.Join(dir, FileName))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, ErrNoCluster
 	}
 	if err != nil {

@@ -108,7 +108,7 @@ func (n *Node) Reload() error {
 // join. This node leads.
 func (n *Node) Invite(ctx context.Context, other transport.NodeID, addr string) (Invitation, error) {
 	if other == 0 {
-		return Invitation{}, errors.New("nodes have numbers from 1")
+		return Invitation{}, errNobody
 	}
 	if err := CheckAddr(addr); err != nil {
 		return Invitation{}, err

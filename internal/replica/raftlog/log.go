@@ -34,8 +34,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Log is the log of a node. Its methods are safe for any number of goroutines; what they do to one
-// group is done by one at a time.
+// Log is the log of a node. Its methods are safe for any number of goroutines. What comes into the log of
+// one group comes from one at a time; its beginning may be cut off meanwhile.
 type Log struct {
 	o  Options
 	db *pebble.DB

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/admin"
+	"github.com/elastickv/elastickv/internal/metrics"
+	"github.com/elastickv/elastickv/internal/replica/node"
+	"github.com/elastickv/elastickv/internal/replica/transport"
+	"github.com/elastickv/elastickv/internal/server"
+)
+
+var errSealedCluster = errors.New("a cluster does not seal its values yet: the log between its nodes would be clear; serve without --encryption")
+
+// checkCluster fails if what is said of the cluster, and what the data folder is, do not go together.
+func checkCluster(cfg *server.Config) error {
+	c := cfg.Cluster()
+	files := 0
+	for _, f := range []string{c.CertFile, c.KeyFile, c.CAFile} {
+		if f != "" {
+			files++
+		}
+	}
+	_, err := node.Load(cfg.Dir())
+	none := errors.Is(err, node.ErrNoCluster)
+	switch {
+	case err != nil && !none:
+		return fmt.Errorf("data folder: %w", err)
+	case c.Listen == "" && (files > 0 || c.Insecure):
+		return errors.New("--cluster-listen says where other nodes connect, and is missing")
+	case c.Listen == "" && !none:
+		return fmt.Errorf("data folder %s: it is that of a node of a cluster, and what is written without the others would be lost: say --cluster-listen", cfg.Dir())
+	case c.Listen == "":
+		return nil
+	case none:
+		return fmt.Errorf("data folder %s: %w", cfg.Dir(), err)
+	case c.Insecure && files > 0:
+		return errors.New("--cluster-insecure and the files of certificates exclude each other")
+	case !c.Insecure && files < 3:
+		return errors.New("nodes know each other by certificates: --cluster-cert-file, --cluster-key-file and --cluster-ca-file are needed, or --cluster-insecure yes in a network where nobody else is")
+	case cfg.Encryption() != encryptionOff:
+		return errSealedCluster
+	}
+	return nil
+}
+
+// listenCluster opens the address where other nodes connect, if there is one.
+func listenCluster(ctx context.Context, cfg *server.Config) ([]net.Listener, error) {
+	if cfg.Cluster().Listen == "" {
+		return nil, nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", cfg.Cluster().Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return []net.Listener{ln}, nil
+}
+
+// openCluster has the data folder take part in its cluster. If that fails later, the process ends.
+func openCluster(cfg *server.Config, ln net.Listener, e engine, log *slog.Logger, io stdio) (*node.Node, error) {
+	c := cfg.Cluster()
+	o := node.Options{
+		Dir: cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
+		Failed: func(err error) { os.Exit(complain(io, exitFault, err)) },
+	}
+	if c.Insecure {
+		log.Warn("other nodes are trusted, whoever they are, and what is said between them can be read: --cluster-insecure")
+	} else {
+		o.Files = &transport.Files{Cert: c.CertFile, Key: c.KeyFile, CA: c.CAFile}
+	}
+	n, err := node.Open(o)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	id := n.Identity()
+	log.Info("this server is a node of a cluster", "cluster", id.Cluster.String(), "node", id.Node, "addr", ln.Addr().String())
+	return n, nil
+}
+
+// closeCluster ends the part of a node in its cluster, if there is one.
+func closeCluster(member *node.Node) error {
+	if member == nil {
+		return nil
+	}
+	return member.Close()
+}
+
+// handOverMost is how long another node may take to take over the lead of one that is about to end.
+const handOverMost = 3 * time.Second
+
+// handOverFirst returns a context that ends some time after ctx: when another node leads, if this one has led. So clients find
+// a leader as soon as they look for one. done is called when nobody needs it any more.
+func handOverFirst(ctx context.Context, member *node.Node, log *slog.Logger) (serving context.Context, done func()) {
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		defer cancel()
+		if member == nil {
+			return
+		}
+		handOver(serving, member, log)
+	})
+	return serving, func() {
+		if stop() && member != nil { // it was SHUTDOWN
+			handOver(ctx, member, log)
+		}
+		cancel()
+	}
+}
+
+func handOver(ctx context.Context, member *node.Node, log *slog.Logger) {
+	limit, cancel := context.WithTimeout(ctx, handOverMost)
+	defer cancel()
+	if err := member.Group().HandOver(limit); err != nil {
+		log.Warn("the lead was not handed over", "err", err)
+	}
+}
+
+// replicaOf tells metrics of the cluster, if there is one.
+func replicaOf(member *node.Node) func() metrics.Replica {
+	if member == nil {
+		return nil
+	}
+	return func() metrics.Replica {
+		f := member.Group().Figures()
+		writes, took := member.Host().LogWrites()
+		leader, err := member.Group().Leader()
+		if err != nil {
+			leader = 0
+		}
+		return metrics.Replica{
+			Leader: uint64(leader), Leading: f.Leading, Removed: member.Group().Removed(), Term: f.Term,
+			Applied: f.Applied, Commit: f.Commit, First: f.First, Last: f.Last,
+			Proposed: f.Proposed, Refused: f.Refused, Unknown: f.Unknown, LogWrites: writes, LogTime: took,
+		}
+	}
+}
+
+// clusterOf is what operators can do with the cluster, if there is one.
+func clusterOf(member *node.Node) admin.Cluster {
+	if member == nil {
+		return nil
+	}
+	return operatedCluster{member}
+}
+
+type operatedCluster struct{ n *node.Node }
+
+// Status implements admin.Cluster.
+func (c operatedCluster) Status(ctx context.Context) (admin.ClusterStatus, error) {
+	st, err := c.n.Group().Status(ctx)
+	if err != nil {
+		return admin.ClusterStatus{}, err
+	}
+	id := c.n.Identity()
+	leader, err := c.n.Group().Leader()
+	if err != nil {
+		leader = 0
+	}
+	out := admin.ClusterStatus{Cluster: id.Cluster.String(), Node: uint64(id.Node), Leader: uint64(leader),
+		Term: st.Term, Commit: st.Commit, Applied: st.Applied, Removed: st.Removed, Members: []admin.Node{}}
+	for _, m := range st.Members {
+		out.Members = append(out.Members, admin.Node{Node: uint64(m.Node), Addr: m.Addr, Voter: m.Voter, Known: m.Known, Match: m.Match, Alive: m.Active})
+	}
+	return out, nil
+}
+
+// Invite implements admin.Cluster.
+func (c operatedCluster) Invite(ctx context.Context, other uint64, addr string) (string, error) {
+	i, err := c.n.Invite(ctx, transport.NodeID(other), addr)
+	if err != nil {
+		return "", err
+	}
+	return i.String(), nil
+}
+
+// Remove implements admin.Cluster.
+func (c operatedCluster) Remove(ctx context.Context, other uint64) error {
+	return c.n.Remove(ctx, transport.NodeID(other))
+}
+
+// Move implements admin.Cluster.
+func (c operatedCluster) Move(ctx context.Context, other uint64, addr string) error {
+	return c.n.Move(ctx, transport.NodeID(other), addr)
+}
+
+// Transfer implements admin.Cluster.
+func (c operatedCluster) Transfer(ctx context.Context, other uint64) error {
+	return c.n.Transfer(ctx, transport.NodeID(other))
+}
+
+// keysIn are the keys of a server, which does not begin to seal in a cluster.
+func keysIn(member *node.Node, k admin.Keys) admin.Keys {
+	if member == nil {
+		return k
+	}
+	return clearKeys{k}
+}
+
+type clearKeys struct{ admin.Keys }
+
+// Enable implements admin.Keys.
+func (clearKeys) Enable(context.Context, string) (string, error) { return "", errSealedCluster }
