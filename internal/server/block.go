@@ -30,8 +30,9 @@ type waiter struct {
 	begun    bool           // it can be found by those who end waits
 
 	// Of attempts in the sequencer, which owns them until the call has been served.
-	out     resp.Writer // the reply
-	refused *denied     // why the reply is an error, if the user may not make the call any more
+	out     resp.Writer   // the reply
+	lost    command.Error // what the reply would have told of has come to nothing, or may have; by the time that ready is closed
+	refused *denied       // why the reply is an error, if the user may not make the call any more
 	tried   time.Duration
 
 	// ready is closed when an outcome that the session has not decided itself may be
@@ -53,6 +54,7 @@ const (
 	served            // the call was carried out, or the pause is over
 	timedOut          // its time is over, or is to be taken for over
 	unblocked         // it ends with an error
+	deposed           // so does it: others may change the keys now, unseen here
 	left              // the client has gone, or has to go: nothing is taken for it any more
 )
 
@@ -102,6 +104,16 @@ func (c *session) park(calls [][][]byte) [][][]byte {
 	w := c.blocked
 	c.blocked = nil
 	if err := c.beginWait(w); err != nil {
+		if told := errorOf(err); told != "" {
+			if w.begun {
+				c.srv.waiters.decide(w, left)
+			}
+			c.parking.waiter.Store(nil)
+			c.output.settle()
+			c.holding = true
+			c.out.Error(told.Error())
+			return calls
+		}
 		c.ending = true
 		c.srv.storeFailed(err)
 		return nil
@@ -199,11 +211,17 @@ func (c *session) answer(w *waiter, how outcome) {
 	mark := c.out.Len()
 	switch how {
 	case served:
-		c.out.Raw(w.out.Bytes())
+		if w.lost != "" {
+			c.out.Error(w.lost.Error())
+		} else {
+			c.out.Raw(w.out.Bytes())
+		}
 	case timedOut:
 		w.block.Expired(&c.out)
 	case unblocked:
 		c.out.Error(errUnblocked.Error())
+	case deposed:
+		c.out.Error(errDeposed.Error())
 	case undecided, left:
 		c.ending = true
 		return

@@ -77,9 +77,17 @@ func (s *Server) attempt(seq *txn.Seq, w *waiter, look *lookout) {
 	case err == nil:
 		w.c.output.owe()
 		s.attempted(w)
-		seq.AfterSync(w.wake)
+		seq.AfterAll(w.served)
 	case !errors.Is(err, errNotServed):
 		s.log.Error("a call that waits could not be carried out", "client", w.c.id, "err", err)
+	}
+}
+
+// served lets the session tell what has come of its call. If the store has failed nobody is told anything.
+func (w *waiter) served(err error) {
+	w.lost = errorOf(err)
+	if err == nil || w.lost != "" {
+		w.wake()
 	}
 }
 

@@ -138,9 +138,7 @@ func (c *session) end() {
 func (s *Server) storeFailed(err error) {
 	var p *txn.PanicError
 	switch {
-	case errors.Is(err, txn.ErrClosed), s.ctx.Err() != nil:
-	case errors.Is(err, txn.ErrNotLeader), errors.Is(err, txn.ErrNotCommitted), errors.Is(err, txn.ErrUnknown), errors.Is(err, txn.ErrNoMajority):
-		// Another node leads, or nobody does. The client finds that out; it asks there, or again.
+	case errors.Is(err, txn.ErrClosed), s.ctx.Err() != nil, errorOf(err) != "":
 	case errors.As(err, &p):
 		s.log.Error("a command panicked, its connection is closed", "panic", p.Value, "stack", string(p.Stack))
 	default:

@@ -24,6 +24,17 @@ const (
 	errLibraryVersion = command.Error("ERR lib-ver cannot contain spaces, newlines or special characters.")
 )
 
+// Errors where several machines keep the data. Clients try again by themselves after all but
+// errOutcomeUnknown.
+const (
+	errNotLeader      = command.Error("READONLY You can't write against a read only replica.")
+	errNotCommitted   = command.Error("TRYAGAIN Nothing was written: this node has ceased to lead, or could not keep up. Try again.")
+	errNoMajority     = command.Error("CLUSTERDOWN The cluster is down: no majority of its nodes has answered")
+	errOutcomeUnknown = command.Error("ERR The outcome is unknown: this node has ceased to lead. The command was carried out, or will be, or never will.")
+	errNotTracked     = command.Error("ERR this node does not lead, so nobody can be told when what it reads changes: switch CLIENT TRACKING off, or ask the leader")
+	errDeposed        = command.Error("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
+)
+
 // errUnblocked is the reply to a call whose wait somebody has ended.
 const errUnblocked = command.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
 

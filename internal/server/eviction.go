@@ -149,7 +149,7 @@ func (s *Server) evictionLoop(ctx context.Context) {
 // evictMeanwhile is one round of the loop. Between two of its turns in the sequencer others have theirs.
 func (s *Server) evictMeanwhile(ctx context.Context) {
 	cfg := s.cfg.Load()
-	if cfg.maxMemory == 0 {
+	if cfg.maxMemory == 0 || !s.leads() {
 		return
 	}
 	if failure := s.db.Measured().Failure; failure != nil {

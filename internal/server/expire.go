@@ -33,7 +33,7 @@ func (s *Server) expiryLoop(ctx context.Context) {
 			t.Stop()
 			return
 		}
-		if !s.expiry.on.Load() || s.expiry.paused.Load() || s.pauses.active.Load() {
+		if !s.expiry.on.Load() || s.expiry.paused.Load() || s.pauses.active.Load() || !s.leads() {
 			continue
 		}
 		s.removeExpired(ctx)

@@ -219,7 +219,7 @@ func (c *session) removeOverdue() {
 	keys := c.overdue
 	c.overdue = nil
 	s := c.srv
-	if s.pauses.active.Load() {
+	if s.pauses.active.Load() || !s.leads() {
 		return
 	}
 	err := s.db.Sequence(s.scripts.calm.Load().ctx, func(seq *txn.Seq) {
@@ -235,7 +235,7 @@ func (c *session) removeOverdue() {
 			s.commandFailed(c, err)
 		}
 	})
-	if busy := command.Error(""); err != nil && !errors.As(err, &busy) {
+	if busy := command.Error(""); err != nil && !errors.As(err, &busy) && errorOf(err) == "" {
 		c.ending = true
 		s.storeFailed(err)
 	}

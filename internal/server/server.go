@@ -41,6 +41,10 @@ type Options struct {
 	// server calls it from time to time, with the moment up to which history is kept.
 	Compact func(ctx context.Context, ts uint64) error
 
+	// Lead, if not nil, reports whether updates are made here, where several machines keep the data; changed is
+	// closed when the answer has become another. Reads of the DB then wait for others.
+	Lead func() (leading bool, changed <-chan struct{})
+
 	// EngineInfo, if not nil, returns figures of the store for INFO storage.
 	EngineInfo func() []Figure
 }
@@ -187,6 +191,9 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	periodic.Go(func() { s.certificateLoop(background) })
 	periodic.Go(func() { s.clientsLoop(background) })
 	periodic.Go(func() { s.evictionLoop(background) })
+	if s.shared() {
+		periodic.Go(func() { s.leadLoop(background) })
+	}
 	if s.opts.Compact != nil {
 		periodic.Go(func() { s.retentionLoop(background) })
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/elastickv/elastickv/internal/netpoll"
 	"github.com/elastickv/elastickv/internal/pubsub"
 	"github.com/elastickv/elastickv/internal/resp"
+	"github.com/elastickv/elastickv/internal/tracking"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -237,6 +238,9 @@ func (c *session) endUnit(err error) [][][]byte {
 	}
 	if err != nil {
 		c.out.Truncate(from) // nobody may be told of what is not durable
+		if told := errorOf(err); told != "" {
+			return c.unitLost(told, first, calls, done)
+		}
 		c.ending = true
 		c.giveUp()
 		c.srv.storeFailed(err)
@@ -355,15 +359,26 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
 		err = c.srv.view(do)
+		if _, tracks := c.srv.tracking.Mode(tracking.ID(c.id)); err == nil && tracks && !c.srv.leads() {
+			err = errNotTracked // asked after the view: if the lead ends now, the client is told to forget
+		}
 		c.forgetScripts()
 		c.tellNow(err)
 	}
 	c.tx = nil
-	if err != nil {
-		c.out.Truncate(mark)
-		c.ending = true
-		c.srv.storeFailed(err)
+	if err == nil {
+		return
 	}
+	c.out.Truncate(mark)
+	if told := errorOf(err); told != "" {
+		err = told
+	}
+	if told := command.Error(""); errors.As(err, &told) {
+		c.out.Error(told.Error())
+		return
+	}
+	c.ending = true
+	c.srv.storeFailed(err)
 }
 
 // invoke runs the handler of a call. keys is the selected database, nil if the command

@@ -54,7 +54,7 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 			c.srv.submit(l, c.srv.scripts.patience(next.route.cmd), c.unit.task(c))
 			return false
 		case anywhere:
-			if l != nil && c.srv.loops.cold(c.clock) {
+			if l != nil && c.srv.loops.cold(c.clock) || c.srv.shared() && next.reads() {
 				break
 			}
 			began := c.clock
@@ -71,6 +71,9 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 	}
 	return c.answered()
 }
+
+// reads reports whether the call looks at a snapshot, for which it may have to wait.
+func (k *call) reads() bool { return k.route != nil && (k.route.keyed || k.route.exec) }
 
 // slow reports whether what is to be done next may take time.
 func (c *session) slow() bool {
