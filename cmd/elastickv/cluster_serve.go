@@ -123,6 +123,17 @@ func handOver(ctx context.Context, member *node.Node, log *slog.Logger) {
 	}
 }
 
+// leadOf tells the server whether updates are made here. Where there is no cluster, they are.
+func leadOf(member *node.Node) func() (leading bool, changed <-chan struct{}) {
+	if member == nil {
+		return nil
+	}
+	return func() (bool, <-chan struct{}) {
+		_, leading, changed := member.Group().Lead()
+		return leading, changed
+	}
+}
+
 // replicaOf tells metrics of the cluster, if there is one.
 func replicaOf(member *node.Node) func() metrics.Replica {
 	if member == nil {

@@ -150,6 +150,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		DB: db, Config: cfg, Users: users, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
 		Compact:    db.DropHistory,
+		Lead:       leadOf(member),
 		EngineInfo: func() []server.Figure { return metrics.Info(src) },
 	})
 	src.Server = srv
