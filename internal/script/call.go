@@ -76,6 +76,9 @@ func (r *run) refusal(cmd *command.Command, args [][]byte) error {
 	if r.readOnly && cmd.Has(command.Write|command.MayReplicate) {
 		return fault(textReadOnly)
 	}
+	if cmd.Has(command.Write) && r.host.LacksReplicas() && !r.fate.wrote() {
+		return ErrNoReplicas
+	}
 	if r.deniesOOM && cmd.Has(command.DenyOOM) && !r.fate.wrote() {
 		return errOutOfMemory
 	}

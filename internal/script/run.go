@@ -74,8 +74,11 @@ type start struct {
 // carryOut runs a script and writes the reply to c. An error means that the script has no
 // effect.
 func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
-	if s.flags&(unflagged|noWrites) == 0 && s.readOnly {
+	if s.flags.write() && s.readOnly {
 		return errWriteFlag
+	}
+	if s.flags.write() && hostOf(c).LacksReplicas() {
+		return ErrNoReplicas
 	}
 	if s.flags.needRoom() && hostOf(c).OutOfMemory() {
 		return errDenyOOM

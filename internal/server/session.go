@@ -290,6 +290,9 @@ func (c *session) step(k call) {
 	if k.refused == nil {
 		k.refused = c.refusalByMemory(k)
 	}
+	if k.refused == nil {
+		k.refused = c.refusalByReplicas(k)
+	}
 	switch {
 	case k.refused != nil:
 		c.refuse(k, k.refused)
