@@ -259,6 +259,8 @@ func (c *session) place(k *call) place {
 		return c.multi.place(c)
 	case k.route.scripted && c.changes(*k):
 		return inSequencer
+	case k.route.subscribing:
+		return c.placeToSubscribe(k.args)
 	}
 	return k.route.placeOf(k.args)
 }
