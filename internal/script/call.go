@@ -122,9 +122,12 @@ func callArgs(c *lua.Call) (args [][]byte, wrong string) {
 	return args, ""
 }
 
-// appendNumber spells f as "%.17g" of C does.
+// appendNumber spells f as an argument of a command.
 func appendNumber(dst []byte, f float64) []byte {
-	if math.IsNaN(f) && math.Signbit(f) {
+	switch {
+	case f == 0: // whatever its sign
+		return append(dst, '0')
+	case math.IsNaN(f) && math.Signbit(f):
 		dst = append(dst, '-')
 	}
 	return resp.AppendDouble(dst, f)
