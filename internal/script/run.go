@@ -191,7 +191,7 @@ func (r *run) raisedText(raised *lua.Error) (text string, counted bool) {
 	if t := raised.Value.AsTable(); t != nil {
 		text = general("unknown error")
 		if s, ok := lua.ToString(t.GetField("err")); ok {
-			text = upToNUL(s)
+			text = command.UpToNUL(s)
 		}
 		counted = t.GetField(countedField).Truthy()
 	}
@@ -204,7 +204,7 @@ func (r *run) raisedText(raised *lua.Error) (text string, counted bool) {
 // describe returns what tostring makes of v, about: without metamethods and addresses.
 func describe(v lua.Value) string {
 	if s, ok := lua.ToString(v); ok {
-		return upToNUL(s)
+		return command.UpToNUL(s)
 	}
 	if v.Kind() == lua.KindBool {
 		return fmt.Sprint(v.Truthy())
