@@ -237,7 +237,7 @@ func (w *replyWriter) top(v lua.Value) {
 
 func (w *replyWriter) value(v lua.Value) {
 	w.c.Step(1)
-	if int64(w.out.Len()-w.from) > w.run.ctx.Env.MaxBulk {
+	if w.out.Full() || int64(w.out.Len()-w.from) > w.run.ctx.Env.MaxBulk { // it takes time, too
 		w.c.Abort(command.ErrReplyTooLong)
 	}
 	if w.stack+4 > replyStackMost {
