@@ -114,6 +114,11 @@ func (w *watchdog) write(c *testkit.Client, t *testing.T, key, value string) err
 		case !busy(v):
 			return fmt.Errorf("SET %s: %s", key, v)
 		}
+		select {
+		case <-w.stop:
+			return nil
+		default:
+		}
 	}
 }
 
