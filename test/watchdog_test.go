@@ -15,7 +15,7 @@ import (
 // watchdogCPU is how much processor time a server may use while a client of everyday waits for one reply.
 // How busy the machine is, or how slow its disk, does not matter: a server that does not run, or waits for the
 // disk, uses none. What has to be waited for at worst is the slowest single commands that others have sent.
-const watchdogCPU = 10 * time.Second
+const watchdogCPU = testkit.RaceFactor * 10 * time.Second
 
 // watchdog is a client of everyday. It writes and reads keys of its own, one request after the other, while
 // others do what they like: what it reads is what it has written last, and no reply keeps the server busy
@@ -43,7 +43,7 @@ type watchdog struct {
 func startWatchdog(t *testing.T, s *testkit.Server, resident int64, login ...string) *watchdog {
 	t.Helper()
 	s.Usage(t) // which skips the test where that is not known
-	w := &watchdog{s: s, login: login, resident: resident, stop: make(chan struct{})}
+	w := &watchdog{s: s, login: login, resident: testkit.RaceFactor * resident, stop: make(chan struct{})}
 	w.mu.written, w.mu.waits = make(map[string]string), make(map[string][]time.Duration)
 	c, err := w.connect()
 	if err != nil {
