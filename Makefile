@@ -7,6 +7,7 @@ KEYS      ?= 1000000
 ROUNDS    ?= 50
 KILLS     ?= 30
 HISTORIES ?= 20000
+LIVETIME  ?= 10m
 BENCHTIME ?= 1s
 SIMULATIONS ?= 50000
 
@@ -72,6 +73,7 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
 	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
+	$(GO) test -timeout 60m ./test -run TestLiveFuzz -live.time $(LIVETIME)
 	$(GO) test -timeout 60m ./test -run TestDifferential -histories $(HISTORIES)
 	$(GO) test -C test/clients -timeout 120m . -kills $(KILLS)
 	$(MAKE) kms
