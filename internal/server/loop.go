@@ -20,6 +20,10 @@ type loops struct {
 	all  []*loop       // after once
 	next atomic.Uint32 // who gets the next connection
 	wg   sync.WaitGroup
+
+	// Until when reads are left to goroutines, because one has had to wait for the disk, which all
+	// share: Unix time in nanoseconds.
+	coldUntil atomic.Int64
 }
 
 // loop takes the turns of its sessions one after the other, on one goroutine.
@@ -31,9 +35,6 @@ type loop struct {
 	// wake-up of the sequencer, and one sync, for all.
 	tasks []*txn.Task
 	ctx   context.Context // that they wait under
-
-	// Until when reads are left to goroutines, because one has had to wait for the disk.
-	coldUntil time.Time
 }
 
 // A read that takes so long has probably waited for the disk. Others that would do the same should
@@ -43,15 +44,15 @@ const (
 	coldTime = 10 * time.Millisecond
 )
 
-// reads notes how long a quick command has taken in the loop.
-func (l *loop) reads(began, ended time.Time) {
-	if l != nil && ended.Sub(began) > coldRead {
-		l.coldUntil = ended.Add(coldTime)
+// reads notes how long a quick command has taken.
+func (l *loops) reads(began, ended time.Time) {
+	if ended.Sub(began) > coldRead {
+		l.coldUntil.Store(ended.Add(coldTime).UnixNano())
 	}
 }
 
 // cold reports whether a command that begins now is left to a goroutine.
-func (l *loop) cold(now time.Time) bool { return l != nil && now.Before(l.coldUntil) }
+func (l *loops) cold(now time.Time) bool { return now.UnixNano() < l.coldUntil.Load() }
 
 // start begins as many loops as are of use, or none where connections cannot be watched. It does so when
 // there is a connection to watch: a server of others has none.

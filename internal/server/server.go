@@ -308,7 +308,9 @@ func (s *Server) admit(conn net.Conn) {
 	c := newSession(s, conn)
 	s.sessions.add(c)
 	if c.polled != nil {
-		c.turn(nil) // from here on a loop has it
+		if !c.polled.Rest() { // from here on a loop has it
+			go c.turn(nil)
+		}
 		return
 	}
 	go func() {

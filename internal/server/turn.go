@@ -54,13 +54,13 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 			c.srv.submit(l, c.srv.scripts.patience(next.route.cmd), c.unit.task(c))
 			return false
 		case anywhere:
-			if l.cold(c.clock) {
+			if l != nil && c.srv.loops.cold(c.clock) {
 				break
 			}
 			began := c.clock
 			c.hold()
 			c.step(next)
-			l.reads(began, c.clock)
+			c.srv.loops.reads(began, c.clock)
 			if calls = calls[1:]; !c.slow() {
 				continue
 			}

@@ -128,7 +128,7 @@ func (l *Local) Measure(on bool) <-chan struct{} {
 	m.mu.on = on
 	m.endLocked()
 	if on {
-		m.mu.counting, m.mu.ready = true, make(chan struct{})
+		m.beginLocked()
 	}
 	m.wakeWorker()
 	return m.mu.ready
@@ -138,6 +138,13 @@ func (m *meter) wakeWorker() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
+	}
+}
+
+// beginLocked has those who wait for a count wait until it has ended.
+func (m *meter) beginLocked() {
+	if !m.mu.counting {
+		m.mu.counting, m.mu.ready = true, make(chan struct{})
 	}
 }
 

@@ -237,14 +237,14 @@ func TestMeterFails(t *testing.T) {
 	})
 }
 
-// gatedWalk is an engine in which walks of all keys wait.
+// gatedWalk is an engine in which those walks wait that can be given up: not the sequencer's.
 type gatedWalk struct {
 	store.Engine
 	gate chan struct{} // nil: none waits
 }
 
 func (g *gatedWalk) WalkAt(ctx context.Context, span store.Span, order store.Order, ts uint64, fn func([]byte, store.VersionedValue) bool) error {
-	if g.gate != nil && span.Start == nil {
+	if g.gate != nil && ctx.Done() != nil {
 		<-g.gate
 	}
 	return g.Engine.WalkAt(ctx, span, order, ts, fn)
@@ -259,6 +259,7 @@ func TestMeterFallsBehind(t *testing.T) {
 		defer db.Close()
 		db.SetSettlementsMost(3)
 		ready := db.Measure(true)
+		synctest.Wait() // the count has begun
 		const rows = 1025 // one more than are walked at once
 		refill := func(tx *txn.Tx) error {
 			for i := range rows {
@@ -283,6 +284,42 @@ func TestMeterFallsBehind(t *testing.T) {
 		<-ready
 		<-db.Measure(true)
 		if m := db.Measured(); !m.Exact() || m.Bytes != 0 {
+			t.Errorf("measured %+v, want 0 bytes", m)
+		}
+	})
+}
+
+// What waits to be walked stays, even if it was deleted before anything had been durable.
+func TestMeterKeepsWhatItWalksLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &gatedWalk{Engine: store.NewMVCCStore().(store.Engine)}
+		defer engine.Close()
+		db := txn.NewLocal(engine, hlc.New(time.Now), txn.Options{})
+		defer db.Close()
+		<-db.Measure(true)
+		engine.gate = make(chan struct{})
+		err := db.Sequence(t.Context(), func(seq *txn.Seq) {
+			err := seq.Do(func(tx *txn.Tx) error {
+				for i := range 1025 { // one more than are walked at once
+					if err := tx.Put(fmt.Appendf(nil, "a%d", i), nil, 0); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err = errors.Join(err, seq.Do(func(tx *txn.Tx) error { return tx.DeletePrefix(nil) })); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.DropHistory(t.Context(), engine.LastCommitTS()); err != nil {
+			t.Fatal(err)
+		}
+		close(engine.gate)
+		synctest.Wait()
+		if m := db.Measured(); !m.Exact() || m.Bytes != 0 || m.Failure != nil {
 			t.Errorf("measured %+v, want 0 bytes", m)
 		}
 	})

@@ -36,14 +36,20 @@ func (m *meter) next() (s settlement, ok bool) {
 
 // turn begins or ends the counting, as it is wanted now.
 func (m *meter) turn() {
+	t := m.current.Load()
+	missing := t == nil || t.failure.Load() != nil
 	m.mu.Lock()
-	on, ready := m.mu.on, m.mu.ready
+	on := m.mu.on
+	if on && missing {
+		m.beginLocked() // also for those who ask while it is under way
+	}
+	ready := m.mu.ready
 	m.mu.Unlock()
 	if !on {
 		m.current.Store(nil)
 		return
 	}
-	if t := m.current.Load(); t == nil || t.failure.Load() != nil {
+	if missing {
 		m.count()
 	}
 	m.mu.Lock()

@@ -85,6 +85,10 @@ func (p *pins) eachLocked(fn func(*pin)) {
 	p.mu.all = kept
 }
 
+// hold has the pin keep what a read at ts needs. Where nothing has been committed yet, that is all there
+// will be: 0 would hold nothing.
+func (h *pin) hold(ts uint64) { h.ts.Store(max(ts, 1)) }
+
 // present is what take is asked for by who reads the newest moment.
 const present = math.MaxUint64
 
@@ -97,14 +101,14 @@ func (p *pins) take(asked, held uint64) (*pin, uint64, error) {
 		h.held.Store(held)
 	}
 	ts := min(asked, p.engine.LastCommitTS())
-	h.ts.Store(ts)
+	h.hold(ts)
 	if p.barrier.Load() <= ts {
 		return h, ts, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ts = min(asked, p.engine.LastCommitTS())
-	h.ts.Store(ts)
+	h.hold(ts)
 	if kept := p.barrier.Load(); kept > ts && ts != 0 { // at 0 there is nothing to read
 		return h, ts, fmt.Errorf("txn: timestamp %d is below %d, from which on history is kept: %w", ts, kept, store.ErrReadTSCompacted)
 	}
