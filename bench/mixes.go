@@ -74,6 +74,10 @@ func (o *mixesCommand) run(ctx context.Context, l *lab) error {
 	fmt.Fprintf(l.report, "%d clients, each of which waits for every reply; %d records; %d rounds of %gs; seed %d\n",
 		o.clients, o.records, o.rounds, o.seconds, o.seed)
 	r := newResults("mixes", redis.name, l.ours.name)
+	defer func() { // also what was measured before an interruption
+		r.print(l.report)
+		fmt.Fprint(l.report, mixesLegend)
+	}()
 	for _, sc := range scenes {
 		if !beginsWithOne(sc.name, o.names) {
 			continue
@@ -85,8 +89,6 @@ func (o *mixesCommand) run(ctx context.Context, l *lab) error {
 			return err
 		}
 	}
-	r.print(l.report)
-	fmt.Fprint(l.report, mixesLegend)
 	return nil
 }
 

@@ -16,7 +16,7 @@ const benchmarkWait = 10 * time.Minute
 
 // measure runs redis-benchmark once against a server.
 func (s *server) measure(ctx context.Context, o *testsCommand, t test, pipeline string) (sample, error) {
-	requests := o.requestsAt(pipeline)
+	requests := o.requestsOf(t, pipeline)
 	if t.refill != nil {
 		if _, err := s.benchmark(ctx, o, requests, "16", t.refill); err != nil {
 			return sample{}, err

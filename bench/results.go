@@ -108,6 +108,9 @@ var columns = []struct {
 
 // print writes a line for each test: medians of both, first that of the base.
 func (r *results) print(w io.Writer) {
+	if len(r.tests) == 0 {
+		return
+	}
 	fmt.Fprintf(w, "\n%s: medians, %s | %s; cpu, disk and memory are the server's, for a million requests, for one, and at most\n", r.title, r.base, r.ours)
 	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.AlignRight)
 	fmt.Fprint(tw, "ratio\t")
