@@ -27,7 +27,7 @@ func newSteadyCommand(fs *flag.FlagSet) measurement {
 	fs.IntVar(&o.clients, "c", 50, "connections")
 	fs.IntVar(&o.depth, "P", 16, "commands in a pipeline")
 	fs.IntVar(&o.size, "d", 500, "bytes of a value at most; half of it on average")
-	fs.IntVar(&o.retention, "retention", 60, "seconds for which old versions are kept (--retention): with the server's own hour, the folder has at the end all that was written")
+	fs.IntVar(&o.retention, "retention", 60, "seconds for which old versions are kept, and between rounds that drop them: with the server's own hour, the folder has at the end all that was written")
 	return o
 }
 
@@ -52,12 +52,25 @@ func (o *steadyCommand) run(ctx context.Context, l *lab) error {
 	if err != nil {
 		return err
 	}
-	err = o.observe(ctx, l, s, data)
+	if err = o.dropOften(s); err == nil {
+		err = o.observe(ctx, l, s, data)
+	}
 	s.kill()
 	if err != nil {
 		return s.failed(err)
 	}
 	return nil
+}
+
+// dropOften has old versions dropped as often as they are kept for.
+func (o *steadyCommand) dropOften(s *server) error {
+	c, err := s.dial()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	_, err = c.do("CONFIG", "SET", "retention-interval", strconv.Itoa(o.retention))
+	return err
 }
 
 // write is one pipeline of mixed writes.
@@ -137,7 +150,7 @@ func (o *steadyCommand) observe(ctx context.Context, l *lab, s *server, data str
 	}}
 	done := make(chan error, 1)
 	go func() { done <- ld.work(ctx, workers, began.Add(o.lasts), make([]latencies, len(workers))) }()
-	fmt.Fprintf(l.report, "\n%8s %10s %9s %9s %10s %10s %8s %10s %10s\n", "after", "writes/s", "p50 ms", "p99 ms", "longest ms", "silence ms", "RSS MiB", "folder MiB", "written MiB")
+	fmt.Fprintf(l.report, "\n%8s %10s %9s %9s %10s %11s %8s %10s %11s\n", "after", "writes/s", "p50 ms", "p99 ms", "longest ms", "no reply ms", "RSS MiB", "folder MiB", "written MiB")
 	var lines []interval
 	tick := time.NewTicker(o.report)
 	defer tick.Stop()
@@ -152,7 +165,7 @@ func (o *steadyCommand) observe(ctx context.Context, l *lab, s *server, data str
 		line, now, sofar := seen.take(), time.Now(), usageOf(s.pid).written
 		if line.n > 0 {
 			lines = append(lines, line)
-			fmt.Fprintf(l.report, "%8v %10.0f %9.2f %9.2f %10.1f %10.1f %8.0f %10.0f %10.0f\n", now.Sub(began).Round(time.Second),
+			fmt.Fprintf(l.report, "%8v %10.0f %9.2f %9.2f %10.1f %11.1f %8.0f %10.0f %11.0f\n", now.Sub(began).Round(time.Second),
 				float64(line.n)*float64(o.depth)/now.Sub(from).Seconds(), milliseconds(line.at(.5)), milliseconds(line.at(.99)), milliseconds(line.max),
 				milliseconds(line.silence), s.memory()/(1<<20), folderSize(data)/(1<<20), (sofar-written)/(1<<20))
 		}
