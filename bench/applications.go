@@ -58,12 +58,7 @@ func rateLimiter(o *mixesCommand) scene {
 	digest := hex.EncodeToString(sum[:])
 	return scene{
 		fill: func(_ context.Context, s *server) error {
-			c, err := s.dial()
-			if err != nil {
-				return err
-			}
-			defer c.close()
-			_, err = c.do("SCRIPT", "LOAD", limiterScript)
+			_, err := s.call("SCRIPT", "LOAD", limiterScript)
 			return err
 		},
 		mixes: []mix{{name: "rate limiter: EVALSHA of INCR, PEXPIRE", op: func(w *worker) error {

@@ -81,6 +81,16 @@ func (c *client) do(args ...string) (v resp.Value, err error) {
 	return v, err
 }
 
+// call carries out one command on a connection of its own.
+func (s *server) call(args ...string) (resp.Value, error) {
+	c, err := s.dial()
+	if err != nil {
+		return resp.Value{}, err
+	}
+	defer c.close()
+	return c.do(args...)
+}
+
 // wrongAnswer says that a server has not done the work that is measured.
 func wrongAnswer(v resp.Value, args ...string) error {
 	text := v.String()

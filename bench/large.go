@@ -16,19 +16,17 @@ import (
 
 // largeCommand measures values of many MiB and collections of many members.
 type largeCommand struct {
-	values                   string
-	sizes                    []int // of values, in MiB
-	members, clients, rounds int
-	seconds                  float64
+	pace
+	values  string
+	sizes   []int // of values, in MiB
+	members int
 }
 
 func newLargeCommand(fs *flag.FlagSet) measurement {
 	o := &largeCommand{}
 	fs.StringVar(&o.values, "values", "1,64", "MiB of the values, separated by commas; none if empty")
 	fs.IntVar(&o.members, "members", 1_000_000, "members of a large collection; none is made if it is 0")
-	fs.IntVar(&o.clients, "c", 50, "connections that use the collections")
-	fs.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
-	fs.Float64Var(&o.seconds, "seconds", 1, "seconds of one run with a collection")
+	o.name(fs, 3, 1)
 	return o
 }
 
@@ -42,15 +40,16 @@ func (o *largeCommand) fault() error {
 			o.sizes = append(o.sizes, n)
 		}
 	}
-	if o.members < 0 || min(o.clients, o.rounds) < 1 || o.seconds <= 0 {
-		return errors.New("want -members from 0 on, and -c, -rounds and -seconds above 0")
+	if o.members < 0 {
+		return errors.New("want -members from 0 on")
 	}
-	return nil
+	return o.pace.fault()
 }
 
 func (o *largeCommand) run(ctx context.Context, l *lab) error {
 	if l.short {
-		o.rounds, o.members, o.seconds = 1, o.members/20, o.seconds/5
+		o.shorten()
+		o.members /= 20
 	}
 	for _, size := range o.sizes {
 		err := l.withBoth(ctx, func(base, ours *server) error { return o.value(ctx, l, size, []*server{base, ours}) })
@@ -167,7 +166,7 @@ func (o *largeCommand) collections(ctx context.Context, l *lab, base, ours *serv
 	for _, u := range o.uses() {
 		fmt.Fprintln(l.progress, u.name)
 		err := r.turns(ctx, o.rounds, u.name, servers, func(s *server, round int) (sample, error) {
-			return s.take(ctx, load{clients: o.clients, seed: l.seed + uint64(round), op: u.op}, time.Duration(o.seconds*float64(time.Second)))
+			return s.take(ctx, load{clients: o.clients, seed: l.seed + uint64(round), op: u.op}, o.turn())
 		})
 		if err != nil {
 			return err

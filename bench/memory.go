@@ -14,8 +14,8 @@ import (
 
 // memoryCommand reads data that are larger than the cache.
 type memoryCommand struct {
-	cache, times, size, clients, rounds int
-	seconds                             float64
+	pace
+	cache, times, size int
 }
 
 func newMemoryCommand(fs *flag.FlagSet) measurement {
@@ -23,17 +23,15 @@ func newMemoryCommand(fs *flag.FlagSet) measurement {
 	fs.IntVar(&o.cache, "cache", 64, "MiB of the cache (--cache-size)")
 	fs.IntVar(&o.times, "times", 10, "how many times the cache the data are; those that fit are a quarter of the cache")
 	fs.IntVar(&o.size, "d", 1000, "bytes of a value, which cannot be compressed")
-	fs.IntVar(&o.clients, "c", 50, "connections")
-	fs.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
-	fs.Float64Var(&o.seconds, "seconds", 3, "seconds of one run")
+	o.name(fs, 3, 3)
 	return o
 }
 
 func (o *memoryCommand) fault() error {
-	if min(o.cache, o.times, o.size, o.clients, o.rounds) < 1 || o.size > len(valuePool)/4 || o.seconds <= 0 {
-		return fmt.Errorf("want -cache, -times, -c, -rounds and -seconds above 0, and -d from 1 to %d", len(valuePool)/4)
+	if min(o.cache, o.times, o.size) < 1 || o.size > len(valuePool)/4 {
+		return fmt.Errorf("want -cache and -times above 0, and -d from 1 to %d", len(valuePool)/4)
 	}
-	return nil
+	return o.pace.fault()
 }
 
 // keysIn is how many keys so many bytes hold.
@@ -53,7 +51,8 @@ var depths = []int{1, 16}
 
 func (o *memoryCommand) run(ctx context.Context, l *lab) error {
 	if l.short {
-		o.cache, o.rounds, o.seconds = max(1, o.cache/8), 1, o.seconds/6
+		o.shorten()
+		o.cache = max(1, o.cache/8)
 	}
 	large, small := o.keysIn(o.times*o.cache<<20), o.keysIn(o.cache<<20/4)
 	fmt.Fprintf(l.report, "cache %d MiB; %d keys of %d bytes, %d of those that fit; %d clients; %d rounds of %gs; seed %d\n",
@@ -121,8 +120,7 @@ type distribution struct {
 
 // round has everyone read, one after the other.
 func (o *memoryCommand) round(ctx context.Context, res *results, d distribution, alone *aloneEngine, readers []reader, seed uint64) error {
-	turn := time.Duration(o.seconds * float64(time.Second))
-	got, err := alone.take(ctx, load{clients: o.clients, seed: seed}, d.over(alone.keys), turn)
+	got, err := alone.take(ctx, load{clients: o.clients, seed: seed}, d.over(alone.keys), o.turn())
 	if err != nil {
 		return err
 	}
@@ -130,7 +128,7 @@ func (o *memoryCommand) round(ctx context.Context, res *results, d distribution,
 		test := atDepth(d.name, depth)
 		res.add(test, engineAlone, got)
 		for _, r := range readers {
-			got, err := r.take(ctx, load{clients: o.clients, seed: seed, batch: depth, op: o.get(d.over(r.keys), depth)}, turn)
+			got, err := r.take(ctx, load{clients: o.clients, seed: seed, batch: depth, op: o.get(d.over(r.keys), depth)}, o.turn())
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", test, r.name, err)
 			}

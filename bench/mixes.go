@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"time"
 )
 
 // scene is a dataset and what applications do with it, in one server.
@@ -37,9 +36,9 @@ var scenes = []struct {
 
 // mixesCommand runs the scenes against both servers.
 type mixesCommand struct {
-	records, clients, rounds int
-	seconds                  float64
-	names                    string
+	pace
+	records int
+	names   string
 
 	seed uint64
 }
@@ -47,20 +46,18 @@ type mixesCommand struct {
 func newMixesCommand(fs *flag.FlagSet) measurement {
 	o := &mixesCommand{}
 	fs.IntVar(&o.records, "records", 100_000, "records, members and users in the datasets")
-	fs.IntVar(&o.clients, "c", 50, "connections")
-	fs.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
-	fs.Float64Var(&o.seconds, "seconds", 2, "seconds of one run")
+	o.name(fs, 5, 2)
 	fs.StringVar(&o.names, "t", "", "datasets, by the beginning of their names, separated by commas (default: all)")
 	return o
 }
 
 func (o *mixesCommand) fault() error {
-	if min(o.records, o.rounds) < 1 || o.clients < 2 || o.seconds <= 0 {
-		return errors.New("want -records and -rounds above 0, -c above 1, and -seconds above 0")
+	if o.records < 1 || o.clients < 2 {
+		return errors.New("want -records above 0 and -c above 1")
 	}
 	for _, sc := range scenes {
 		if beginsWithOne(sc.name, o.names) {
-			return nil
+			return o.pace.fault()
 		}
 	}
 	return fmt.Errorf("-t: no dataset is called %q", o.names)
@@ -69,7 +66,8 @@ func (o *mixesCommand) fault() error {
 func (o *mixesCommand) run(ctx context.Context, l *lab) error {
 	o.seed = l.seed
 	if l.short {
-		o.rounds, o.records, o.seconds = 1, (o.records+9)/10, o.seconds/4
+		o.shorten()
+		o.records = (o.records + 9) / 10
 	}
 	fmt.Fprintf(l.report, "%d clients, each of which waits for every reply; %d records; %d rounds of %gs; seed %d\n",
 		o.clients, o.records, o.rounds, o.seconds, o.seed)
@@ -111,7 +109,7 @@ func (o *mixesCommand) play(ctx context.Context, l *lab, r *results, servers []*
 				own = scenes[1].mixes[i]
 			}
 			ld := load{clients: o.clients, seed: o.seed + uint64(round), op: own.op, helper: own.helper}
-			return s.take(ctx, ld, time.Duration(o.seconds*float64(time.Second)))
+			return s.take(ctx, ld, o.turn())
 		})
 		if err != nil {
 			return err

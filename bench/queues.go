@@ -83,12 +83,7 @@ const streamGroup = "workers"
 func streamQueue(*mixesCommand) scene {
 	return scene{
 		fill: func(_ context.Context, s *server) error {
-			c, err := s.dial()
-			if err != nil {
-				return err
-			}
-			defer c.close()
-			_, err = c.do("XGROUP", "CREATE", "stream", streamGroup, "$", "MKSTREAM")
+			_, err := s.call("XGROUP", "CREATE", "stream", streamGroup, "$", "MKSTREAM")
 			return err
 		},
 		mixes: []mix{{name: "queue, stream: XADD, XREADGROUP, XACK, XDEL", op: streamJob}},

@@ -9,26 +9,23 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/elastickv/elastickv/internal/resp"
 )
 
 // scaleCommand gives our server one processor, and more.
 type scaleCommand struct {
-	procs                       string
-	keys, clients, size, rounds int
-	seconds                     float64
+	pace
+	procs      string
+	keys, size int
 }
 
 func newScaleCommand(fs *flag.FlagSet) measurement {
 	o := &scaleCommand{}
 	fs.StringVar(&o.procs, "procs", "1,2", "processors of the server (GOMAXPROCS), separated by commas; all are compared with the first")
 	fs.IntVar(&o.keys, "r", 100_000, "different keys")
-	fs.IntVar(&o.clients, "c", 50, "connections")
 	fs.IntVar(&o.size, "d", 100, "bytes of a value")
-	fs.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
-	fs.Float64Var(&o.seconds, "seconds", 2, "seconds of one run")
+	o.name(fs, 5, 2)
 	return o
 }
 
@@ -38,15 +35,15 @@ func (o *scaleCommand) fault() error {
 			return fmt.Errorf("-procs: %q is not a number above 0", p)
 		}
 	}
-	if min(o.keys, o.clients, o.size, o.rounds) < 1 || o.size > len(valuePool)/4 || o.seconds <= 0 {
-		return errors.New("want -r, -c, -d, -rounds and -seconds above 0, and -d not above 1 MiB")
+	if min(o.keys, o.size) < 1 || o.size > len(valuePool)/4 {
+		return errors.New("want -r above 0, and -d above 0 and not above 1 MiB")
 	}
-	return nil
+	return o.pace.fault()
 }
 
 func (o *scaleCommand) run(ctx context.Context, l *lab) error {
 	if l.short {
-		o.rounds, o.seconds = 1, o.seconds/4
+		o.shorten()
 	}
 	var servers []*server
 	defer func() {
@@ -73,7 +70,7 @@ func (o *scaleCommand) run(ctx context.Context, l *lab) error {
 			fmt.Fprintln(l.progress, test)
 			err := r.turns(ctx, o.rounds, test, servers, func(s *server, round int) (sample, error) {
 				ld := load{clients: o.clients, seed: l.seed + uint64(round), batch: depth, op: o.repeat(command, depth)}
-				return s.take(ctx, ld, time.Duration(o.seconds*float64(time.Second)))
+				return s.take(ctx, ld, o.turn())
 			})
 			if err != nil {
 				return err

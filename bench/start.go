@@ -135,13 +135,8 @@ func (s *server) killUnderLoad(ctx context.Context, keys int, put func(*worker, 
 
 // find looks for the first and the last key.
 func (o *startCommand) find(s *server, keys int) error {
-	c, err := s.dial()
-	if err != nil {
-		return err
-	}
-	defer c.close()
 	for _, i := range []int{0, keys - 1} {
-		v, err := c.do("GET", dataKey(i))
+		v, err := s.call("GET", dataKey(i))
 		if err == nil && v.Str != value(i, o.value) {
 			err = wrongAnswer(v, "GET", dataKey(i))
 		}

@@ -64,12 +64,7 @@ func (o *steadyCommand) run(ctx context.Context, l *lab) error {
 
 // dropOften has old versions dropped as often as they are kept for.
 func (o *steadyCommand) dropOften(s *server) error {
-	c, err := s.dial()
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	_, err = c.do("CONFIG", "SET", "retention-interval", strconv.Itoa(o.retention))
+	_, err := s.call("CONFIG", "SET", "retention-interval", strconv.Itoa(o.retention))
 	return err
 }
 

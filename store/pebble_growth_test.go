@@ -25,9 +25,7 @@ func TestOpenReadsLittle(t *testing.T) {
 			}
 			return nil
 		}))
-		// What is compacted meanwhile is no part of it.
-		still := func(s *pebbleStore) { s.tune = func(o *pebble.Options) { o.DisableAutomaticCompactions = true } }
-		s := openTest(t, "db", WithFS(fs), still)
+		s := openTest(t, "db", WithFS(fs), WithCacheSize(256<<20))
 		for from := 0; from < keys; from += 1000 {
 			var m []*KVPairMutation
 			for k := range 1000 {
@@ -37,6 +35,8 @@ func TestOpenReadsLittle(t *testing.T) {
 		}
 		must(t, s.db.Flush())
 		must(t, s.Close())
+		// What is compacted meanwhile is no part of it.
+		still := func(s *pebbleStore) { s.tune = func(o *pebble.Options) { o.DisableAutomaticCompactions = true } }
 		count.Store(0)
 		s = openTest(t, "db", WithFS(fs), still)
 		n := count.Load()
