@@ -104,6 +104,8 @@ func (o *testsCommand) goals(r *results, pipeline string) []goal {
 	}
 	for _, t := range testsNamed(o.names) {
 		switch {
+		case r.samples[t.name] == nil: // interrupted
+			continue
 		case t.name == "GET":
 			goals = append(goals, goal{what: "GET", got: r.ratio(t.name, rps), target: get})
 		case t.hot:
