@@ -160,6 +160,8 @@ func (o *steadyCommand) observe(ctx context.Context, l *lab, s *server, data str
 		line, now, sofar := seen.take(), time.Now(), usageOf(s.pid).written
 		if line.n > 0 {
 			lines = append(lines, line)
+		}
+		if line.n > 0 && now.Sub(from) > o.report/10 { // the rest may be a moment
 			fmt.Fprintf(l.report, "%8v %10.0f %9.2f %9.2f %10.1f %11.1f %8.0f %10.0f %11.0f\n", now.Sub(began).Round(time.Second),
 				float64(line.n)*float64(o.depth)/now.Sub(from).Seconds(), milliseconds(line.at(.5)), milliseconds(line.at(.99)), milliseconds(line.max),
 				milliseconds(line.silence), s.memory()/(1<<20), folderSize(data)/(1<<20), (sofar-written)/(1<<20))

@@ -25,12 +25,6 @@ const engineFormat = pebble.FormatValueSeparation // part of the format
 // a memtable is full, which then have to wait anyway.
 const backgroundPause = 100 * time.Millisecond
 
-// memtablesMost is how many memtables there are before writers wait for a flush.
-const memtablesMost = 4
-
-// memtableSize returns the size of a full memtable beside a cache of so many bytes.
-func memtableSize(cacheSize int64) int64 { return min(max(cacheSize/4, 256<<10), 64<<20) }
-
 // engineOptions returns the options the engine is opened with.
 func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Options {
 	log := logger.log
@@ -43,10 +37,10 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 
 		// Large memtables absorb rewrites of hot keys before they reach a
 		// table. The engine starts at 256 KiB and doubles, so that a small
-		// store does not pay for them. It takes their memory out of that of the cache,
-		// so one must leave room for blocks.
-		MemTableSize:                uint64(memtableSize(cacheSize)),
-		MemTableStopWritesThreshold: memtablesMost,
+		// store does not pay for them. It takes their memory out of that of the cache, also
+		// of the one that it keeps for the next: two must leave room for blocks.
+		MemTableSize:                uint64(min(max(cacheSize/4, 256<<10), 64<<20)),
+		MemTableStopWritesThreshold: 4,
 
 		// Every sublevel of L0 costs each point read one more filter probe, but most
 		// reads are answered by the version cache, and a compaction of L0 rewrites most of
