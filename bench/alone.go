@@ -61,7 +61,7 @@ func (a *aloneEngine) fill(ctx context.Context) error {
 	return nil
 }
 
-// take has goroutines read keys for d. What this process uses meanwhile is the engine's.
+// take has goroutines read keys for d, at least one each. What this process uses meanwhile is the engine's.
 func (a *aloneEngine) take(ctx context.Context, l load, choose chooser, d time.Duration) (sample, error) {
 	before, began := usageOf(os.Getpid()), time.Now()
 	took, errs := make([]latencies, l.clients), make([]error, l.clients)
@@ -70,7 +70,7 @@ func (a *aloneEngine) take(ctx context.Context, l load, choose chooser, d time.D
 	for id := range l.clients {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(l.seed, uint64(id)))
-			for errs[id] == nil && !failed.Load() && ctx.Err() == nil && time.Since(began) < d {
+			for errs[id] == nil && !failed.Load() && ctx.Err() == nil && (took[id].n == 0 || time.Since(began) < d) {
 				start := time.Now()
 				if errs[id] = a.get(dataKey(choose(rng))); errs[id] != nil {
 					failed.Store(true)

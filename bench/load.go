@@ -90,7 +90,7 @@ func newSample(took []latencies, batch int, elapsed time.Duration, used usage) (
 // spareTime is what workers have to come to an end.
 const spareTime = time.Minute
 
-// work has workers repeat what they do until end, or until one of them fails, and puts into took[id] what each operation took. Helpers help
+// work has workers repeat what they do until end, at least once each, or until one of them fails, and puts into took[id] what each operation took. Helpers help
 // until the last operation has ended.
 func (l load) work(ctx context.Context, workers []*worker, end time.Time, took []latencies) error {
 	var failed atomic.Bool
@@ -98,7 +98,7 @@ func (l load) work(ctx context.Context, workers []*worker, end time.Time, took [
 	defer unhook()
 	errs := make([]error, len(workers))
 	repeat := func(w *worker, op operation, over func() bool) {
-		for errs[w.id] == nil && !failed.Load() && !over() {
+		for errs[w.id] == nil && !failed.Load() && (w.n == 0 || !over()) {
 			errs[w.id] = op(w)
 			w.n++
 		}
