@@ -2,56 +2,48 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// sample is one run of one test.
-type sample struct {
-	rps            float64
-	p50, p99, p999 float64 // milliseconds
-	cpu            float64 // seconds of the server for a million requests
-	written        float64 // bytes for a request
-}
+// benchmarkWait bounds one run of redis-benchmark.
+const benchmarkWait = 10 * time.Minute
 
 // measure runs redis-benchmark once against a server.
-func (s *server) measure(ctx context.Context, t test, o options, pipeline string) (sample, error) {
+func (s *server) measure(ctx context.Context, o *testsCommand, t test, pipeline string) (sample, error) {
+	requests := o.requestsOf(t, pipeline)
+	if t.refill != nil {
+		if _, err := s.benchmark(ctx, o, requests, "16", t.refill); err != nil {
+			return sample{}, err
+		}
+	}
+	s.beginPeak()
 	before := usageOf(s.pid)
-	out, err := s.benchmark(ctx, o, o.requestsAt(pipeline), pipeline, t.args)
+	out, err := s.benchmark(ctx, o, requests, pipeline, t.args)
 	if err != nil {
 		return sample{}, err
 	}
 	got, err := parseReport(out)
-	if err != nil {
-		return sample{}, err
-	}
-	after, n := usageOf(s.pid), float64(o.requestsAt(pipeline))
-	got.cpu, got.written = (after.cpu-before.cpu)/n*1e6, (after.written-before.written)/n
-	s.memory = max(s.memory, after.memory)
-	return got, nil
+	got.usage = usageOf(s.pid).since(before).of(float64(requests))
+	return got, err
 }
 
-// fill carries out what a test has to find.
-func (s *server) fill(ctx context.Context, t test, o options) error {
-	if t.fill == nil {
-		return nil
-	}
-	_, err := s.benchmark(ctx, o, fillTimes, "16", t.fill)
-	return err
-}
-
-func (s *server) benchmark(ctx context.Context, o options, requests int, pipeline string, args []string) (string, error) {
+func (s *server) benchmark(ctx context.Context, o *testsCommand, requests int, pipeline string, args []string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, benchmarkWait)
+	defer cancel()
 	all := append([]string{"-h", "127.0.0.1", "-p", s.port, "--precision", "3", "-n", strconv.Itoa(requests), "-d", strconv.Itoa(o.size),
 		"-r", strconv.Itoa(o.keyspace), "-c", strconv.Itoa(o.clients), "-P", pipeline}, args...)
-	cmd := exec.CommandContext(ctx, "redis-benchmark", all...)
+	cmd := exec.CommandContext(ctx, redisBenchmark, all...)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("redis-benchmark %s: %w\n%s", strings.Join(args, " "), err, complaints.String())
+		return "", fmt.Errorf("redis-benchmark %s: %w\n%s", strings.Join(args, " "), errors.Join(err, ctx.Err()), complaints.String())
 	}
 	return string(out), nil
 }

@@ -1,8 +1,11 @@
-package main
+// Package machine answers: where do the figures of a benchmark come from? It describes the machine and the tree, and
+// keeps reports. It uses the standard library only, and never measures.
+package machine
 
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +16,8 @@ import (
 	"time"
 )
 
-// machine is what figures depend on besides the code.
-type machine struct {
+// Machine is what figures depend on besides the code.
+type Machine struct {
 	date       time.Time
 	commit     string // with a + behind it if files have changed since
 	cpu        string
@@ -24,15 +27,15 @@ type machine struct {
 
 const unknown = "unknown"
 
-// thisMachine describes where the figures of dir come from. What cannot be found out
-// is unknown.
-func thisMachine(ctx context.Context, dir string, date time.Time) machine {
-	return machine{date.UTC(), commit(ctx), cpuModel(), fileSystemOf(dir), loadBefore()}
+// This describes where the figures of a run come from that has begun at date and keeps its data in dir. What cannot
+// be found out is unknown.
+func This(ctx context.Context, dir string, date time.Time) Machine {
+	return Machine{date.UTC(), commit(ctx), cpuModel(), fileSystemOf(dir), loadBefore()}
 }
 
-// write writes m as configuration lines of Go's benchmark format.
-func (m machine) write(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: github.com/elastickv/elastickv/bench/store\ncpu: %s\n"+
+// Write writes m as configuration lines of Go's benchmark format.
+func (m Machine) Write(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "goos: %s\ngoarch: %s\ncpu: %s\n"+
 		"cores: %d\ngomaxprocs: %d\ngo: %s\nfile-system: %s\nload-before: %s\ndate: %s\ncommit: %s\n",
 		runtime.GOOS, runtime.GOARCH, m.cpu, runtime.NumCPU(), runtime.GOMAXPROCS(0), runtime.Version(),
 		m.fileSystem, m.load, m.date.Format(time.RFC3339), m.commit)
@@ -111,20 +114,20 @@ func mountedAt(mounts, path string) string {
 	return kind
 }
 
-// keep writes the report into a file of its own in folder, if there is one to write to. Its
-// name begins with the program, so that runs of others can stand beside it.
-func keep(folder string, m machine, report func(io.Writer) error) (err error) {
+// Keep writes a report into a file of its own in folder, if there is one to write to. Its name begins with that of the
+// benchmark, so that runs of others can stand beside it.
+func (m Machine) Keep(folder, benchmark string, report []byte) error {
 	if folder == "" {
 		return nil
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	name := fmt.Sprintf("store-%s-%s.txt", m.date.Format("20060102T150405Z"), strings.TrimSuffix(m.commit, "+"))
+	name := fmt.Sprintf("%s-%s-%s.txt", benchmark, m.date.Format("20060102T150405Z"), strings.TrimSuffix(m.commit, "+"))
 	f, err := os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, f.Close()) }()
-	return report(f)
+	_, err = f.Write(report)
+	return errors.Join(err, f.Close())
 }
