@@ -37,8 +37,8 @@ type CountLimits struct {
 
 const (
 	countFrom     = 1000
-	countBlockMin = 512
-	countRow      = 32
+	countBlockMin = 256
+	countRow      = 16
 	countRowBytes = 4 << 10 // from this size on a row is cut in two
 )
 
