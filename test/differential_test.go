@@ -165,7 +165,7 @@ func (d *differential) replay(protocol int, h steps) (at int, want, got string) 
 	}
 	queued := []step{} // in MULTI
 	for i, s := range h {
-		a, b := replies[0][i], replies[1][i]
+		a, b := as72(replies[0][i]), replies[1][i]
 		if s.name == "exec" && a.Kind == resp.KindArray && b.Kind == resp.KindArray && len(a.Elems) == len(queued) && len(b.Elems) == len(queued) {
 			for j, q := range queued {
 				if want, got := d.shape(q, a.Elems[j]), d.shape(q, b.Elems[j]); !alike(q, want, got, a.Elems[j], b.Elems[j]) {

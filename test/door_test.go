@@ -44,7 +44,15 @@ func newFleets(t *testing.T, n int, start func(t testing.TB, door int) string) *
 
 func redises(t *testing.T, n int) *fleets {
 	t.Helper()
-	return newFleets(t, n, func(t testing.TB, _ int) string { return testkit.Redis(t).Addr })
+	fs := newFleets(t, n, func(t testing.TB, _ int) string { return testkit.Redis(t).Addr })
+	for range n {
+		f := <-fs.free
+		for _, d := range f {
+			d.real = true
+		}
+		fs.free <- f
+	}
+	return fs
 }
 
 // ours puts one door over a folder and the others over memory: no answer depends on that.
@@ -87,6 +95,7 @@ func (f *fleet) hangUp() {
 type door struct {
 	kind, protocol int
 	addr           string
+	real           bool // a redis-server's
 	conns          map[string]*session
 	unscripted     map[string]bool // commands that scripts may not call, by full name; nil until somebody asks
 }

@@ -1,6 +1,10 @@
 package acl
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/elastickv/elastickv/internal/command"
+)
 
 // fault is what is wrong with a rule, in Redis' words.
 type fault string
@@ -29,7 +33,7 @@ type RuleError struct {
 }
 
 func (e *RuleError) Error() string {
-	return fmt.Sprintf("Error in ACL SETUSER modifier '%s': %v", e.Rule, e.Err)
+	return fmt.Sprintf("Error in ACL SETUSER modifier '%s': %v", command.UpToNUL(e.Rule), e.Err)
 }
 
 func (e *RuleError) Unwrap() error { return e.Err }

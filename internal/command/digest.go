@@ -125,7 +125,7 @@ func (d *Digest) add(v rdb.Value) {
 		}
 	case rdb.ZSet:
 		for _, m := range v.Members {
-			d.addPair(m.Name, digestScore(m.Score))
+			d.addPair(m.Name, scoreOf17(m.Score))
 		}
 	case rdb.Hash:
 		for _, f := range v.Fields {
@@ -156,8 +156,8 @@ func (d *Digest) addPair(a, b []byte, mark ...string) {
 	d.xor(pair[:])
 }
 
-// digestScore writes a score as C does with %.17g.
-func digestScore(score float64) []byte {
+// scoreOf17 prints a score as C does with %.17g.
+func scoreOf17(score float64) []byte {
 	if math.IsInf(score, 0) {
 		return []byte(map[bool]string{true: "inf", false: "-inf"}[score > 0])
 	}

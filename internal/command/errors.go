@@ -237,6 +237,25 @@ func replyOf(err error) (reply Error, internal bool) {
 	return ErrInternal, true
 }
 
+// Spell spells an error as C does, where a string ends at its first NUL: so do the arguments that it shows.
+func Spell(format string, args ...any) Error {
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			args[i] = UpToNUL(a)
+		case []byte:
+			args[i] = UpToNUL(a)
+		}
+	}
+	return Error(fmt.Sprintf(format, args...))
+}
+
+// UpToNUL returns s up to its first NUL.
+func UpToNUL[T string | []byte](s T) string {
+	text, _, _ := strings.Cut(string(s), "\x00")
+	return text
+}
+
 // errUnknownCommand is the answer to a name that is not in the table.
 func errUnknownCommand(args [][]byte) Error {
 	const shown = 128
@@ -245,35 +264,35 @@ func errUnknownCommand(args [][]byte) Error {
 		if b.Len() >= shown {
 			break
 		}
-		fmt.Fprintf(&b, "'%s' ", clip(a, shown-b.Len()))
+		fmt.Fprintf(&b, "'%s' ", UpToNUL(clip(a, shown-b.Len())))
 	}
-	return Error(fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", clip(args[0], shown), b.String()))
+	return Spell("ERR unknown command '%s', with args beginning with: %s", clip(args[0], shown), b.String())
 }
 
 func errUnknownSubcommand(container *Command, sub []byte) Error {
-	return Error(fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", clip(sub, 128), strings.ToUpper(container.Name)))
+	return Spell("ERR unknown subcommand '%s'. Try %s HELP.", clip(sub, 128), strings.ToUpper(container.Name))
 }
 
 func errArity(c *Command) Error {
-	return Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+	return Spell("ERR wrong number of arguments for '%s' command", c.FullName())
 }
 
 func errUnknownArgument(arg []byte) Error {
-	return Error(fmt.Sprintf("ERR unknown argument: %s", clip(arg, 128)))
+	return Spell("ERR unknown argument: %s", clip(arg, 128))
 }
 
 func errUnsupportedOption(arg []byte) Error {
-	return Error(fmt.Sprintf("ERR Unsupported option %s", clip(arg, 128)))
+	return Spell("ERR Unsupported option %s", clip(arg, 128))
 }
 
 // errNoInputKey is the answer to a number of keys that is below 1.
 func errNoInputKey(c *Ctx) error {
-	return Error(fmt.Sprintf("ERR at least 1 input key is needed for '%s' command", c.Cmd.FullName()))
+	return Spell("ERR at least 1 input key is needed for '%s' command", c.Cmd.FullName())
 }
 
 // errNoGroup is the answer where a stream has to have a group, or is not there itself.
 func errNoGroup(key, group []byte) error {
-	return Error(fmt.Sprintf("NOGROUP No such key '%s' or consumer group '%s'", key, group))
+	return Spell("NOGROUP No such key '%s' or consumer group '%s'", key, group)
 }
 
 // errXReadNoGroup is errNoGroup of XREADGROUP.
@@ -283,27 +302,27 @@ func errXReadNoGroup(key, group []byte) error {
 
 // errNoGroupOfKey is the answer where a stream that is there has to have a group.
 func errNoGroupOfKey(key, group []byte) error {
-	return Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", group, key))
+	return Spell("NOGROUP No such consumer group '%s' for key name '%s'", group, key)
 }
 
 // errSubcommand is the answer to a subcommand with too many or unknown arguments.
 func errSubcommand(c *Ctx) error {
-	return Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
-		clip(c.Args[1], 128), strings.ToUpper(string(clip(c.Args[0], 128)))))
+	return Spell("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+		clip(c.Args[1], 128), strings.ToUpper(string(clip(c.Args[0], 128))))
 }
 
 // errXClaimOption is the answer to a word that XCLAIM does not know.
 func errXClaimOption(arg []byte) error {
-	return Error(fmt.Sprintf("ERR Unrecognized XCLAIM option '%s'", arg))
+	return Spell("ERR Unrecognized XCLAIM option '%s'", arg)
 }
 
 // errInvalidExpire is the answer to an expiry that is not above 0 or too far away.
 func errInvalidExpire(c *Ctx) error {
-	return Error(fmt.Sprintf("ERR invalid expire time in '%s' command", c.Cmd.FullName()))
+	return Spell("ERR invalid expire time in '%s' command", c.Cmd.FullName())
 }
 
 func errUnknownPFDebug(sub []byte) error {
-	return Error(fmt.Sprintf("ERR Unknown PFDEBUG subcommand '%s'", clip(sub, 128)))
+	return Spell("ERR Unknown PFDEBUG subcommand '%s'", clip(sub, 128))
 }
 
 func errTestFailed(cause error) error { return Error("ERR TESTFAILED " + cause.Error()) }
@@ -314,20 +333,20 @@ func errInvalidPoint(lon, lat float64) Error {
 }
 
 func errGeoStoreWith(what string) Error {
-	return Error(fmt.Sprintf("ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options", what))
+	return Spell("ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options", what)
 }
 
 func errGeoNoCenter(name []byte) Error {
-	return Error(fmt.Sprintf("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %s", name))
+	return Spell("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %s", name)
 }
 
 func errGeoNoShape(name []byte) Error {
-	return Error(fmt.Sprintf("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name))
+	return Spell("ERR exactly one of BYRADIUS and BYBOX can be specified for %s", name)
 }
 
 // errBlockInScript is the answer to a script that wants to wait.
 func errBlockInScript(c *Ctx) error {
-	return Error(fmt.Sprintf("ERR %s command is not allowed with BLOCK option from scripts", clip(c.Args[0], 128)))
+	return Spell("ERR %s command is not allowed with BLOCK option from scripts", clip(c.Args[0], 128))
 }
 
 func isWrongType(err error) bool { return errors.Is(err, keyspace.ErrWrongType) }

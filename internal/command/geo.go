@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,16 +54,25 @@ func radiusKeys(options int) []KeySpec {
 	}
 }
 
-// findRadiusKeys finds the keys of a call whose options begin at an argument: the first, and
-// the target of the last STORE or STOREDIST, which is the one that counts.
+// findRadiusKeys finds the keys of a call whose options begin at an argument: those that the specs find, which are the
+// targets of the first STORE and of the first STOREDIST, and that of the last of either, which is the one that counts.
 func findRadiusKeys(options int) func(args [][]byte) []Key {
+	specs := radiusKeys(options)
 	return func(args [][]byte) []Key {
-		keys := []Key{{1, KeyRO | KeyAccess}}
+		var keys []Key
+		for _, spec := range specs {
+			found, _ := spec.keys(args)
+			keys = append(keys, found...)
+		}
+		last := 0
 		for i := options; i < len(args)-1; i++ {
 			if word := strings.ToUpper(string(clip(args[i], 10))); word == "STORE" || word == "STOREDIST" {
 				i++
-				keys = append(keys[:1], Key{i, KeyOW | KeyUpdate})
+				last = i
 			}
+		}
+		if last > 0 && !slices.ContainsFunc(keys, func(k Key) bool { return k.At == last }) {
+			keys = append(keys, Key{last, KeyOW | KeyUpdate})
 		}
 		return keys
 	}

@@ -3,8 +3,11 @@ package command
 // globMatch reports whether s matches a pattern in the style of Redis: * ? [a-c] [^a] and \
 // before a character that stands for itself. It takes time linear in
 // len(pattern)*len(s) whatever the pattern is: after a mismatch only the last
-// star is tried again.
+// star is tried again. Of an empty s Redis does not look at the pattern: only one that is empty, too, matches.
 func globMatch(pattern, s []byte) bool {
+	if len(s) == 0 {
+		return len(pattern) == 0
+	}
 	p, i := 0, 0
 	star, mark := -1, 0 // the pattern behind the last star, and where in s it was tried last
 	for i < len(s) {

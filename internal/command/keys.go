@@ -227,9 +227,10 @@ func randomkey(c *Ctx) error {
 
 func keys(c *Ctx) error {
 	pattern := c.Args[1]
+	all := string(pattern) == "*"
 	var found [][]byte
 	err := c.Keys.Walk(literalPrefix(pattern), nil, func(key []byte, _ keyspace.Kind) bool {
-		if globMatch(pattern, key) {
+		if all || globMatch(pattern, key) {
 			found = append(found, bytes.Clone(key))
 		}
 		return true

@@ -29,18 +29,15 @@ func zscan(c *Ctx) error {
 // takeZSet fills the page. A compact set comes all at once, in the order of
 // scores, however many members are asked for.
 func (p *page) takeZSet(z *keyspace.ZSet) error {
-	add := func(member []byte, score float64) {
-		p.out = append(p.out, member, resp.AppendDouble(nil, score))
-	}
 	if !z.Compact() {
 		return z.WalkNames(p.start, func(member []byte, score float64) bool {
-			return p.take(member, func() { add(own(member), score) })
+			return p.take(member, func() { p.out = append(p.out, own(member), scoreOf17(score)) }) // here Redis has another way to print it
 		})
 	}
 	members, err := z.Slice(keyspace.ZRange{}, keyspace.Window{Limit: -1})
 	for _, m := range members {
 		if p.match == nil || globMatch(p.match, m.Member) {
-			add(m.Member, m.Score)
+			p.out = append(p.out, m.Member, resp.AppendDouble(nil, m.Score))
 		}
 	}
 	return err

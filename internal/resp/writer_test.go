@@ -27,7 +27,7 @@ func TestWriter(t *testing.T) {
 		{"map", func(w *Writer) { w.Map(3) }, "*6\r\n", "%3\r\n"},
 		{"set", func(w *Writer) { w.Set(3) }, "*3\r\n", "~3\r\n"},
 		{"push", func(w *Writer) { w.Push(3) }, "*3\r\n", ">3\r\n"},
-		{"double", func(w *Writer) { w.Double(0.1) }, "$19\r\n0.10000000000000001\r\n", ",0.10000000000000001\r\n"},
+		{"double", func(w *Writer) { w.Double(0.1) }, "$3\r\n0.1\r\n", ",0.1\r\n"},
 		{"true", func(w *Writer) { w.Bool(true) }, ":1\r\n", "#t\r\n"},
 		{"false", func(w *Writer) { w.Bool(false) }, ":0\r\n", "#f\r\n"},
 		{"big number", func(w *Writer) { w.BigNumber("-123") }, "$4\r\n-123\r\n", "(-123\r\n"},

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/lua"
 )
 
@@ -125,7 +126,7 @@ func errorReply(c *lua.Call) {
 	}
 	t := c.State().NewTable(0, 1)
 	c.State().Charge(len(s))
-	t.SetField("err", lua.String(errorWithCode(strings.TrimPrefix(upToNUL(s), "-"))))
+	t.SetField("err", lua.String(errorWithCode(strings.TrimPrefix(command.UpToNUL(s), "-"))))
 	c.Return(lua.TableValue(t))
 }
 

@@ -76,6 +76,9 @@ func (r *run) refusal(cmd *command.Command, args [][]byte) error {
 	if r.readOnly && cmd.Has(command.Write|command.MayReplicate) {
 		return fault(textReadOnly)
 	}
+	if cmd.Has(command.Write) && r.host.LacksReplicas() && !r.fate.wrote() {
+		return ErrNoReplicas
+	}
 	if r.deniesOOM && cmd.Has(command.DenyOOM) && !r.fate.wrote() {
 		return errOutOfMemory
 	}
@@ -119,9 +122,12 @@ func callArgs(c *lua.Call) (args [][]byte, wrong string) {
 	return args, ""
 }
 
-// appendNumber spells f as "%.17g" of C does.
+// appendNumber spells f as an argument of a command.
 func appendNumber(dst []byte, f float64) []byte {
-	if math.IsNaN(f) && math.Signbit(f) {
+	switch {
+	case f == 0: // whatever its sign
+		return append(dst, '0')
+	case math.IsNaN(f) && math.Signbit(f):
 		dst = append(dst, '-')
 	}
 	return resp.AppendDouble(dst, f)

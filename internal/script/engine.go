@@ -63,6 +63,8 @@ type Host interface {
 	// OutOfMemory reports whether there was no room for more data, and none could be made, when
 	// the script was called.
 	OutOfMemory() bool
+	// LacksReplicas reports whether nothing may be written, because no replica would take it.
+	LacksReplicas() bool
 	// DeniedToScript is told of a call that MayRun has refused.
 	DeniedToScript(cmd *command.Command, args [][]byte)
 }
@@ -117,6 +119,11 @@ func (e *Engine) MayWrite(cmd *command.Command, args [][]byte) bool {
 // for more data, because of what it says of itself.
 func (e *Engine) NeedsRoom(cmd *command.Command, args [][]byte) bool {
 	return e.flagsOf(cmd, args).needRoom()
+}
+
+// DeclaresWrite reports whether a call names a script or function that says of itself that it may write.
+func (e *Engine) DeclaresWrite(cmd *command.Command, args [][]byte) bool {
+	return e.flagsOf(cmd, args).write()
 }
 
 // flagsOf returns what is known of the script or function that a call names.

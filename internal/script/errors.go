@@ -41,6 +41,10 @@ const (
 // the script has written already.
 const errOutOfMemory = command.Error("OOM command not allowed when used memory > 'maxmemory'.")
 
+// ErrNoReplicas refuses writes, because no replica would take them: what says of itself that it writes, and what writes
+// first in a script that does not.
+const ErrNoReplicas = command.Error("NOREPLICAS Not enough good replicas to write.")
+
 // errKilled ends a script that somebody has killed.
 var errKilled = errors.New("script: killed")
 

@@ -38,7 +38,7 @@ func functionLoad(c *command.Ctx) error {
 	replace := false
 	for _, a := range c.Args[2 : len(c.Args)-1] {
 		if !strings.EqualFold(string(a), "replace") {
-			return fault("Unknown option given: %s", upToNUL(string(a)))
+			return fault("Unknown option given: %s", command.UpToNUL(string(a)))
 		}
 		replace = true
 	}
@@ -206,7 +206,7 @@ func functionList(c *command.Ctx) error {
 			}
 			pattern = bytes.ToLower(c.Args[i])
 		default:
-			return fault("Unknown argument %s", upToNUL(string(c.Args[i])))
+			return fault("Unknown argument %s", command.UpToNUL(string(c.Args[i])))
 		}
 	}
 	r, err := engineOf(c).registry(c.Keys)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/testkit"
@@ -54,8 +55,12 @@ func TestRandomHostile(t *testing.T) {
 	t.Logf("%d programs: %d ran out of memory, %d were killed", *hostileChecks, memory, killed)
 }
 
-// busyMost is how often the server says that it is busy until the program is killed.
-const busyMost = 3000
+// A program is killed when the server has said busyMost times that it is busy, or after busyTime
+// where that takes long.
+const (
+	busyMost = 3000
+	busyTime = 5 * time.Second
+)
 
 // runHostile runs a program while other asks, and kills it after some time.
 func runHostile(t *testing.T, c, other *testkit.Client, source string) (answer resp.Value) {
@@ -65,7 +70,7 @@ func runHostile(t *testing.T, c, other *testkit.Client, source string) (answer r
 		answer, err = c.Do("EVAL", source, "0")
 		done <- err
 	}()
-	for busy := 0; ; {
+	for busy, began := 0, time.Now(); ; {
 		select {
 		case err := <-done:
 			if err != nil {
@@ -81,7 +86,7 @@ func runHostile(t *testing.T, c, other *testkit.Client, source string) (answer r
 		if strings.HasPrefix(v.Str, "BUSY") {
 			busy++
 		}
-		if busy > busyMost {
+		if busy > busyMost || time.Since(began) > busyTime {
 			other.Do("SCRIPT", "KILL") // which may come too late
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/lua"
 )
 
@@ -64,7 +65,7 @@ func loadText(err error) string {
 	if errors.As(err, &raised) {
 		if t := raised.Value.AsTable(); t != nil {
 			if s, ok := lua.ToString(t.GetField("err")); ok {
-				return upToNUL(s)
+				return command.UpToNUL(s)
 			}
 		}
 		return general(describe(raised.Value))

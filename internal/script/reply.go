@@ -174,14 +174,6 @@ func errorWithCode(text string) string {
 	return code + " " + strings.Trim(message, "\r\n")
 }
 
-// upToNUL returns s as C sees it.
-func upToNUL(s string) string {
-	if i := strings.IndexByte(s, 0); i >= 0 {
-		return s[:i]
-	}
-	return s
-}
-
 // The fields that say what kind of reply a table stands for.
 var (
 	keyErr      = lua.String("err")
@@ -281,11 +273,11 @@ func truncate(f float64) int64 {
 
 func (w *replyWriter) table(t *lua.Table) {
 	if s, ok := t.Get(keyErr).AsString(); ok {
-		w.out.Error(upToNUL(s))
+		w.out.Error(command.UpToNUL(s))
 		return
 	}
 	if s, ok := t.Get(keyOK).AsString(); ok {
-		w.out.Simple(upToNUL(s))
+		w.out.Simple(command.UpToNUL(s))
 		return
 	}
 	if f, ok := t.Get(keyDouble).AsNumber(); ok {
@@ -327,7 +319,7 @@ func (w *replyWriter) verbatim(t *lua.Table) bool {
 	if !ok || !ok2 {
 		return false
 	}
-	w.out.Verbatim(upToNUL(format), text)
+	w.out.Verbatim(command.UpToNUL(format), text)
 	return true
 }
 

@@ -74,8 +74,11 @@ type start struct {
 // carryOut runs a script and writes the reply to c. An error means that the script has no
 // effect.
 func (e *Engine) carryOut(c *command.Ctx, p *pool, s start) error {
-	if s.flags&(unflagged|noWrites) == 0 && s.readOnly {
+	if s.flags.write() && s.readOnly {
 		return errWriteFlag
+	}
+	if s.flags.write() && hostOf(c).LacksReplicas() {
+		return ErrNoReplicas
 	}
 	if s.flags.needRoom() && hostOf(c).OutOfMemory() {
 		return errDenyOOM
@@ -188,7 +191,7 @@ func (r *run) raisedText(raised *lua.Error) (text string, counted bool) {
 	if t := raised.Value.AsTable(); t != nil {
 		text = general("unknown error")
 		if s, ok := lua.ToString(t.GetField("err")); ok {
-			text = upToNUL(s)
+			text = command.UpToNUL(s)
 		}
 		counted = t.GetField(countedField).Truthy()
 	}
@@ -201,7 +204,7 @@ func (r *run) raisedText(raised *lua.Error) (text string, counted bool) {
 // describe returns what tostring makes of v, about: without metamethods and addresses.
 func describe(v lua.Value) string {
 	if s, ok := lua.ToString(v); ok {
-		return upToNUL(s)
+		return command.UpToNUL(s)
 	}
 	if v.Kind() == lua.KindBool {
 		return fmt.Sprint(v.Truthy())

@@ -21,8 +21,11 @@ const (
 	unflagged
 )
 
+// write reports whether what has these flags says of itself that it may write.
+func (f flags) write() bool { return f&(unflagged|noWrites) == 0 }
+
 // needRoom reports whether what has these flags is not carried out when there is no room for more data.
-func (f flags) needRoom() bool { return f&(unflagged|noWrites|allowOOM) == 0 }
+func (f flags) needRoom() bool { return f.write() && f&allowOOM == 0 }
 
 // flagNames are the words for flags, in Redis' order.
 var flagNames = []string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}

@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 
+	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/lua"
 	"github.com/elastickv/elastickv/internal/lualib"
 )
@@ -132,7 +133,7 @@ func noSuchGlobal(c *lua.Call) {
 	if !ok {
 		c.Errorf("Second argument to luaProtectedTableError must be a string or number")
 	}
-	c.Errorf("Script attempted to access nonexistent global variable '%s'", upToNUL(name))
+	c.Errorf("Script attempted to access nonexistent global variable '%s'", command.UpToNUL(name))
 }
 
 // plainErrors is pcall for programs that expect errors to be texts: of an error that is a table,

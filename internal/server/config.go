@@ -60,6 +60,8 @@ type Config struct {
 	luaMemory       int64  // bytes that a script may hold
 	maxMemory       int64  // bytes of the dataset; 0: any number
 	policy          string // of eviction
+	replicasLeast   int64  // without so many replicas there are no writes
+	replicasLag     int64  // seconds that these may be behind; 0: there may be none
 	evictionSamples int64  // candidates of each database
 	tenacity        int64  // see the function
 	lfuLogFactor    int64

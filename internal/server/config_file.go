@@ -38,6 +38,7 @@ func (c *Config) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, configLineMost)
 	n := 0
+	gathered := make(map[*setting]string)
 	for lines.Scan() {
 		n++
 		name, value, err := parseConfigLine(lines.Text())
@@ -50,6 +51,12 @@ func (c *Config) read(r io.Reader) error {
 		if name == userWord {
 			c.users = append(c.users, value)
 			continue
+		}
+		if s := settingNamed(name); s != nil && s.gathers {
+			if value != "" && gathered[s] != "" {
+				value = gathered[s] + " " + value
+			}
+			gathered[s] = value
 		}
 		if err := c.Set(name, value); err != nil {
 			return fmt.Errorf("line %d: %s: %w", n, name, err)

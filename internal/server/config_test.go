@@ -27,6 +27,8 @@ requirepass "with \"quotes\" and \x00"
 client-output-buffer-limit normal 1mb 512kb 10
 client-output-buffer-limit pubsub 2mb 1mb 20
 save ""
+save 900 1
+save 60 0 10 5
 hash-max-ziplist-entries 3
 `))
 	if err != nil {
@@ -35,7 +37,7 @@ hash-max-ziplist-entries 3
 	for name, want := range map[string]string{
 		"port": "7000", "bind": "127.0.0.1 -::1", "maxclients": "17", "requirepass": "with \"quotes\" and \x00",
 		"client-output-buffer-limit": "normal 1048576 524288 10 slave 268435456 67108864 60 pubsub 2097152 1048576 20",
-		"save":                       "", "hash-max-listpack-entries": "3", "timeout": "0",
+		"save":                       "900 1 60 0 10 5", "hash-max-listpack-entries": "3", "timeout": "0",
 	} {
 		if got := c.Get(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
@@ -204,7 +206,7 @@ func TestIdleSettings(t *testing.T) {
 		"repl-diskless-load":        {"swapdb", "swapdb"},
 		"appendonly":                {"no", "yes"},
 		"appendfsync":               {"everysec", "always"},
-		"save":                      {"900 1 60 0", ""},
+		"save":                      {"900 01 60 0", "900 1 60 0"},
 	} {
 		err := c.Set(name, want[0])
 		if want == [2]string{} {

@@ -26,7 +26,7 @@ type debugSub struct {
 // its files have nothing to do here.
 var debugSubs = map[string]debugSub{
 	"sleep": {[2]int{3, 3}, (*session).debugSleep,
-		[]string{"SLEEP <seconds>", "Hold up this connection for <seconds>. Decimals allowed."}},
+		[]string{"SLEEP <seconds>", "Hold up this connection for <seconds>, in a transaction that writes all who write. Decimals allowed."}},
 	"set-active-expire": {[2]int{3, 3}, (*session).debugActiveExpire,
 		[]string{"SET-ACTIVE-EXPIRE <0|1>", "Setting it to 0 disables removing expired keys in the background."}},
 	"pause-cron": {[2]int{3, 3}, (*session).debugPauseCron,
@@ -102,14 +102,13 @@ func (c *session) debugReload(ctx *command.Ctx) error {
 	return nil
 }
 
-// debugSleep holds up this connection only. In a transaction that writes it
-// would hold up every writer, so there it does not sleep.
+// debugSleep holds up this connection only, or in a transaction that writes every writer.
 func (c *session) debugSleep(ctx *command.Ctx) error {
 	secs, err := strconv.ParseFloat(string(ctx.Args[2]), 64)
 	if err != nil || math.IsNaN(secs) {
 		return command.ErrNotFloat
 	}
-	if c.seq == nil && secs > 0 {
+	if secs > 0 {
 		t := time.NewTimer(time.Duration(min(secs, 1e9) * float64(time.Second)))
 		defer t.Stop()
 		select {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/command"
@@ -52,18 +51,18 @@ const (
 )
 
 func errPrefixExists(p, old string) error {
-	return command.Error(fmt.Sprintf("ERR Prefix '%s' overlaps with an existing prefix '%s'. Prefixes for a single client must not overlap.", p, old))
+	return command.Spell("ERR Prefix '%s' overlaps with an existing prefix '%s'. Prefixes for a single client must not overlap.", p, old)
 }
 
 func errPrefixGiven(p, other string) error {
-	return command.Error(fmt.Sprintf("ERR Prefix '%s' overlaps with another provided prefix '%s'. Prefixes for a single client must not overlap.", p, other))
+	return command.Spell("ERR Prefix '%s' overlaps with another provided prefix '%s'. Prefixes for a single client must not overlap.", p, other)
 }
 
 // errMonitorKeys is what one who monitors is told.
 const errMonitorKeys = command.Error("ERR Replica can't interact with the keyspace")
 
 func errSubscribed(c *command.Command) error {
-	return command.Error(fmt.Sprintf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", c.FullName()))
+	return command.Spell("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", c.FullName())
 }
 
 // Errors of what has no one reply where every call has to have one.
@@ -104,11 +103,11 @@ const (
 )
 
 func errReplicaOption(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR Unrecognized REPLCONF option: %s", name))
+	return command.Spell("ERR Unrecognized REPLCONF option: %s", name)
 }
 
 func errNoSamples(event []byte) error {
-	return command.Error(fmt.Sprintf("ERR No samples available for event '%s'", event))
+	return command.Spell("ERR No samples available for event '%s'", event)
 }
 
 // Errors of DEBUG.
@@ -133,13 +132,13 @@ func errMigrateTarget(reply string) error {
 }
 
 func errNotEncoded(enc string) error {
-	return command.Error(fmt.Sprintf("ERR Not a %s encoded object.", enc))
+	return command.Spell("ERR Not a %s encoded object.", enc)
 }
 
 func errProtocol(bad resp.ProtocolError) error { return command.Error("ERR " + bad.Error()) }
 
 func errUnknownClientType(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR Unknown client type '%s'", name))
+	return command.Spell("ERR Unknown client type '%s'", name)
 }
 
 // errExecAbortedBy is the answer to an EXEC that is itself refused.
@@ -148,19 +147,19 @@ func errExecAbortedBy(cause error) error {
 }
 
 func errUnknownUser(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR No such user '%s'", name))
+	return command.Spell("ERR No such user '%s'", name)
 }
 
 func errHelloOption(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", name))
+	return command.Spell("ERR Syntax error in HELLO option '%s'", name)
 }
 
 func errConfigUnknown(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name))
+	return command.Spell("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name)
 }
 
 func errConfigSet(name string, cause error) error {
-	return command.Error(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %v", name, cause))
+	return command.Spell("ERR CONFIG SET failed (possibly related to argument '%s') - %v", name, cause)
 }
 
 // What can be wrong with settings of connections that are changed while the server runs.
@@ -174,22 +173,22 @@ func errUpdateTLS(cause error) error {
 }
 
 func errConfigRewrite(cause error) error {
-	return command.Error(fmt.Sprintf("ERR Rewriting config file: %v", cause))
+	return command.Spell("ERR Rewriting config file: %v", cause)
 }
 
 func errNoSubcommand(container string, sub []byte) error {
-	return command.Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", sub, container))
+	return command.Spell("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", sub, container)
 }
 
 // errShutdown ends Serve without a fault.
 var errShutdown = errors.New("server: shutdown asked for")
 
 func errClientAttribute(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR Unrecognized option '%s'", name))
+	return command.Spell("ERR Unrecognized option '%s'", name)
 }
 
 func errArity(c *command.Command) error {
-	return command.Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", c.FullName()))
+	return command.Spell("ERR wrong number of arguments for '%s' command", c.FullName())
 }
 
 // Errors of ACL.
@@ -203,13 +202,13 @@ const (
 func errACL(cause error) error { return command.Error("ERR " + cause.Error()) }
 
 func errUnknownCategory(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR Unknown category '%.128s'", name))
+	return command.Spell("ERR Unknown category '%.128s'", name)
 }
 
 func errUserNotFound(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR User '%s' not found", name))
+	return command.Spell("ERR User '%s' not found", name)
 }
 
 func errCommandNotFound(name []byte) error {
-	return command.Error(fmt.Sprintf("ERR Command '%s' not found", name))
+	return command.Spell("ERR Command '%s' not found", name)
 }

@@ -26,3 +26,18 @@ func SecureListener(ln net.Listener) net.Listener {
 
 // WatchCertificate warns of the end of the certificate until ctx ends.
 func WatchCertificate(ctx context.Context, s *Server) { s.certificateLoop(ctx) }
+
+// Lingers reports whether a call on a connection without subscriptions is left to a goroutine, which commands of other
+// connections that come behind it may overtake.
+func Lingers(s *Server, words ...string) bool {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	c := newSession(s, near)
+	args := make([][]byte, len(words))
+	for i, w := range words {
+		args[i] = []byte(w)
+	}
+	next := c.find(args)
+	return c.place(&next) == outside
+}

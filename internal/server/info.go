@@ -305,6 +305,9 @@ func (s *Server) infoExpiry(r *report) error {
 func (s *Server) infoReplication(r *report) error {
 	r.add("role", "master")
 	r.add("connected_slaves", 0)
+	if s.cfg.Load().lacksReplicas() {
+		r.add("min_slaves_good_slaves", 0)
+	}
 	r.add("master_failover_state", "no-failover")
 	r.add("master_replid", s.runID)
 	r.add("master_repl_offset", 0)

@@ -38,7 +38,7 @@ type loop struct {
 }
 
 // A read that takes so long has probably waited for the disk. Others that would do the same should
-// not have to wait one behind the other, so for a while all of them get goroutines.
+// not have to wait one behind the other, so for a while all of them get goroutines. Commands that read no keys stay.
 const (
 	coldRead = 200 * time.Microsecond
 	coldTime = 10 * time.Millisecond
@@ -51,7 +51,7 @@ func (l *loops) reads(began, ended time.Time) {
 	}
 }
 
-// cold reports whether a command that begins now is left to a goroutine.
+// cold reports whether a command that begins now and reads keys is left to a goroutine.
 func (l *loops) cold(now time.Time) bool { return now.UnixNano() < l.coldUntil.Load() }
 
 // start begins as many loops as are of use, or none where connections cannot be watched. It does so when

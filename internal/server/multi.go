@@ -7,14 +7,15 @@ import (
 
 // multi is a transaction that is being collected.
 type multi struct {
-	on      bool
-	aborted bool // a command could not be queued
-	calls   []call
-	writes  bool  // one of the calls does, or may
-	grows   bool  // one of the calls is refused when there is no room
-	pauses  bool  // a pause of writes holds one of the calls back
-	bytes   int64 // of the arguments
-	facts   *sessionFacts
+	on       bool
+	aborted  bool // a command could not be queued
+	calls    []call
+	writes   bool  // one of the calls does, or may
+	grows    bool  // one of the calls is refused when there is no room
+	pauses   bool  // a pause of writes holds one of the calls back
+	declared bool  // one of the calls says of itself that it writes
+	bytes    int64 // of the arguments
+	facts    *sessionFacts
 }
 
 // callOverhead is about what a queued call and each of its arguments take
@@ -55,6 +56,7 @@ func (c *session) enqueue(k call) {
 	m.calls = append(m.calls, call{args: copyArgs(k.args, size), route: k.route})
 	m.writes = m.writes || c.changes(k)
 	m.grows = m.grows || c.grows(k)
+	m.declared = m.declared || c.declaresWrite(k)
 	m.pauses = m.pauses || c.heldByWritePause(k)
 	m.facts.queued.Store(int64(len(m.calls)))
 	m.facts.gathered.Store(m.bytes)

@@ -110,6 +110,23 @@ func (c *session) subscribe(ctx *command.Ctx, word string, k pubsub.Kind) {
 	}
 }
 
+// subscribedAtOnce is how many subscriptions are begun or ended without a goroutine for it.
+const subscribedAtOnce = 256
+
+// placeToSubscribe is where subscriptions are begun or ended: without a goroutine, so that a PUBLISH that comes
+// behind finds them so even if its client has not waited for the reply to them, but not in a unit, whose messages
+// are sent when it is durable and would come after what stands behind them.
+func (c *session) placeToSubscribe(args [][]byte) place {
+	n := int64(len(args) - 1)
+	if n == 0 {
+		n = c.facts.counted(pubsub.Channel) + c.facts.counted(pubsub.Shard)
+	}
+	if c.seq != nil || n > subscribedAtOnce {
+		return outside
+	}
+	return anywhere
+}
+
 // mayHear reports whether a user may listen to all that the session does.
 func (c *session) mayHear(u *acl.User) bool {
 	for k := range pubsub.Kinds {

@@ -34,7 +34,9 @@ type route struct {
 	// scripted says that the command runs a script: whether it writes, and so its place,
 	// depends on that.
 	scripted bool
-	unauth   bool // may be called before AUTH
+	// subscribing says that the command begins or ends subscriptions.
+	subscribing bool
+	unauth      bool // may be called before AUTH
 	// listening says that a connection in protocol 2 that listens to channels may call it.
 	listening bool
 	stats     commandStats
@@ -87,7 +89,9 @@ func newRoute(c *command.Command) *route {
 	}
 	r.keyed = c.Has(command.Write | command.ReadOnly)
 	switch c.FullName() {
-	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset":
+	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe":
+		r.listening, r.subscribing = true, true
+	case "ping", "quit", "reset":
 		r.listening = true
 	}
 	switch c.FullName() {

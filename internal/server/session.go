@@ -259,6 +259,8 @@ func (c *session) place(k *call) place {
 		return c.multi.place(c)
 	case k.route.scripted && c.changes(*k):
 		return inSequencer
+	case k.route.subscribing:
+		return c.placeToSubscribe(k.args)
 	}
 	return k.route.placeOf(k.args)
 }
@@ -289,6 +291,9 @@ func (c *session) step(k call) {
 	}
 	if k.refused == nil {
 		k.refused = c.refusalByMemory(k)
+	}
+	if k.refused == nil {
+		k.refused = c.refusalByReplicas(k)
 	}
 	switch {
 	case k.refused != nil:

@@ -20,6 +20,7 @@ type setting struct {
 	atStart bool   // cannot be changed while the server runs
 	secret  bool   // its value is never logged
 	hidden  bool   // CONFIG GET shows it to those who ask by its name, not by a pattern
+	gathers bool   // lines of a file add to one another
 	get     func(*Config) string
 	set     func(*Config, string) error
 }
@@ -144,7 +145,6 @@ var settings = slices.Concat([]setting{
 	always("databases", strconv.Itoa(keyspace.Databases)).onlyAtStart(),
 	atLeast("appendonly", "yes", oneOf("yes", "no")),
 	atLeast("appendfsync", "always", oneOf("always", "everysec", "no")),
-	atLeast("save", "", checkSavePoints),
 	always("replica-ignore-maxmemory", "yes").formerly("slave-ignore-maxmemory"),
 	// Nobody waits for rows to be taken off the disk.
 	always("lazyfree-lazy-eviction", "yes"),
@@ -166,7 +166,8 @@ var settings = slices.Concat([]setting{
 	always("pidfile", "").onlyAtStart(),
 	always("syslog-enabled", "no").onlyAtStart(),
 	always("oom-score-adj", "no"),
-	always("min-replicas-to-write", "0").formerly("min-slaves-to-write"),
+	intSetting("min-replicas-to-write", "0", 0, math.MaxInt32, func(c *Config) *int64 { return &c.replicasLeast }).formerly("min-slaves-to-write"),
+	intSetting("min-replicas-max-lag", "10", 0, math.MaxInt32, func(c *Config) *int64 { return &c.replicasLag }).formerly("min-slaves-max-lag"),
 }, idleSettings)
 
 // settingNamed finds a setting by either of its names, in any case.
@@ -185,6 +186,8 @@ func (s setting) onlyAtStart() setting { s.atStart = true; return s }
 func (s setting) isSecret() setting { s.secret = true; return s }
 
 func (s setting) isHidden() setting { s.hidden = true; return s }
+
+func (s setting) isGathered() setting { s.gathers = true; return s }
 
 func (s setting) formerly(name string) setting { s.alias = name; return s }
 
@@ -348,20 +351,6 @@ func oneOf(words ...string) func(string) error {
 		}
 		return fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
 	}
-}
-
-// checkSavePoints accepts pairs of seconds and numbers of changes, or none.
-func checkSavePoints(v string) error {
-	words := strings.Fields(v)
-	for i, w := range words {
-		if n, err := strconv.ParseInt(w, 10, 32); err != nil || n < int64(1-i%2) {
-			return errSavePoints
-		}
-	}
-	if len(words)%2 != 0 {
-		return errSavePoints
-	}
-	return nil
 }
 
 // checkListen accepts an address to listen on, or none. Without a host it is all of the machine's.

@@ -1,6 +1,10 @@
 package server
 
-import "math"
+import (
+	"math"
+	"strconv"
+	"strings"
+)
 
 // idleSettings are settings by which Redis tunes machinery that is not here: its own files, its replication,
 // its memory. They promise nothing of data or replies, so any value is as true as another: a file written for
@@ -22,13 +26,13 @@ var idleSettings = []setting{
 	idleBool("rdb-save-incremental-fsync", "yes"),
 	idleBool("rdbchecksum", "yes").onlyAtStart(),
 	idleBool("rdbcompression", "yes"),
+	idleSavePoints("save").isGathered(),
 	idleEnum("sanitize-dump-payload", "no", "no", "yes", "clients"), // what RESTORE reads is always looked at
 	idleBool("stop-writes-on-bgsave-error", "yes"),
 
 	// Its replication. A server follows no other.
 	idleText("masterauth", "").isSecret(),
 	idleText("masteruser", ""),
-	idleInt("min-replicas-max-lag", "10", 0, math.MaxInt32).formerly("min-slaves-max-lag"),
 	idleEnum("propagation-error-behavior", "ignore", "ignore", "panic", "panic-on-replicas"),
 	idleMemory("repl-backlog-size", "1mb"),
 	idleInt("repl-backlog-ttl", "3600", 0, math.MaxInt32),
@@ -130,4 +134,35 @@ func idleEnum(name, initial string, words ...string) setting {
 	return idle(func(v *idleValue) setting {
 		return enumSetting(name, initial, func(*Config) *string { return &v.word }, words...)
 	})
+}
+
+// idleSavePoints is pairs of seconds and numbers of changes, or none.
+func idleSavePoints(name string) setting {
+	return idle(func(v *idleValue) setting {
+		return setting{name: name,
+			get: func(*Config) string { return v.word },
+			set: func(_ *Config, text string) (err error) {
+				v.word, err = savePoints(text)
+				return err
+			}}
+	})
+}
+
+// savePoints returns save points as Redis shows them.
+func savePoints(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	words := strings.Split(text, " ")
+	if len(words)%2 != 0 {
+		return "", errSavePoints
+	}
+	for i, w := range words {
+		n, err := strconv.ParseInt(w, 10, 32)
+		if err != nil || n < int64(1-i%2) {
+			return "", errSavePoints
+		}
+		words[i] = strconv.FormatInt(n, 10)
+	}
+	return strings.Join(words, " "), nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/server"
 )
 
 // push is a message of protocol 3.
@@ -286,4 +287,37 @@ func memoryOf(w *wire) (n int64) {
 		w.t.Fatal(err)
 	}
 	return n
+}
+
+// Who listens from a command on that stands behind a PUBLISH does not hear what that says, however late it is said.
+func TestSubscribeBehindPublish(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		w := b.dial()
+		b.engine.close()
+		w.send("SET k 1\r\nPUBLISH ch 1\r\nSUBSCRIBE ch\r\n")
+		b.silent(w, "before the sync")
+		b.engine.open(nil)
+		w.expect("+OK\r\n:0\r\n*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n")
+		b.silent(w, "behind the PUBLISH")
+	})
+}
+
+// Subscriptions begin and end where PUBLISH is carried out, so that it does not overtake them. A great many do so elsewhere.
+func TestSubscriptionsAreNotOvertaken(t *testing.T) {
+	s := start(t, nil).srv
+	many := make([]string, 1000)
+	for i := range many {
+		many[i] = fmt.Sprint("ch", i)
+	}
+	for _, name := range []string{"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"} {
+		if server.Lingers(s, name, "ch", "other") || server.Lingers(s, "PUBLISH", "ch", "m") {
+			t.Errorf("%s can be overtaken by a PUBLISH of another connection", name)
+		}
+		if !server.Lingers(s, append([]string{name}, many...)...) {
+			t.Errorf("%s of %d channels holds up others", name, len(many))
+		}
+	}
+	if server.Lingers(s, "PUNSUBSCRIBE") {
+		t.Error("PUNSUBSCRIBE without arguments can be overtaken")
+	}
 }

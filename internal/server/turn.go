@@ -54,7 +54,7 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 			c.srv.submit(l, c.srv.scripts.patience(next.route.cmd), c.unit.task(c))
 			return false
 		case anywhere:
-			if l != nil && c.srv.loops.cold(c.clock) {
+			if l != nil && next.route != nil && next.route.keyed && c.srv.loops.cold(c.clock) {
 				break
 			}
 			began := c.clock

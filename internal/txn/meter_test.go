@@ -259,7 +259,7 @@ func TestMeterFallsBehind(t *testing.T) {
 		defer db.Close()
 		db.SetSettlementsMost(3)
 		ready := db.Measure(true)
-		synctest.Wait() // the count has begun
+		synctest.Wait()   // the count has begun
 		const rows = 1025 // one more than are walked at once
 		refill := func(tx *txn.Tx) error {
 			for i := range rows {
