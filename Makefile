@@ -7,6 +7,7 @@ KEYS      ?= 1000000
 ROUNDS    ?= 50
 KILLS     ?= 30
 HISTORIES ?= 20000
+LIVETIME  ?= 10m
 BENCHTIME ?= 1s
 SIMULATIONS ?= 50000
 
@@ -15,7 +16,7 @@ SIMULATIONS ?= 50000
 RACE ?= $(shell $(GO) list ./... | grep -v -e /internal/arch$$ -e /bench$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test kms race lint fuzz bench-micro bench-store bench-redis nightly
+.PHONY: help build test kms race lint fuzz bench-micro bench-store bench-redis bench-memory bench-large bench-start bench-scale bench-steady nightly
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,8 +64,24 @@ bench-micro: ## the benchmarks inside package store
 bench-store: ## the store against raw Pebble and Badger, with targets; the report goes into bench/history
 	$(GO) run -C bench/store . -history ../history
 
-bench-redis: ## redis-benchmark by turns against us and a redis-server that syncs every write; the report goes into bench/history
-	$(GO) run ./bench -history bench/history
+bench-redis: ## redis-benchmark and what applications do, by turns against us and a redis-server that syncs every write; all reports of bench go into bench/history
+	$(GO) run ./bench redis -history bench/history
+	$(GO) run ./bench mixes -history bench/history
+
+bench-memory: ## reads of ten times the cache, beside the engine alone and data that fit
+	$(GO) run ./bench memory -history bench/history
+
+bench-large: ## values of 64 MiB and collections of a million members, beside a redis-server
+	$(GO) run ./bench large -history bench/history
+
+bench-start: ## opening a folder of 10 GB (-size in MB), an idle server, the program
+	$(GO) run ./bench start -history bench/history
+
+bench-scale: ## one processor and two
+	$(GO) run ./bench scale -history bench/history
+
+bench-steady: ## an hour of mixed writes at full speed: stalls, percentiles by the minute
+	$(GO) run ./bench steady -history bench/history
 
 nightly: lint ## the long run: many rounds, many random histories, a million keys
 	$(GO) test -count=3 -timeout 60m ./...
@@ -72,6 +89,7 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
 	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
+	$(GO) test -timeout 60m ./test -run TestLiveFuzz -live.time $(LIVETIME)
 	$(GO) test -timeout 60m ./test -run TestDifferential -histories $(HISTORIES)
 	$(GO) test -C test/clients -timeout 120m . -kills $(KILLS)
 	$(MAKE) kms

@@ -4,82 +4,164 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // contestant is a server that can be measured.
 type contestant struct {
-	name string
-	// command starts it on 127.0.0.1:port with its data in dir.
-	command func(ctx context.Context, port, dir string) *exec.Cmd
+	name    string
+	program string
+	// args have it listen on 127.0.0.1:port and keep its data in dir.
+	args func(port, dir string) []string
+	more []string // further arguments
+	env  []string // further variables
 }
+
+const (
+	redisServer    = "redis-server"
+	redisBenchmark = "redis-benchmark"
+)
 
 // redis syncs its log before it answers a write, as we do.
-var redis = contestant{"redis-server", func(ctx context.Context, port, dir string) *exec.Cmd {
-	return exec.CommandContext(ctx, "redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
+var redis = contestant{name: redisServer, program: redisServer, args: func(port, dir string) []string {
+	return []string{"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always"}
 }}
 
-// buildOurs compiles the server of this tree into dir.
-func buildOurs(ctx context.Context, dir string) (contestant, error) {
-	path := filepath.Join(dir, "elastickv")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/elastickv/elastickv/cmd/elastickv").CombinedOutput()
-	if err != nil {
-		return contestant{}, fmt.Errorf("go build ./cmd/elastickv: %w\n%s", err, out)
-	}
-	return contestant{"elastickv", func(ctx context.Context, port, dir string) *exec.Cmd {
-		return exec.CommandContext(ctx, path, "serve", "--listen", "127.0.0.1:"+port, "--dir", dir)
-	}}, nil
+// ours is the server that is a program of ours.
+func ours(program string) contestant {
+	return contestant{name: "elastickv", program: program, args: func(port, dir string) []string {
+		return []string{"serve", "--listen", "127.0.0.1:" + port, "--dir", dir}
+	}}
 }
 
-// startWait bounds how long a server may take until it answers.
-const startWait = 30 * time.Second
+// buildOurs compiles the server of this tree.
+func buildOurs(ctx context.Context, program string) error {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/elastickv/elastickv/cmd/elastickv").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build ./cmd/elastickv: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// with returns c with further arguments.
+func (c contestant) with(more ...string) contestant {
+	c.more = append(c.more[:len(c.more):len(c.more)], more...)
+	return c
+}
+
+// startWait bounds how long a server may take until it answers, stopWait until it has ended.
+const (
+	startWait = 5 * time.Minute
+	stopWait  = time.Minute
+)
 
 // server is a contestant at work.
 type server struct {
 	name   string
 	port   string
 	pid    int
-	memory float64 // bytes, the most that were seen
+	cmd    *exec.Cmd
+	log    bytes.Buffer  // what it writes; read it when the server has ended
+	exited chan struct{} // closed when it has
 }
 
-// with runs fn while an empty server is at work.
-func (c contestant) with(ctx context.Context, dir string, fn func(*server) error) error {
-	data, err := os.MkdirTemp(dir, "data-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(data)
+// start starts c over the folder data, and returns when it answers. Whoever has it ends it.
+func (c contestant) start(ctx context.Context, data string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
+		return nil, err
+	}
+	s := &server{name: c.name, port: port, exited: make(chan struct{})}
+	s.cmd = exec.CommandContext(ctx, c.program, append(c.args(port, data), c.more...)...)
+	s.cmd.Env = append(os.Environ(), c.env...)
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	s.pid = s.cmd.Process.Pid
+	go func() {
+		s.cmd.Wait() // how it ends matters only to those who did not end it, and they have the log
+		close(s.exited)
+	}()
+	if err := s.wait(ctx); err != nil {
+		s.kill()
+		return nil, s.failed(err)
+	}
+	return s, nil
+}
+
+// kill ends the server at once.
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	<-s.exited
+}
+
+// stop ends the server in good order.
+func (s *server) stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	cmd := c.command(ctx, port, data)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", c.name, err)
+	select {
+	case <-s.exited:
+		return nil
+	case <-time.After(stopWait):
+		s.kill()
+		return s.failed(fmt.Errorf("it has not stopped within %v", stopWait))
 	}
-	exited := make(chan struct{})
-	go func() {
-		cmd.Wait() // how it ends matters only before it has answered, and then log says it
-		close(exited)
-	}()
-	err = waitFor(port, exited)
-	if err == nil {
-		err = fn(&server{name: c.name, port: port, pid: cmd.Process.Pid})
-	}
-	cmd.Process.Kill()
-	<-exited
-	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", c.name, err, log.Bytes())
+}
+
+// failed adds to err what an ended server has written.
+func (s *server) failed(err error) error { return fmt.Errorf("%s: %w\n%s", s.name, err, s.log.Bytes()) }
+
+// wait returns once the server answers PING.
+func (s *server) wait(ctx context.Context) error {
+	deadline := time.After(startWait)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !answers(s.port) {
+		select {
+		case <-s.exited:
+			return errors.New("it ended before it answered")
+		case <-deadline:
+			return fmt.Errorf("no answer within %v", startWait)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
 	}
 	return nil
+}
+
+// withServer calls fn while a server with an empty folder is at work.
+func (l *lab) withServer(ctx context.Context, c contestant, fn func(*server) error) error {
+	data, err := os.MkdirTemp(l.dir, "data-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(data) // again at the end, with all else
+	s, err := c.start(ctx, data)
+	if err != nil {
+		return err
+	}
+	err = fn(s)
+	s.kill()
+	if err != nil {
+		return s.failed(err)
+	}
+	return nil
+}
+
+// withBoth calls fn while a redis-server and ours are at work, each with an empty folder.
+func (l *lab) withBoth(ctx context.Context, fn func(base, ours *server) error) error {
+	return l.withServer(ctx, redis, func(base *server) error {
+		return l.withServer(ctx, l.ours, func(ours *server) error { return fn(base, ours) })
+	})
 }
 
 func freePort() (string, error) {
@@ -92,23 +174,7 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// waitFor returns once the server on port answers PING.
-func waitFor(port string, exited <-chan struct{}) error {
-	deadline := time.After(startWait)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !answers(port) {
-		select {
-		case <-exited:
-			return fmt.Errorf("ended before it answered")
-		case <-deadline:
-			return fmt.Errorf("no answer within %v", startWait)
-		case <-tick.C:
-		}
-	}
-	return nil
-}
-
+// answers reports whether PING is answered. A server that still loads its data answers something else.
 func answers(port string) bool {
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {

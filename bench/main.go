@@ -1,160 +1,175 @@
-// Command bench answers: how fast are we beside a redis-server that gives the same promise?
-// It runs redis-benchmark by turns, test by test, against this tree's server and against redis-server
-// with an append-only file that is synced before every reply, both on one disk and each with a fresh folder, and
-// prints for each test what the median of the rounds is and their ratio. It imports nothing of
-// this module.
+// Command bench answers: how fast are we, beside a redis-server that gives the same promise, and by ourselves
+// where that is the question? It starts this tree's server, and a redis-server with an append-only file that is
+// synced before every reply, on loopback and each with a fresh folder on one disk, has them do the same work by turns, and prints
+// medians and their ratios. Of this module it uses how replies are read, and what the engine's options are.
 package main
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
-	"strconv"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/elastickv/elastickv/bench/machine"
 )
 
-// options are what the command line sets.
-type options struct {
-	requests, keyspace, clients, size, rounds int
-
-	pipelines []string
-	tests     []test
-	dir       string
-	history   string
+// command is something that can be measured.
+type command struct {
+	name, about string
+	tools       []string // programs that it needs
+	// setup names the flags of the command and returns what it does once they have been read.
+	setup func(*flag.FlagSet) measurement
 }
 
-// requestsAt is how many requests one run of a test has. Pipelines need more to take as long.
-func (o options) requestsAt(pipeline string) int {
-	if pipeline == "1" {
-		return o.requests
-	}
-	return 4 * o.requests
+// measurement does the work of a command. Fault says what is wrong with its flags.
+type measurement interface {
+	fault() error
+	run(ctx context.Context, l *lab) error
+}
+
+var commands = []command{
+	{"redis", "redis-benchmark's tests, and hot keys, beside a redis-server", []string{redisServer, redisBenchmark}, newTestsCommand},
+	{"mixes", "what applications do: YCSB, job queues, a leaderboard, a rate limiter, sessions; beside a redis-server", []string{redisServer}, newMixesCommand},
+	{"memory", "reads of data that are ten times the cache, beside the engine alone and data that fit", nil, newMemoryCommand},
+	{"large", "values of many MiB, and collections of a million members, beside a redis-server", []string{redisServer}, newLargeCommand},
+	{"start", "how long a large folder takes to be opened; memory of an idle server; size of the program", nil, newStartCommand},
+	{"scale", "one processor and more", nil, newScaleCommand},
+	{"steady", "mixed writes at full speed for a long time: the longest stall, percentiles by the minute", nil, newSteadyCommand},
+}
+
+// lab is where a command measures.
+type lab struct {
+	dir      string // for all that it needs; removed at the end
+	ours     contestant
+	report   io.Writer
+	progress io.Writer
+	short    bool
+	seed     uint64
+}
+
+// common are the flags that every command has.
+type common struct {
+	dir, history, server string
+	short                bool
+	seed                 uint64
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	default:
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	o, err := parseOptions(args, stderr)
+// errUsage is wrapped by faults of the command line.
+var errUsage = errors.New("usage: bench COMMAND [flags]; bench COMMAND -help lists the flags")
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	c, m, o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(o.dir, "elastickv-bench-")
-	if err != nil {
+	for _, tool := range c.tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not on the PATH (Debian: apt-get install redis)", tool)
+		}
+	}
+	l := &lab{progress: stderr, short: o.short, seed: o.seed}
+	if l.dir, err = os.MkdirTemp(o.dir, "elastickv-bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	ours, err := buildOurs(ctx, dir)
-	if err != nil {
-		return err
-	}
-	m := thisMachine(ctx, time.Now())
-	var report bytes.Buffer
-	w := io.MultiWriter(stdout, &report)
-	m.write(w)
-	fmt.Fprintf(w, "%d requests at pipeline 1 and four times as many else, of %d bytes, %d keys, %d clients, %d rounds\n",
-		o.requests, o.size, o.keyspace, o.clients, o.rounds)
-	for _, pipeline := range o.pipelines {
-		r := newResults(pipeline)
-		err := redis.with(ctx, dir, func(a *server) error {
-			return ours.with(ctx, dir, func(b *server) error { return r.compare(ctx, o, stderr, a, b) })
-		})
-		if err != nil {
+	defer func() { err = errors.Join(err, os.RemoveAll(l.dir)) }()
+	if o.server == "" {
+		o.server = filepath.Join(l.dir, "elastickv")
+		if err := buildOurs(ctx, o.server); err != nil {
 			return err
 		}
-		r.print(w, redis.name, ours.name)
 	}
-	return keep(o.history, m, report.Bytes())
+	l.ours = ours(o.server)
+	began := time.Now()
+	from := machine.This(ctx, l.dir, began)
+	var report bytes.Buffer
+	l.report = io.MultiWriter(stdout, &report)
+	if err := from.Write(l.report); err != nil {
+		return err
+	}
+	fmt.Fprintf(l.report, "redis: %s\ncommand: bench %s\n", versionOf(ctx, redisServer), c.line(args))
+	if err := m.run(ctx, l); err != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	fmt.Fprintf(l.report, "\ntook %v\n", time.Since(began).Round(time.Second))
+	return from.Keep(o.history, c.name, report.Bytes())
 }
 
-// compare runs every test against the servers by turns.
-func (r *results) compare(ctx context.Context, o options, stderr io.Writer, servers ...*server) error {
-	for _, t := range o.tests {
-		for _, s := range servers {
-			if err := s.fill(ctx, t, o); err != nil {
-				return err
-			}
-		}
-		fmt.Fprintf(stderr, "pipeline %s: %s\n", r.pipeline, t.name)
-		for range o.rounds {
-			for _, s := range servers {
-				got, err := s.measure(ctx, t, o, r.pipeline)
-				if err != nil {
-					return fmt.Errorf("%s: %w", s.name, err)
-				}
-				r.add(t.name, s.name, got)
-			}
-		}
+// versionOf is what a program says of itself.
+func versionOf(ctx context.Context, program string) string {
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	if err != nil {
+		return "none"
 	}
-	for _, s := range servers {
-		r.memory[s.name] = s.memory
-	}
-	return nil
+	return strings.TrimSpace(string(out))
 }
 
-func parseOptions(args []string, stderr io.Writer) (options, error) {
-	var o options
-	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.IntVar(&o.requests, "n", 100_000, "requests of each test")
-	fs.IntVar(&o.keyspace, "r", 100_000, "different keys")
-	fs.IntVar(&o.clients, "c", 50, "connections")
-	fs.IntVar(&o.size, "d", 100, "bytes of a value")
-	fs.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
-	fs.StringVar(&o.history, "history", "", "folder to leave the report in as a file (default: none)")
-	short := fs.Bool("short", false, "one round of a fifth of the requests")
-	tests := fs.String("t", "", "tests, by the beginning of their names, separated by commas (default: all)")
-	fs.StringVar(&o.dir, "dir", "", "folder to put both servers' data in (default: the system's temporary one)")
-	pipelines := fs.String("P", "1,16", "requests in a pipeline, one measurement each")
-	if err := fs.Parse(args); err != nil {
-		return o, err
-	}
-	o.pipelines = strings.Split(*pipelines, ",")
-	for _, p := range o.pipelines {
-		if n, err := strconv.Atoi(p); err != nil || n < 1 {
-			return o, fmt.Errorf("-P: %q is not a number above 0", p)
+// line is the command line without what does not change what is measured.
+func (c command) line(args []string) string {
+	out := c.name
+	for i := 1; i < len(args); i++ {
+		if args[i] == "-history" || args[i] == "-dir" {
+			i++
+			continue
 		}
-	}
-	if *short {
-		o.rounds, o.requests = 1, (o.requests+4)/5
-	}
-	o.tests = testsNamed(*tests)
-	if len(o.tests) == 0 {
-		return o, fmt.Errorf("-t: no test is called %q", *tests)
-	}
-	if o.requests < 1 || o.keyspace < 1 || o.clients < 1 || o.size < 1 || o.rounds < 1 || fs.NArg() > 0 {
-		return o, fmt.Errorf("want -n, -r, -c, -d and -rounds above 0, and no further argument")
-	}
-	for _, tool := range []string{"redis-server", "redis-benchmark"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return o, fmt.Errorf("%s is not on the PATH (Debian: apt-get install redis)", tool)
-		}
-	}
-	return o, nil
-}
-
-// testsNamed returns the tests whose names begin with one of a list, in any case.
-func testsNamed(list string) []test {
-	var out []test
-	for _, t := range suite {
-		if slices.ContainsFunc(strings.Split(list, ","), func(name string) bool {
-			return strings.HasPrefix(strings.ToLower(t.name), strings.ToLower(name))
-		}) {
-			out = append(out, t)
-		}
+		out += " " + args[i]
 	}
 	return out
+}
+
+// parse finds the command and reads its flags.
+func parse(args []string, stderr io.Writer) (c command, m measurement, o common, err error) {
+	if len(args) == 0 {
+		args = []string{""}
+	}
+	for _, c = range commands {
+		if c.name != args[0] {
+			continue
+		}
+		fs := flag.NewFlagSet("bench "+c.name, flag.ContinueOnError)
+		fs.SetOutput(stderr)
+		fs.StringVar(&o.dir, "dir", "", "folder for the data of the servers, on the disk to measure (default: the system's temporary one)")
+		fs.StringVar(&o.history, "history", "", "folder to leave the report in as a file (default: none)")
+		fs.StringVar(&o.server, "server", "", "program of our server (default: it is built from this tree)")
+		fs.BoolVar(&o.short, "short", false, "once, and with little data: shows that all is well, and no more")
+		fs.Uint64Var(&o.seed, "seed", 1, "what chance begins with")
+		m = c.setup(fs)
+		if err = fs.Parse(args[1:]); err != nil {
+			return c, m, o, err
+		}
+		if fs.NArg() > 0 {
+			return c, m, o, fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))
+		}
+		if err = m.fault(); err != nil {
+			err = fmt.Errorf("%w: %s: %w", errUsage, c.name, err)
+		}
+		return c, m, o, err
+	}
+	for _, c := range commands {
+		fmt.Fprintf(stderr, "  %-7s %s\n", c.name, c.about)
+	}
+	return c, m, o, fmt.Errorf("%w: no command %q", errUsage, args[0])
 }

@@ -1,39 +1,68 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 )
 
 func TestResults(t *testing.T) {
-	r := newResults("16")
-	for i, s := range []sample{{rps: 10, p50: 1, cpu: 2}, {rps: 30, p50: 3, cpu: 4}, {rps: 20, p50: 2, cpu: 3}} {
+	r := newResults("pipeline 16", "a", "b")
+	for i, s := range []sample{{rps: 10, p50: 1, usage: usage{cpu: 2, peak: 1 << 20}}, {rps: 30, p50: 3, usage: usage{cpu: 4}}, {rps: 20, p50: 2, usage: usage{cpu: 3}}} {
 		r.add("SET", "a", s)
 		r.add("SET", "b", sample{rps: []float64{20, 30, 60}[i]})
 		r.add("GET", "a", sample{rps: 8})
 		r.add("GET", "b", sample{rps: 4})
 	}
-	r.memory = map[string]float64{"a": 1 << 20, "b": 3 << 20}
-	if got := r.ratio("SET", "a", "b"); got != 2 {
+	if got := r.ratio("SET", rps); got != 2 {
 		t.Errorf("ratio of the pairs: got %v, want 2", got)
 	}
 	if got := r.of("SET", "b", rps); got != 30 {
 		t.Errorf("median: got %v, want 30", got)
 	}
 	var b strings.Builder
-	r.print(&b, "a", "b")
-	for _, want := range []string{"pipeline 16: medians, a / b", "geometric mean of the ratios: 1.00, lowest 0.50", "peak memory in MiB: 1 / 3"} {
+	r.print(&b)
+	for _, want := range []string{"pipeline 16: medians, a | b", "geometric mean of the ratios: 1.00, lowest 0.50"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("got\n%s\nwant a line with %q", b.String(), want)
 		}
 	}
 	lines := strings.Split(b.String(), "\n")
-	if got, want := strings.Join(strings.Fields(lines[3]), " "), "2.00 20 30 2.000 0.000 0.000 0.000 0.000 0.000 3.0 0.0 0 0 SET"; got != want {
+	if got, want := strings.Join(strings.Fields(lines[3]), " "), "2.00 20 30 2.000 0.000 0.000 0.000 0.000 0.000 3.0 0.0 0 0 0 0 SET"; got != want {
 		t.Errorf("the line of SET: got %q, want %q", got, want)
 	}
 	if got := geometricMean([]float64{1, 4}); math.Abs(got-2) > 1e-9 {
 		t.Errorf("geometric mean: got %v, want 2", got)
+	}
+}
+
+func TestTurns(t *testing.T) {
+	r, a, b := newResults("", "a", "b"), &server{name: "a"}, &server{name: "b"}
+	var order strings.Builder
+	err := r.turns(t.Context(), 2, "SET", []*server{a, b}, func(s *server, round int) (sample, error) {
+		fmt.Fprint(&order, s.name, round)
+		return sample{rps: 1}, nil
+	})
+	if err != nil || order.String() != "a0b0a1b1" || len(r.samples["SET"]["b"]) != 2 {
+		t.Errorf("got %s, %v", order.String(), err)
+	}
+	broken := errors.New("broken")
+	if err := r.turns(t.Context(), 2, "GET", []*server{a}, func(*server, int) (sample, error) { return sample{}, broken }); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+}
+
+func TestGoals(t *testing.T) {
+	var b strings.Builder
+	printGoals(&b, []goal{{what: "mean", got: 1, target: 1}, {what: "mean", got: .5, target: 1}, {what: "p99", got: 2, target: 1, most: true}, {what: "p99", got: 1, target: 1, most: true}})
+	var verdicts []string
+	for line := range strings.Lines(b.String()) {
+		verdicts = append(verdicts, strings.Join(strings.Fields(line)[2:], " "))
+	}
+	if got, want := strings.Join(verdicts, "; "), ">= 1 is 1.00 met; >= 1 is 0.50 NOT MET; <= 1 is 2.00 NOT MET; <= 1 is 1.00 met"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -78,19 +107,5 @@ func TestUsage(t *testing.T) {
 	}
 	if got := numberAfter("rchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 2\n", "write_bytes:"); got != 4096 {
 		t.Errorf("bytes: got %v, want 4096", got)
-	}
-}
-
-func TestParseOptions(t *testing.T) {
-	for _, bad := range []string{"-n 0", "-d 0", "-P 0", "-P 1,x", "-rounds 0", "extra", "-nosuch", "-t nosuch"} {
-		if _, err := parseOptions(strings.Fields(bad), &strings.Builder{}); err == nil {
-			t.Errorf("%q is accepted", bad)
-		}
-	}
-	if got := testsNamed("set,LRANGE"); len(got) != 5 || got[0].name != "SET" {
-		t.Errorf("tests by name: got %v", got)
-	}
-	if got := testsNamed(""); len(got) != len(suite) {
-		t.Errorf("without names: got %d tests of %d", len(got), len(suite))
 	}
 }

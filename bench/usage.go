@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// usage is what a process has used so far.
+// usage is what a process has used so far, or for a request.
 type usage struct {
-	cpu     float64 // seconds
-	written float64 // bytes, to the disk
-	memory  float64 // bytes, the most so far
+	cpu     float64 // seconds; for a million requests
+	written float64 // bytes, to the disk; for a request
+	peak    float64 // bytes of memory, the most since beginPeak
 }
 
 // ticks is how often a second Linux counts the time of processes, on every machine of today.
@@ -23,8 +23,26 @@ func usageOf(pid int) usage {
 	return usage{
 		cpu:     cpuOf(read(dir + "stat")),
 		written: numberAfter(read(dir+"io"), "write_bytes:"),
-		memory:  1024 * numberAfter(read(dir+"status"), "VmHWM:"),
+		peak:    1024 * numberAfter(read(dir+"status"), "VmHWM:"),
 	}
+}
+
+// since is what has been used after before was.
+func (u usage) since(before usage) usage {
+	return usage{u.cpu - before.cpu, u.written - before.written, u.peak}
+}
+
+// of is u for n requests.
+func (u usage) of(n float64) usage { return usage{u.cpu / n * 1e6, u.written / n, u.peak} }
+
+// memory is how many bytes of the server are in memory now.
+func (s *server) memory() float64 {
+	return 1024 * numberAfter(read(fmt.Sprintf("/proc/%d/status", s.pid)), "VmRSS:")
+}
+
+// beginPeak has the peak of memory begin at what there is now. Where that cannot be, it is that since the start.
+func (s *server) beginPeak() {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.pid), []byte("5"), 0)
 }
 
 func read(path string) string {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/elastickv/elastickv/encryption"
+	"github.com/elastickv/elastickv/internal/testkit/corpus"
 )
 
 func TestEnvelopeParts(t *testing.T) {
@@ -29,15 +30,33 @@ func TestEnvelopeParts(t *testing.T) {
 
 // An envelope that parses is put together again from its parts; one that does not is a
 // failed integrity check. Nothing that was not sealed opens.
-func FuzzParseEnvelope(f *testing.F) {
-	c := newCipher(f, 1)
-	sealed, err := c.Seal(append(encryption.AppendEnvelopeHeader(nil, 1), someNonce[:]...), 1, someNonce, []byte("v"), encryption.AppendEnvelopeHeader(nil, 1))
+// someEnvelope returns a cipher and an envelope that it has sealed.
+func someEnvelope(t testing.TB) (*encryption.Cipher, []byte) {
+	t.Helper()
+	c := newCipher(t, 1)
+	header := encryption.AppendEnvelopeHeader(nil, 1)
+	sealed, err := c.Seal(append(bytes.Clone(header), someNonce[:]...), 1, someNonce, []byte("v"), header)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	for _, seed := range [][]byte{nil, {1}, {1, 0, 0, 0, 0, 1}, make([]byte, 34), sealed, sealed[:33], append([]byte{2}, sealed[1:]...)} {
-		f.Add(seed)
-	}
+	return c, sealed
+}
+
+// TestFuzzCorpus holds the seeds of the fuzz targets of this package.
+func TestFuzzCorpus(t *testing.T) {
+	_, sealed := someEnvelope(t)
+	seeds := append(corpus.Bent("sealed", sealed),
+		corpus.Of("empty", []byte{}),
+		corpus.Of("version", []byte{1}),
+		corpus.Of("header", []byte{1, 0, 0, 0, 0, 1}),
+		corpus.Of("zeros", make([]byte, 34)),
+		corpus.Of("short", sealed[:33]),
+		corpus.Of("newer", append([]byte{2}, sealed[1:]...)))
+	corpus.Check(t, map[string][]corpus.Seed{"FuzzParseEnvelope": seeds})
+}
+
+func FuzzParseEnvelope(f *testing.F) {
+	c, sealed := someEnvelope(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := encryption.ParseEnvelope(b)
 		if err != nil {

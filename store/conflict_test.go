@@ -64,8 +64,6 @@ func TestWriteConflictKey(t *testing.T) {
 }
 
 func FuzzDecodeWriteConflictLabel(f *testing.F) {
-	f.Add("write|hash")
-	f.Add("||")
 	f.Fuzz(func(t *testing.T, label string) {
 		kind, class, ok := store.DecodeWriteConflictLabel(label)
 		if ok && store.EncodeWriteConflictLabel(kind, class) != label {

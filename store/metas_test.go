@@ -166,12 +166,6 @@ func TestInconsistentMetas(t *testing.T) {
 }
 
 func FuzzUnmarshal(f *testing.F) {
-	for _, n := range []int{0, 7, 8, 16, 24, 25} {
-		f.Add(make([]byte, n))
-		f.Add(bytes.Repeat([]byte{0xFF}, n))
-	}
-	f.Add(append(append(store.MarshalHashMeta(store.HashMeta{Len: 5}), store.MarshalHashMeta(store.HashMeta{Len: 8})...),
-		store.MarshalHashMeta(store.HashMeta{Len: 3})...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for name, decode := range metaDecoders {
 			if m, again, err := decode(b); err == nil && !bytes.Equal(again, b) {

@@ -118,8 +118,8 @@ func WithPebbleLogger(l *slog.Logger) PebbleStoreOption {
 	}
 }
 
-// WithCacheSize sets the size in bytes of the cache of decoded blocks; 0 or less
-// leaves the default of 128 MiB. Too small a cache makes every read decode a block.
+// WithCacheSize sets the size in bytes of the cache of decoded blocks, out of which memtables
+// take up to half; 0 or less leaves the default of 128 MiB. Too small a cache makes every read decode a block.
 func WithCacheSize(bytes int64) PebbleStoreOption {
 	return func(s *pebbleStore) {
 		if bytes > 0 {

@@ -25,6 +25,18 @@ const engineFormat = pebble.FormatValueSeparation // part of the format
 // a memtable is full, which then have to wait anyway.
 const backgroundPause = 100 * time.Millisecond
 
+// memTablesMost is how many memtables there are before writers wait: one is being filled, the
+// others are being written to tables.
+const memTablesMost = 4
+
+// memTableSize is the size of a memtable, in bytes. Memtables take their memory from the cache of
+// blocks: all of them together may take half of it, lest reads find an empty cache while there are
+// writes. Within that large ones absorb rewrites of hot keys before they reach a table.
+func memTableSize(cacheSize int64) uint64 {
+	const least, most = 1 << 20, 64 << 20
+	return uint64(min(max(cacheSize/(2*memTablesMost), least), most))
+}
+
 // engineOptions returns the options the engine is opened with.
 func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Options {
 	log := logger.log
@@ -35,11 +47,10 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		CacheSize:          cacheSize,
 		Logger:             logger,
 
-		// Large memtables absorb rewrites of hot keys before they reach a
-		// table. The engine starts at 256 KiB and doubles, so that a small
-		// store does not pay for them.
-		MemTableSize:                64 << 20,
-		MemTableStopWritesThreshold: 4,
+		// The engine starts at 256 KiB and doubles, so that a small store does not pay for
+		// large memtables.
+		MemTableSize:                memTableSize(cacheSize),
+		MemTableStopWritesThreshold: memTablesMost,
 
 		// Every sublevel of L0 costs each point read one more filter probe, but most
 		// reads are answered by the version cache, and a compaction of L0 rewrites most of

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -93,6 +94,24 @@ type resealPass struct {
 	steps int
 }
 
+// appendCursor encodes how far p has come as the row of the cursor.
+func (p *resealPass) appendCursor(dst []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, p.below), p.next...)
+}
+
+// parseResealCursor decodes what appendCursor writes. next aliases row.
+func parseResealCursor(row []byte) (below uint32, next []byte, err error) {
+	if len(row) < 4 {
+		return 0, nil, fmt.Errorf("%w: reseal cursor %x", errValueDamaged, row)
+	}
+	below, next = binary.BigEndian.Uint32(row), row[4:]
+	inside := compareKeys(next, appendKeyBound(nil, nil)) >= 0 && compareKeys(next, resealEnd()) <= 0
+	if below == 0 || !inside || validateKey(next) != nil {
+		return 0, nil, fmt.Errorf("%w: reseal cursor %x", errValueDamaged, row)
+	}
+	return below, next, nil
+}
+
 // Reseal implements Resealer.
 func (s *pebbleStore) Reseal(ctx context.Context, o ResealOptions) error {
 	if err := s.enter(); err != nil {
@@ -134,11 +153,16 @@ func (s *pebbleStore) beginReseal(below uint32) (*resealPass, error) {
 	p := &resealPass{below: below, next: appendKeyBound(nil, nil), epoch: s.apply.epoch}
 	s.apply.Unlock()
 	row, ok, err := s.metaRow(metaResealCursor)
-	if err != nil {
-		return nil, err
+	if err != nil || !ok {
+		return p, err
 	}
-	if ok && len(row) > 4 && binary.BigEndian.Uint32(row) == below {
-		p.next = row[4:]
+	reached, next, err := parseResealCursor(row)
+	switch {
+	case err != nil:
+		// To begin anew costs time; to go on anywhere could leave rows as they are.
+		s.log.Error("store: reseal begins anew", slog.Any("err", err))
+	case reached == below:
+		p.next = next
 	}
 	return p, nil
 }
@@ -209,8 +233,7 @@ func (s *pebbleStore) resealStep(p *resealPass) (int, error) {
 				return err
 			}
 		}
-		cursor := binary.BigEndian.AppendUint32(nil, p.below)
-		return w.batch.Set(metaResealCursor, append(cursor, next.next...), nil)
+		return w.batch.Set(metaResealCursor, next.appendCursor(nil), nil)
 	}
 	if err := w.commit(); err != nil {
 		return 0, err

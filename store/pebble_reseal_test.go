@@ -405,3 +405,26 @@ func TestResealPurges(t *testing.T) {
 		t.Errorf("%d values are shown", n)
 	}
 }
+
+// A cursor that no pass has left, beyond the last row as it may be, does not keep a pass from
+// looking at all rows.
+func TestResealDamagedCursor(t *testing.T) {
+	for name, cursor := range map[string][]byte{
+		"behind the end":   append([]byte{0, 0, 0, 1}, 0xff, keySentinel),
+		"before the first": append([]byte{0, 0, 0, 1}, metaAppliedIndex...),
+		"no key":           append([]byte{0, 0, 0, 1}, "no key"...),
+		"short":            {0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newResealer(t)
+			s := openTest(t, "db", append(r.options(), WithFS(vfs.NewMem()))...)
+			fillMixed(t, s, 1000)
+			must(t, s.db.Set(metaResealCursor, cursor, pebble.Sync))
+			r.rotate(1, 1)
+			r.reseal(t, s)
+			if rows := rowKeys(t, s); rows[0] != 0 || len(rows) != 1 {
+				t.Errorf("rows by key: %v", rows)
+			}
+		})
+	}
+}

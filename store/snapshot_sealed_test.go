@@ -201,9 +201,6 @@ func FuzzOpenSnapshot(f *testing.F) {
 	s := openSealedSnapshots(f, newSealer(f))
 	fillOld(f, s)
 	image := imageOf(f, s)
-	f.Add(image)
-	f.Add(image[:40])
-	f.Add([]byte(snapshotMagic + "\x00\x00\x00\x01"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		r, err := openSnapshot(bytes.NewReader(stream), s.seal.cipher)
 		if err != nil {

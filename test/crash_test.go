@@ -16,7 +16,7 @@ import (
 
 var (
 	roundsFlag = flag.Int("rounds", 0, "how often TestKillUnderLoad kills the server; 0: 4, or 2 with -short")
-	seedFlag   = flag.Uint64("seed", 0, "seed of TestKillUnderLoad; 0: a new one")
+	seedFlag   = flag.Uint64("seed", 0, "seed of the random tests; 0: a new one")
 )
 
 // TestKillUnderLoad kills the server with SIGKILL while clients write, starts it again on

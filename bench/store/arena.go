@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/elastickv/elastickv/bench/engine"
 )
 
 // arena is where contestants meet.
@@ -15,7 +18,6 @@ type arena struct {
 	options
 	dir      string            // everything is in here
 	fixtures map[string]string // folders that are filled once, by name
-	recorded string            // options of our store's engine; empty until someone has asked
 	toClose  []io.Closer       // by the end of the job, the last one first
 }
 
@@ -123,6 +125,15 @@ func (a *arena) inCopy(folder string, fn func(dir string) error) error {
 		}
 		return fn(dir)
 	})
+}
+
+// engineOptions are those of our store's engine, for the engine alone.
+func (a *arena) engineOptions() (o *pebble.Options, err error) {
+	err = a.inFresh(func(dir string) (err error) {
+		o, err = engine.Options(dir, a.cacheSize())
+		return err
+	})
+	return o, err
 }
 
 // cacheSize is in bytes and large enough for every block of the largest fixture.

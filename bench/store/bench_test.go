@@ -216,33 +216,6 @@ func TestFixtureVersions(t *testing.T) {
 	}
 }
 
-// TestRawOptions compares what the engines of both have recorded.
-func TestRawOptions(t *testing.T) {
-	a, ctx := newArena(t), t.Context()
-	texts := map[string][]string{}
-	for _, c := range []contestant{ours{}, raw{}} {
-		dir := filepath.Join(a.dir, "options-"+c.name())
-		if err := using(ctx, a, c, dir, func(opened) error { return nil }); err != nil {
-			t.Fatal(err)
-		}
-		text, err := recordedOptions(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts[c.name()] = strings.Split(text, "\n")
-	}
-	own, base := texts[ours{}.name()], texts[raw{}.name()]
-	if len(own) != len(base) {
-		t.Fatalf("%d lines, want %d", len(base), len(own))
-	}
-	for i := range own {
-		name, _, _ := strings.Cut(strings.TrimSpace(own[i]), "=")
-		if own[i] != base[i] && name != "comparer" && name != "key_schema" {
-			t.Errorf("line %d: got %q, want %q", i, base[i], own[i])
-		}
-	}
-}
-
 // TestTurnsFail ends a turn at the first error.
 func TestTurnsFail(t *testing.T) {
 	broken := errors.New("broken")

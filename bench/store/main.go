@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"regexp"
 	"syscall"
 	"time"
+
+	"github.com/elastickv/elastickv/bench/machine"
 )
 
 // options are what the command line sets.
@@ -51,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
-	m := thisMachine(ctx, dir, began)
+	m := machine.This(ctx, dir, began)
 	a := &arena{options: o, dir: dir, fixtures: map[string]string{}}
 	r := &results{}
 	for _, j := range jobs() {
@@ -65,11 +68,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if len(r.rows) == 0 {
 		return fmt.Errorf("-run %q matches no row", o.run)
 	}
-	report := func(w io.Writer) error { return r.report(w, m, o, time.Since(began)) }
-	if err := report(stdout); err != nil {
+	var report bytes.Buffer
+	if err := r.report(io.MultiWriter(stdout, &report), m, o, time.Since(began)); err != nil {
 		return err
 	}
-	return keep(o.history, m, report)
+	return m.Keep(o.history, "store", report.Bytes())
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {

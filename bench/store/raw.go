@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,76 +20,9 @@ type raw struct{}
 // name implements contestant.
 func (raw) name() string { return "pebble" }
 
-// rawOptions returns the options of our store's engine, as the engine has recorded them
-// in its folder. These are not recorded and are set here, to what our store uses:
-//   - the bits per key of the filters, whose record is the kind alone;
-//   - the file system, and that nothing is logged.
-//
-// Others differ on purpose, because they are what our versions need and a user of the
-// engine alone would do without: the order of keys, and block properties if there are any.
-func rawOptions(ctx context.Context, a *arena) (*pebble.Options, error) {
-	if a.recorded == "" {
-		err := a.inFresh(func(dir string) (err error) {
-			if err = using(ctx, a, ours{}, dir, func(opened) error { return nil }); err == nil {
-				a.recorded, err = recordedOptions(dir)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	o := &pebble.Options{}
-	err := o.Parse(a.recorded, &pebble.ParseHooks{
-		NewComparer:     func(string) (*pebble.Comparer, error) { return pebble.DefaultComparer, nil },
-		NewFilterPolicy: rawFilter,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("options of our store's engine: %w", err)
-	}
-	o.Comparer = pebble.DefaultComparer
-	o.FS = vfs.Default
-	o.Logger = silent{}
-	o.EnsureDefaults()
-	return o, nil
-}
-
-func rawFilter(name string) (pebble.FilterPolicy, error) {
-	const bitsPerKey = 10
-	if p := bloom.FilterPolicy(bitsPerKey); p.Name() == name {
-		return p, nil
-	}
-	return nil, fmt.Errorf("filter policy %q of our store is unknown here", name)
-}
-
-// recordedOptions returns what the engine has recorded of its options in dir.
-func recordedOptions(dir string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(dir, "OPTIONS-*"))
-	if err != nil {
-		return "", err
-	}
-	if len(found) == 0 {
-		return "", fmt.Errorf("the engine has left no OPTIONS file in the store's folder")
-	}
-	text, err := os.ReadFile(found[len(found)-1])
-	return string(text), err
-}
-
-// silent drops what the engine has to say, but for the last words.
-type silent struct{}
-
-// Infof implements pebble.Logger.
-func (silent) Infof(string, ...any) {}
-
-// Errorf implements pebble.Logger.
-func (silent) Errorf(string, ...any) {}
-
-// Fatalf implements pebble.Logger.
-func (silent) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-
 // open implements contestant.
-func (raw) open(ctx context.Context, a *arena, dir string) (opened, error) {
-	o, err := rawOptions(ctx, a)
+func (raw) open(_ context.Context, a *arena, dir string) (opened, error) {
+	o, err := a.engineOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +40,7 @@ const rawTableSize = 64 << 20
 // fill implements contestant. Pebble takes the tables into its last level.
 func (r raw) fill(ctx context.Context, a *arena, dir string, _ int) error {
 	return using(ctx, a, r, dir, func(db opened) error {
-		o, err := rawOptions(ctx, a)
+		o, err := a.engineOptions()
 		if err != nil {
 			return err
 		}

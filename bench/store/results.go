@@ -8,6 +8,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/elastickv/elastickv/bench/machine"
 )
 
 // kind is what a row of the table shows.
@@ -59,11 +61,11 @@ func (r *results) of(name, by string, figure func(sample) float64) []float64 {
 }
 
 // report writes the machine, every sample as Go writes benchmarks, and the table.
-func (r *results) report(w io.Writer, m machine, o options, took time.Duration) error {
-	if err := m.write(w); err != nil {
+func (r *results) report(w io.Writer, m machine.Machine, o options, took time.Duration) error {
+	if err := m.Write(w); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "keys: %d\nkey-bytes: %d\nvalue-bytes: %d\nrounds: %d\nseconds-a-turn: %g\n\n",
+	fmt.Fprintf(w, "pkg: github.com/elastickv/elastickv/bench/store\nkeys: %d\nkey-bytes: %d\nvalue-bytes: %d\nrounds: %d\nseconds-a-turn: %g\n\n",
 		o.keys, keySize, valueSize, o.rounds, o.seconds)
 	for _, s := range r.samples {
 		fmt.Fprintf(w, "Benchmark%s/by=%s-%d\t%d\t%.1f ns/op", s.name, s.by, runtime.GOMAXPROCS(0), s.ops, s.nsPerOp())

@@ -52,18 +52,6 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-func TestMountedAt(t *testing.T) {
-	const mounts = "disk / ext4 rw 0 0\nproc /proc proc rw 0 0\nmem /tmp tmpfs rw 0 0\nover /tmp xfs rw 0 0\nshort\n"
-	for path, want := range map[string]string{"/": "ext4", "/tmp": "xfs", "/tmp/a": "xfs", "/tmpfile": "ext4", "/proc/1": "proc"} {
-		if got := mountedAt(mounts, path); got != want {
-			t.Errorf("%s is on %s, want %s", path, got, want)
-		}
-	}
-	if got := mountedAt("", "/"); got != unknown {
-		t.Errorf("got %s, want %s", got, unknown)
-	}
-}
-
 // TestKeys says what keys and values must be for the rows to mean what they say.
 func TestKeys(t *testing.T) {
 	const n = 1000

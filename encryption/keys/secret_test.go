@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/elastickv/elastickv/internal/testkit/corpus"
 )
 
 // TestSecretsArePrintedNowhere prints everything that holds a key in every way, and searches what
@@ -111,14 +113,19 @@ func TestParseSecretRejects(t *testing.T) {
 	must(t, err)
 }
 
+// TestFuzzCorpus holds the seeds of the fuzz targets of this package.
+func TestFuzzCorpus(t *testing.T) {
+	m := newMachine(t)
+	_, err := begin(testOptions(m, newChance(1)), m)
+	must(t, err)
+	seeds := append(corpus.Bent("sidecar", sidecarText(t, m)),
+		corpus.Of("empty", []byte{}),
+		corpus.Of("format-alone", []byte(`{"format": 1}`)),
+		corpus.Of("null", []byte("null")))
+	corpus.Check(t, map[string][]corpus.Seed{"FuzzParseSidecar": seeds})
+}
+
 func FuzzParseSidecar(f *testing.F) {
-	m := newMachine(f)
-	o := testOptions(m, newChance(1))
-	if _, err := begin(o, m); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(sidecarText(f, m))
-	f.Add([]byte(`{"format": 1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := parseSidecar(text)
 		if err != nil {

@@ -81,6 +81,17 @@ func TestGetAndSet(t *testing.T) {
 	})
 }
 
+// combine returns what op makes of sources, of which it keeps and changes none.
+func combine(op Op, sources ...[]byte) []byte {
+	c := NewCombination(op)
+	for _, b := range sources {
+		copied := bytes.Clone(b)
+		c.Add(copied)
+		clear(copied)
+	}
+	return c.Bytes()
+}
+
 func TestCombine(t *testing.T) {
 	byteByByte := map[Op]func(a, b byte) byte{
 		And: func(a, b byte) byte { return a & b },
@@ -107,14 +118,14 @@ func TestCombine(t *testing.T) {
 					want[i] = do(want[i], at(b, i))
 				}
 			}
-			if got := Combine(op, sources); !bytes.Equal(got, want) {
-				t.Errorf("Combine(%d, %x) = %x, want %x", op, sources, got, want)
+			if got := combine(op, sources...); !bytes.Equal(got, want) {
+				t.Errorf("combination %d of %x is %x, want %x", op, sources, got, want)
 			}
 		}
-		inverted := Combine(Not, sources[:1])
+		inverted := combine(Not, sources[0])
 		for i, c := range sources[0] {
 			if inverted[i] != ^c {
-				t.Errorf("Combine(Not, %x) = %x", sources[0], inverted)
+				t.Errorf("not %x is %x", sources[0], inverted)
 			}
 		}
 	})

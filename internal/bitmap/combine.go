@@ -13,31 +13,43 @@ const (
 	Not // of one bitmap
 )
 
-// Combine returns what op makes of one or more bitmaps. The result is as long as the longest of
-// them; those that are shorter have zeros behind their end.
-func Combine(op Op, sources [][]byte) []byte {
-	longest := 0
-	for _, b := range sources {
-		longest = max(longest, len(b))
-	}
-	out := make([]byte, longest)
-	copy(out, sources[0])
-	if op == Not {
-		invert(out)
-		return out
-	}
-	for _, b := range sources[1:] {
-		switch op {
-		case And:
-			and(out, b)
-		case Or:
-			or(out, b)
-		case Xor:
-			xor(out, b)
-		}
-	}
-	return out
+// Combination is what an operation makes of one bitmap after the other. It is as long as the
+// longest of them; those that are shorter have zeros behind their end. It keeps none of them.
+type Combination struct {
+	op  Op
+	out []byte
+	any bool // there has been one
 }
+
+// NewCombination begins without any bitmap.
+func NewCombination(op Op) *Combination { return &Combination{op: op} }
+
+// Add takes in one more bitmap. For Not there is but one.
+func (c *Combination) Add(b []byte) {
+	first := !c.any
+	c.any = true
+	if len(b) > len(c.out) {
+		grown := make([]byte, len(b))
+		copy(grown, c.out)
+		c.out = grown
+	}
+	switch {
+	case first:
+		copy(c.out, b)
+		if c.op == Not {
+			invert(c.out)
+		}
+	case c.op == And:
+		and(c.out, b)
+	case c.op == Or:
+		or(c.out, b)
+	case c.op == Xor:
+		xor(c.out, b)
+	}
+}
+
+// Bytes returns the result.
+func (c *Combination) Bytes() []byte { return c.out }
 
 func invert(b []byte) {
 	i := 0

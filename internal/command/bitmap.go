@@ -198,13 +198,15 @@ func bitop(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	sources := make([][]byte, len(c.Args)-3)
-	for i := range sources {
-		if sources[i], _, err = c.Keys.Reading().String(c.Args[3+i]); err != nil {
+	combined := bitmap.NewCombination(op)
+	for _, key := range c.Args[3:] {
+		source, _, err := c.Keys.Reading().String(key)
+		if err != nil {
 			return err
 		}
+		combined.Add(source)
 	}
-	result, target := bitmap.Combine(op, sources), c.Args[2]
+	result, target := combined.Bytes(), c.Args[2]
 	c.Out.Int(int64(len(result)))
 	if len(result) == 0 {
 		return c.removed(target)

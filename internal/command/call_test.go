@@ -32,7 +32,7 @@ func newCallerOver(t testing.TB, engine store.Engine, now func() time.Time) *cal
 	})
 	seed := uint64(1)
 	c.env = &Env{
-		Table: NewTable(Rows()), Keys: keyspace.Env{Limits: &limits, Samples: keyspace.NewSamples(1 << 20)}, Cursors: NewCursors(), MaxBulk: 1 << 20,
+		Table: NewTable(Rows()), Keys: keyspace.Env{Limits: &limits, Samples: keyspace.NewSamples(1 << 20)}, Cursors: NewCursors(), MaxBulk: 1 << 20, MaxReply: 1 << 20,
 		Rand: func() uint64 {
 			seed = seed*6364136223846793005 + 1442695040888963407
 			return seed ^ seed>>31

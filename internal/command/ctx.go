@@ -79,6 +79,9 @@ type Env struct {
 	Cursors *Cursors
 	// MaxBulk is the largest string that a command may make, in bytes.
 	MaxBulk int64
+	// MaxReply is the largest reply, in bytes, that a command may make, together with those before it that have
+	// not been sent. A few bytes of arguments can ask for the same large value a million times.
+	MaxReply int
 	// HLLSparseMax is the largest HyperLogLog that is kept sparse, in bytes.
 	HLLSparseMax int
 	// OwnIntegers says that no two keys share a small integer, since each has to remember its use.

@@ -202,7 +202,8 @@ const (
 
 // Errors of the server's own limits.
 const (
-	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size (proto-max-bulk-len)")
+	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size")
+	ErrSortTooLarge = Error("ERR what to sort by or to store exceeds maximum allowed size (1 GB)")
 	ErrTxTooLarge   = Error("ERR the command changes more than fits into one transaction (1 GB): split it")
 	ErrKeyTooLong   = Error("ERR key or element exceeds maximum allowed size (1 MB with its key)")
 	ErrInternal     = Error("ERR internal error: the command had no effect, see the server log")

@@ -123,6 +123,9 @@ func hmget(c *Ctx) error {
 			return err
 		}
 		c.bulkOrNull(v, ok)
+		if err := c.checkReply(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -63,6 +63,9 @@ func hgetex(c *Ctx) error {
 			return err
 		}
 		c.bulkOrNull(v, ok)
+		if err := c.checkReply(); err != nil {
+			return err
+		}
 	}
 	if !o.expire && !o.word {
 		return nil

@@ -47,14 +47,13 @@ func drawFields(c *Ctx, h *keyspace.Hash, count int64, values bool) error {
 	if !h.Exists() {
 		count = 0
 	}
-	if count > c.Env.MaxBulk {
+	if count > int64(c.Env.MaxReply) {
 		return ErrReplyTooLong
 	}
-	mark := c.Out.Len()
 	c.beginFields(count, values)
 	return h.Draw(count, values, c.Env.Rand, func(f keyspace.Field) error {
 		c.field(f, values)
-		return c.checkReply(mark)
+		return c.checkReply()
 	})
 }
 

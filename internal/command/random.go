@@ -12,11 +12,10 @@ func randomCount(c *Ctx) (int64, error) {
 	return n, err
 }
 
-// checkReply fails when the reply that began at mark has become larger than
-// anything a command may make: a few bytes of arguments can ask for any number of
-// random elements.
-func (c *Ctx) checkReply(mark int) error {
-	if int64(c.Out.Len()-mark) > c.Env.MaxBulk {
+// checkReply fails when the reply has no room any more: a few bytes of arguments can ask for any
+// number of random elements, or for the same value again and again.
+func (c *Ctx) checkReply() error {
+	if c.Out.Full() {
 		return ErrReplyTooLong
 	}
 	return nil

@@ -249,14 +249,13 @@ func drawFromSet(c *Ctx, s *keyspace.Set, count int64) error {
 	if !s.Exists() {
 		count = 0
 	}
-	if count > c.Env.MaxBulk {
+	if count > int64(c.Env.MaxReply) {
 		return ErrReplyTooLong
 	}
-	mark := c.Out.Len()
 	c.Out.Array(int(count))
 	return s.Draw(count, c.Env.Rand, func(member []byte) error {
 		c.Out.Bulk(member)
-		return c.checkReply(mark)
+		return c.checkReply()
 	})
 }
 

@@ -51,6 +51,20 @@ type sorting struct {
 	by                          []byte   // pattern; nil: the elements themselves
 	get                         [][]byte // patterns
 	target                      []byte   // nil: none
+	room                        int64    // bytes of values that may yet be copied
+}
+
+// sortBytesMost is how many bytes of values a SORT copies at most. One large value can be wanted
+// for each of a million elements.
+const sortBytesMost = 1 << 30
+
+// copied returns a copy of a value.
+func (s *sorting) copied(value []byte) ([]byte, error) {
+	const overhead = 24 // the slice
+	if s.room -= int64(len(value) + overhead); s.room < 0 {
+		return nil, ErrSortTooLarge
+	}
+	return append([]byte{}, value...), nil
 }
 
 // sortElement is an element with what it is sorted by.
@@ -60,9 +74,9 @@ type sortElement struct {
 	text    []byte // nil if there is none
 }
 
-func sortKey(c *Ctx) error { return (&sorting{}).run(c) }
+func sortKey(c *Ctx) error { return (&sorting{room: sortBytesMost}).run(c) }
 
-func sortKeyRO(c *Ctx) error { return (&sorting{readOnly: true}).run(c) }
+func sortKeyRO(c *Ctx) error { return (&sorting{room: sortBytesMost, readOnly: true}).run(c) }
 
 func (s *sorting) run(c *Ctx) error {
 	s.limit = -1
@@ -231,8 +245,8 @@ func (s *sorting) weigh(c *Ctx, elements []sortElement) error {
 	for i := range elements {
 		e := &elements[i]
 		value, ok := e.element, true
+		var err error
 		if s.by != nil {
-			var err error
 			if value, ok, err = c.derived(s.by, e.element); err != nil {
 				return err
 			}
@@ -240,13 +254,16 @@ func (s *sorting) weigh(c *Ctx, elements []sortElement) error {
 		switch {
 		case !ok:
 		case s.alpha && s.target == nil:
-			e.text = append([]byte{}, beforeZero(value)...) // as C compares strings of a locale
+			e.text, err = s.copied(beforeZero(value)) // as C compares strings of a locale
 		case s.alpha:
-			e.text = append([]byte{}, value...)
+			e.text, err = s.copied(value)
 		default:
 			if e.score, ok = sortScore(value); !ok {
 				return ErrSortScore
 			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -333,17 +350,21 @@ func (c *Ctx) derived(pattern, element []byte) ([]byte, bool, error) {
 }
 
 // eachResult calls fn with what the call returns for elements: them, or what GET says.
-func (s *sorting) eachResult(c *Ctx, elements []sortElement, fn func(value []byte, ok bool)) error {
+func (s *sorting) eachResult(c *Ctx, elements []sortElement, fn func(value []byte, ok bool) error) error {
 	for _, e := range elements {
 		if len(s.get) == 0 {
-			fn(e.element, true)
+			if err := fn(e.element, true); err != nil {
+				return err
+			}
 		}
 		for _, pattern := range s.get {
 			value, ok, err := c.derived(pattern, e.element)
 			if err != nil {
 				return err
 			}
-			fn(value, ok)
+			if err := fn(value, ok); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -351,12 +372,19 @@ func (s *sorting) eachResult(c *Ctx, elements []sortElement, fn func(value []byt
 
 func (s *sorting) reply(c *Ctx, elements []sortElement) error {
 	c.Out.Array(len(elements) * max(len(s.get), 1))
-	return s.eachResult(c, elements, c.bulkOrNull)
+	return s.eachResult(c, elements, func(value []byte, ok bool) error {
+		c.bulkOrNull(value, ok)
+		return c.checkReply() // there may be a million patterns for each of a million elements
+	})
 }
 
 func (s *sorting) store(c *Ctx, elements []sortElement) error {
 	var values [][]byte
-	err := s.eachResult(c, elements, func(value []byte, _ bool) { values = append(values, append([]byte{}, value...)) })
+	err := s.eachResult(c, elements, func(value []byte, _ bool) error {
+		v, err := s.copied(value)
+		values = append(values, v)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -103,9 +103,10 @@ func xclaim(c *Ctx) error {
 		g.LastID = a.last
 	}
 	mark, n := c.Out.Len(), 0
-	err = g.Claim(a.claim, a.ids, func(e keyspace.StreamEntry) {
+	err = g.Claim(a.claim, a.ids, func(e keyspace.StreamEntry) error {
 		c.claimedEntry(e, a.justID)
 		n++
+		return c.checkReply()
 	})
 	c.Out.ArraySince(mark, n)
 	return err

@@ -43,6 +43,9 @@ func readStreams(c *Ctx, r *streamRead) error {
 	mark, served := c.Out.Len(), 0
 	for i := range r.from {
 		ok, err := r.serve(c, i)
+		if err == nil {
+			err = c.checkReply()
+		}
 		if err != nil {
 			return err
 		}

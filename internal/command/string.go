@@ -276,6 +276,9 @@ func mget(c *Ctx) error {
 			return err
 		}
 		c.bulkOrNull(v, ok)
+		if err := c.checkReply(); err != nil {
+			return err // and read no further
+		}
 	}
 	return nil
 }

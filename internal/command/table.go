@@ -127,8 +127,15 @@ func (t *Table) All() []*Command { return t.sorted }
 // who has been answered, but for the log.
 func (t *Table) Run(c *Ctx) error {
 	mark := c.Out.Len()
+	c.Out.Limit(c.Env.MaxReply)
 	run := func() error {
-		return txn.Protect(func() error { return c.Cmd.Run(c) })
+		return txn.Protect(func() error {
+			err := c.Cmd.Run(c)
+			if err == nil {
+				err = c.checkReply()
+			}
+			return err
+		})
 	}
 	var err error
 	if c.Keys != nil {

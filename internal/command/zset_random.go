@@ -60,10 +60,9 @@ func zrandmemberArgs(c *Ctx) (count int64, withScores bool, err error) {
 
 // drawScored replies with random members that may repeat.
 func drawScored(c *Ctx, z *keyspace.ZSet, count int64, withScores bool) error {
-	if count > c.Env.MaxBulk {
+	if count > int64(c.Env.MaxReply) {
 		return ErrReplyTooLong
 	}
-	mark := c.Out.Len()
 	nested := withScores && c.Out.Proto() == 3
 	n := int(count)
 	if withScores && !nested {
@@ -78,6 +77,6 @@ func drawScored(c *Ctx, z *keyspace.ZSet, count int64, withScores bool) error {
 		if withScores {
 			c.Out.Double(m.Score)
 		}
-		return c.checkReply(mark)
+		return c.checkReply()
 	})
 }

@@ -71,6 +71,9 @@ func (a *auditor) database(s *Space) error {
 		if err := a.collection(s, e.kind, key); err != nil {
 			return err
 		}
+		if err := a.counts(s, key, e); err != nil {
+			return err
+		}
 		return a.fieldExpiries(s, key, e)
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ func (k Kind) String() string { return kindNames[k] }
 
 // entry is what the directory says of a key.
 //
-//	| encoding (4 bits) kind (4 bits) | a string's bytes; of a hash, see expiring; else nothing |
+//	| encoding (4 bits) kind (4 bits) | a string's bytes; of a hash, see expiring; of a sorted set, see encodeCountBounds; else nothing |
 //
 // The expiry is that of the row.
 type entry struct {
@@ -53,6 +53,9 @@ func parseEntry(r txn.Row) (entry, error) {
 	}
 	return e, nil
 }
+
+// counted reports whether the key is a sorted set with counts.
+func (e entry) counted() bool { return e.kind == KindZSet && len(e.body) > 0 }
 
 // find returns the entry of a key that is there and has not expired. An expired
 // key that is met in an update is removed, so that nothing of it can come back
@@ -160,6 +163,9 @@ func (s *Space) removeRows(key []byte, e entry) error {
 	prefixes := s.collectionPrefixes(e.kind, key)
 	if e.expiring().count > 0 {
 		prefixes = append(prefixes, s.fieldTTLScan(key))
+	}
+	if e.counted() {
+		prefixes = append(prefixes, s.countScan(key, 0))
 	}
 	if len(prefixes) == 0 {
 		return nil

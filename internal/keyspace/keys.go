@@ -86,6 +86,9 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 			return err
 		}
 	}
+	if e.counted() {
+		from, into = append(from, s.countScan(src, 0)), append(into, to.countScan(dst, 0))
+	}
 	old, err := to.clear(dst)
 	if err != nil {
 		return err

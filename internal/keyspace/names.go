@@ -18,6 +18,10 @@ import (
 //
 //	!hs|ttl|<len of key 4><key><expireAt 8><field>    empty; one for every field that expires
 //
+// and a large sorted set
+//
+//	!zs|cnt|<len of key 4><key><bound>                how many members there are from the bound on: see encodeCounts
+//
 // All of it is part of the format; never change.
 const (
 	entryPrefix     = "!redis|key|"
@@ -25,6 +29,7 @@ const (
 	fieldsTTLPrefix = "!redis|fttl|"
 	sizeName        = "!redis|size"
 	fieldTTLPrefix  = "!hs|ttl|"
+	countPrefix     = "!zs|cnt|"
 )
 
 // familyPrefixes cover every row that database 0 can have. Other databases have a prefix of their own.
@@ -78,6 +83,12 @@ func (s *Space) fieldTTLName(key []byte, expireAt uint64, field []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(s.fieldTTLScan(key), expireAt), field...)
 }
 
+// countScan is the prefix of the counts of a sorted set, in a slice with room for n bytes more.
+func (s *Space) countScan(key []byte, n int) []byte {
+	b := append(s.row(len(countPrefix)+4+len(key)+n), countPrefix...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(key))), key...)
+}
+
 // withPrefix turns a name or prefix of package store into one of this database.
 func (s *Space) withPrefix(name []byte) []byte {
 	if s.place() == 0 {
@@ -94,7 +105,7 @@ func listName(key []byte) []byte {
 	return append(b, key...)
 }
 
-// collectionPrefixes returns the prefixes of all rows that a key of the given
+// collectionPrefixes returns the prefixes of all rows that every key of the given
 // kind has besides its directory entry. The first is the whole name of one row, that
 // of the length.
 func (s *Space) collectionPrefixes(kind Kind, key []byte) [][]byte {

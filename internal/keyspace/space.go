@@ -72,6 +72,8 @@ type Limits struct {
 	SetMaxListpackValue    int // bytes
 	ZSetMaxListpackEntries int
 	ZSetMaxListpackValue   int // bytes
+	// ZSetCounts says how the ranks of large sorted sets are counted.
+	ZSetCounts CountLimits
 	// StreamNodeMaxEntries is how many entries go at once when a stream is
 	// trimmed with ~; 0 is the default.
 	StreamNodeMaxEntries int

@@ -11,8 +11,8 @@ type Claim struct {
 }
 
 // Claim gives entries to a consumer, whom it makes if it claims any, and calls fn
-// for each. What is pending and no longer in the stream is pending no more.
-func (g *Group) Claim(c Claim, ids []StreamID, fn func(StreamEntry)) error {
+// for each, until that fails. What is pending and no longer in the stream is pending no more.
+func (g *Group) Claim(c Claim, ids []StreamID, fn func(StreamEntry) error) error {
 	for _, id := range ids {
 		p, pending, err := g.pendingAt(id)
 		if err != nil {
@@ -22,8 +22,12 @@ func (g *Group) Claim(c Claim, ids []StreamID, fn func(StreamEntry)) error {
 		if !pending {
 			old = nil
 		}
-		if _, err := g.claim(c, id, old, fn); err != nil {
+		var told error
+		if _, err := g.claim(c, id, old, func(e StreamEntry) { told = fn(e) }); err != nil {
 			return err
+		}
+		if told != nil {
+			return told
 		}
 	}
 	return g.Save()

@@ -375,7 +375,10 @@ func (r *groupRun) claim() error {
 			want = append(want, id)
 		}
 	}
-	err := r.g.Claim(c, ids, func(e StreamEntry) { got = append(got, e.ID) })
+	err := r.g.Claim(c, ids, func(e StreamEntry) error {
+		got = append(got, e.ID)
+		return nil
+	})
 	return expect(err, "claimed", fmt.Sprint(got), fmt.Sprint(want))
 }
 

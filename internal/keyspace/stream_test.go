@@ -109,7 +109,7 @@ var streamCosts = []struct {
 	}, 1, 0, 22},
 	{"acknowledge", func(_ *Stream, g *Group) error { _, err := g.Ack(firstIDs(50)[49:]); return err }, 2, 0, 4},
 	{"claim", func(_ *Stream, g *Group) error {
-		return g.Claim(Claim{Consumer: []byte("d")}, firstIDs(50)[49:], func(StreamEntry) {})
+		return g.Claim(Claim{Consumer: []byte("d")}, firstIDs(50)[49:], func(StreamEntry) error { return nil })
 	}, 4, 0, 6},
 	{"claim some", func(_ *Stream, g *Group) error {
 		_, _, err := g.AutoClaim(Claim{Consumer: []byte("d")}, Sweep{Count: 3, Looks: 30}, func(StreamEntry) {})

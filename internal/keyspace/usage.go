@@ -46,6 +46,10 @@ func (s *Space) usage(key []byte, e entry, samples int) (int64, error) {
 		n, err := s.usageOf(s.fieldTTLScan(key), count, samples)
 		return total + n, err
 	}
+	if e.counted() {
+		n, err := s.usageOf(s.countScan(key, 0), 0, samples)
+		return total + n, err
+	}
 	return total, nil
 }
 

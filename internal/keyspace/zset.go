@@ -16,7 +16,8 @@ var ErrNaN = errors.New("keyspace: score is not a number")
 // A member has two rows: its own, found by its name, which holds the score, and
 // one in the index, which lies in the order of scores, then names. The index
 // knows no minus zero; the member's own row does, once the set is large. As in
-// Redis, a compact set knows none either.
+// Redis, a compact set knows none either. A set that has grown large has counts
+// beside: see zset_counts.go.
 type ZSet struct{ collection }
 
 // ScoredMember is a member of a sorted set with its score.
@@ -94,7 +95,10 @@ func (z *ZSet) add(member []byte, score float64) error {
 	if err := z.putRows(ScoredMember{member, score}); err != nil {
 		return err
 	}
-	return z.setMetaLen(store.ZSetMetaKey(z.key), n+1)
+	if err := z.setMetaLen(store.ZSetMetaKey(z.key), n+1); err != nil {
+		return err
+	}
+	return z.countAdded(ScoredMember{member, score}, n+1)
 }
 
 // move changes the score of a member from old, which is what it is.
@@ -103,7 +107,10 @@ func (z *ZSet) move(member []byte, old, score float64) error {
 		return err
 	}
 	z.s.changed(z.key)
-	return z.putRows(ScoredMember{member, score})
+	if err := z.putRows(ScoredMember{member, score}); err != nil || !z.entry.counted() {
+		return err
+	}
+	return z.recountMoved(indexTail(member, old), indexTail(member, score))
 }
 
 // putRows writes the two rows of a member.
@@ -148,7 +155,11 @@ func (z *ZSet) deleteAll(members []ScoredMember) error {
 		}
 	}
 	z.s.changed(z.key)
-	return z.setMetaLen(store.ZSetMetaKey(z.key), n-int64(len(members)))
+	n -= int64(len(members))
+	if err := z.countRemoved(members, n); err != nil {
+		return err
+	}
+	return z.setMetaLen(store.ZSetMetaKey(z.key), n)
 }
 
 // StoreZSet makes key a sorted set of the given members, each listed once,
@@ -180,7 +191,10 @@ func (s *Space) StoreZSet(key []byte, members []ScoredMember) error {
 			return err
 		}
 	}
-	return z.setMetaLen(store.ZSetMetaKey(key), int64(len(members)))
+	if err := z.setMetaLen(store.ZSetMetaKey(key), int64(len(members))); err != nil || int64(len(members)) <= z.countLimits().from() {
+		return err
+	}
+	return z.beginCountsOf(members)
 }
 
 // zsetEncoding is the encoding of n members, the longest of that many bytes.
@@ -198,6 +212,12 @@ func (z *ZSet) memberName(member []byte) []byte {
 
 func (z *ZSet) indexName(member []byte, score float64) []byte {
 	return z.s.withPrefix(store.ZSetScoreKey(z.key, score, member))
+}
+
+// indexTail is what the index row of a member has behind the set's key.
+func indexTail(member []byte, score float64) []byte {
+	b := store.EncodeSortableFloat64(score)
+	return append(append(make([]byte, 0, len(b)+len(member)), b[:]...), member...)
 }
 
 // WalkNames calls fn for every member from start on (nil: from the first), in

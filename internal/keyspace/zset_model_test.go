@@ -27,6 +27,10 @@ type zsetModel map[string]*modelZSet
 
 var zsetModelLimits = Limits{ZSetMaxListpackEntries: 3, ZSetMaxListpackValue: 4}
 
+// zsetCountLimits are sizes that sets of a few members reach. The first lets none have counts, and those
+// that have some lose them: so that other limits meet large sets without any.
+var zsetCountLimits = []CountLimits{{From: 1 << 30}, {From: 1, Block: 2, Row: 2}, {From: 4, Block: 4, Row: 4}, {From: 12, Block: 5, Row: 8}, {From: 20, Block: 8, Row: 3}}
+
 func (m zsetModel) clone() zsetModel {
 	c := make(zsetModel, len(m))
 	for k, z := range m {
@@ -129,12 +133,19 @@ func oneScore(all []ScoredMember) bool {
 
 var (
 	zsetKeys    = rapid.SampledFrom([]string{"", "a", "a\x00", "\xff"})
-	zsetMembers = rapid.SampledFrom([]string{"", "\x00", "a", "a\x00", "aa", "b", "long member", "\xff", "\xff\xff"})
-	zsetScores  = rapid.OneOf(rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1, 1, -1, math.Inf(1), math.Inf(-1), 5e-324, -5e-324, math.MaxFloat64}), rapid.Float64())
+	zsetMembers = rapid.OneOf(
+		rapid.SampledFrom([]string{"", "\x00", "a", "a\x00", "aa", "b", "long member", "\xff", "\xff\xff"}),
+		rapid.Map(rapid.IntRange(0, 99), func(i int) string { return fmt.Sprint(i) }))
+	zsetScores = rapid.OneOf(rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1, 1, -1, math.Inf(1), math.Inf(-1), 5e-324, -5e-324, math.MaxFloat64}), rapid.Float64())
+)
+
+var (
+	zsetFew  = rapid.OneOf(rapid.Int64Range(-1, 4), rapid.Int64Range(-1, 60))
+	zsetRank = rapid.OneOf(rapid.Int64Range(-5, 5), rapid.Int64Range(-80, 80))
 )
 
 func drawWindow(t *rapid.T) Window {
-	return Window{Reverse: rapid.Bool().Draw(t, "reverse"), Skip: rapid.Int64Range(-1, 4).Draw(t, "skip"), Limit: rapid.Int64Range(-1, 4).Draw(t, "limit"), Scores: true}
+	return Window{Reverse: rapid.Bool().Draw(t, "reverse"), Skip: zsetFew.Draw(t, "skip"), Limit: zsetFew.Draw(t, "limit"), Scores: true}
 }
 
 func drawScoreRange(t *rapid.T) ScoreRange {
@@ -152,13 +163,19 @@ func (m zsetModel) step(t *rapid.T, s *Space) error {
 		return err
 	}
 	all := m[key].inOrder()
-	switch rapid.SampledFrom([]string{"set", "set", "set", "delete", "byRank", "byScore", "byLex", "pop", "combine", "expire", "remove"}).Draw(t, "operation") {
+	switch rapid.SampledFrom([]string{"set", "set", "set", "fill", "fill", "queue", "delete", "delete", "byRank", "byScore", "byLex", "pop", "combine", "copy", "expire", "remove"}).Draw(t, "operation") {
 	case "set":
 		member, score := zsetMembers.Draw(t, "member"), zsetScores.Draw(t, "score")
 		_, there := m[key].get(member)
 		m.set(key, member, score)
 		got, err := z.Set([]byte(member), score)
 		return expectZ(err, "added", got, !there)
+	case "fill":
+		return m.fill(t, z, key)
+	case "queue":
+		return m.queue(t, z, key)
+	case "copy":
+		return m.copy(t, s, key)
 	case "delete":
 		member := zsetMembers.Draw(t, "member")
 		_, there := m[key].get(member)
@@ -168,7 +185,7 @@ func (m zsetModel) step(t *rapid.T, s *Space) error {
 		got, err := z.Delete([]byte(member))
 		return expectZ(err, "deleted", got, there)
 	case "byRank":
-		first, last := rapid.Int64Range(-5, 5).Draw(t, "first"), rapid.Int64Range(-5, 5).Draw(t, "last")
+		first, last := zsetRank.Draw(t, "first"), zsetRank.Draw(t, "last")
 		want := byRank(all, first, last)
 		m.remove(key, want)
 		got, err := z.RemoveByRank(first, last)
@@ -202,6 +219,57 @@ func (m zsetModel) step(t *rapid.T, s *Space) error {
 		_, err := s.Remove([]byte(key))
 		return err
 	}
+}
+
+// fill sets many members, with scores in some order or all the same.
+func (m zsetModel) fill(t *rapid.T, z *ZSet, key string) error {
+	from, n := rapid.IntRange(0, 99).Draw(t, "from"), rapid.IntRange(1, 60).Draw(t, "number")
+	step := rapid.SampledFrom([]float64{0, 1, -1, 0.5}).Draw(t, "step")
+	for i := range n {
+		member, score := fmt.Sprint((from+7*i)%100), step*float64(i%(n/2+1))
+		m.set(key, member, score)
+		if _, err := z.Set([]byte(member), score); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queue adds members at one end and takes others from one, by turns.
+func (m zsetModel) queue(t *rapid.T, z *ZSet, key string) error {
+	highest, w := rapid.Bool().Draw(t, "at the end"), Window{Reverse: rapid.Bool().Draw(t, "from the end"), Limit: rapid.Int64Range(1, 2).Draw(t, "at once"), Scores: true}
+	for i := range rapid.IntRange(1, 60).Draw(t, "turns") {
+		member, score := fmt.Sprint("q", i), float64(1000+i)
+		if !highest {
+			score = -score
+		}
+		m.set(key, member, score)
+		if _, err := z.Set([]byte(member), score); err != nil {
+			return err
+		}
+		want := view(m[key].inOrder(), w, func(ScoredMember) bool { return true })
+		m.remove(key, want)
+		got, err := z.RemoveRange(ZRange{}, w)
+		if err := sameScored(err, got, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copy makes another key a copy of the set.
+func (m zsetModel) copy(t *rapid.T, s *Space, key string) error {
+	dst := zsetKeys.Draw(t, "copy")
+	if dst == key || m[key] == nil {
+		return nil
+	}
+	from := m[key]
+	m[dst] = &modelZSet{maps.Clone(from.scores), from.large, from.expireAt}
+	if rapid.Bool().Draw(t, "keep") {
+		return s.Copy([]byte(key), s, []byte(dst))
+	}
+	delete(m, key)
+	return s.Rename([]byte(key), []byte(dst))
 }
 
 func (z *modelZSet) get(member string) (float64, bool) {
@@ -365,7 +433,7 @@ func (z *modelZSet) checkRanges(t *rapid.T, got *ZSet, all []ScoredMember) error
 			return fmt.Errorf("%+v, %+v: %w", lex, w, err)
 		}
 	}
-	first, last := rapid.Int64Range(-5, 5).Draw(t, "first"), rapid.Int64Range(-5, 5).Draw(t, "last")
+	first, last := zsetRank.Draw(t, "first"), zsetRank.Draw(t, "last")
 	r, err = got.ByRank(first, last, Window{Reverse: w.Reverse, Scores: true})
 	if w.Reverse {
 		slices.Reverse(all)
@@ -462,7 +530,9 @@ func (m zsetModel) commit(t *rapid.T, w *world, db int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.transaction(t, Open(tx, db, Env{Limits: &zsetModelLimits, Samples: w.samples})); err != nil {
+	limits := zsetModelLimits
+	limits.ZSetCounts = rapid.SampledFrom(zsetCountLimits).Draw(t, "counts")
+	if err := m.transaction(t, Open(tx, db, Env{Limits: &limits, Samples: w.samples})); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.db.Commit(ctx, tx); err != nil {

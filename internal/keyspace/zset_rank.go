@@ -9,7 +9,8 @@ import (
 
 // ByRank returns the members from rank first to rank last, both included, in
 // the order of the window, whose Skip and Limit do not count. Ranks below 0 are
-// counted from the end. It walks from whichever end of the set is nearer.
+// counted from the end. It walks from the nearer end of the set, or of the blocks
+// that the first and the last are in.
 func (z *ZSet) ByRank(first, last int64, w Window) ([]ScoredMember, error) {
 	n, err := z.Len()
 	if err != nil {
@@ -24,14 +25,30 @@ func (z *ZSet) ByRank(first, last int64, w Window) ([]ScoredMember, error) {
 	if last = min(last, n-1); first > last {
 		return nil, nil
 	}
-	w.Skip, w.Limit = first, last-first+1
-	if behind := n - 1 - last; behind < first {
-		w.Reverse, w.Skip = !w.Reverse, behind
-		out, err := z.Slice(ZRange{}, w)
-		slices.Reverse(out)
-		return out, err
+	w.Limit = last - first + 1
+	if w.Reverse {
+		first, last = n-1-last, n-1-first
 	}
-	return z.Slice(ZRange{}, w)
+	low, err := z.stretchAt(first, n)
+	if err != nil {
+		return nil, err
+	}
+	high := low
+	if last >= low.before+low.n {
+		if high, err = z.stretchAt(last, n); err != nil {
+			return nil, err
+		}
+	}
+	wanted, r := w.Reverse, ZRange{start: low.start}
+	w.Reverse, w.Skip = false, first-low.before
+	if behind := high.before + high.n - 1 - last; behind < w.Skip {
+		w.Reverse, w.Skip, r = true, behind, ZRange{end: high.end}
+	}
+	out, err := z.Slice(r, w)
+	if w.Reverse != wanted {
+		slices.Reverse(out)
+	}
+	return out, err
 }
 
 // RemoveByRank removes the members that ByRank returns, and returns their number.
@@ -49,8 +66,9 @@ type Rank struct {
 	Score          float64
 }
 
-// Rank returns the place of a member and whether it is in the set. It walks
-// from both ends in turns, so it costs about what the nearer one does.
+// Rank returns the place of a member and whether it is in the set. Within the
+// member's block, or in a set without counts, it costs about what the way from the
+// nearer end does.
 func (z *ZSet) Rank(member []byte) (Rank, bool, error) {
 	score, ok, err := z.Score(member)
 	if err != nil || !ok {
@@ -60,24 +78,122 @@ func (z *ZSet) Rank(member []byte) (Rank, bool, error) {
 	if err != nil {
 		return Rank{}, false, err
 	}
-	b := store.EncodeSortableFloat64(score)
-	at := append(b[:], member...)
-	front := tailCount{end: at}
-	back := tailCount{start: append(bytes.Clone(at), 0), order: store.Descending}
+	before, err := z.before(indexTail(member, score), n)
+	return Rank{Before: before, Behind: n - 1 - before, Score: score}, err == nil, err
+}
+
+// before returns how many of the n members stand before tail; nil is the end.
+func (z *ZSet) before(tail []byte, n int64) (int64, error) {
+	if tail == nil {
+		return n, nil
+	}
+	s, err := z.stretchOf(tail, n)
+	if err != nil {
+		return 0, err
+	}
+	k, err := s.below(z, tail)
+	return s.before + k, err
+}
+
+// stretch is a part of the order of a sorted set.
+type stretch struct {
+	start, end []byte // tails of index rows, [start, end); an end that is nil is no bound
+	n          int64  // members
+	before     int64  // members before it
+}
+
+func (s stretch) holds(tail []byte) bool {
+	return bytes.Compare(s.start, tail) <= 0 && (s.end == nil || bytes.Compare(tail, s.end) < 0)
+}
+
+// below returns how many members of s, which holds tail, stand before it. It walks from
+// both ends in turns.
+func (s stretch) below(z *ZSet, tail []byte) (int64, error) {
+	front := tailCount{start: s.start, end: tail}
+	back := tailCount{start: tail, end: s.end, order: store.Descending}
 	for step := int64(64); ; step *= 2 {
-		if err := front.add(z, step); err != nil {
-			return Rank{}, false, err
+		if err := front.add(z, step); err != nil || front.done {
+			return front.n, err
 		}
-		if front.done {
-			return Rank{Before: front.n, Behind: n - 1 - front.n, Score: score}, true, nil
-		}
-		if err := back.add(z, step); err != nil {
-			return Rank{}, false, err
-		}
-		if back.done {
-			return Rank{Before: n - 1 - back.n, Behind: back.n, Score: score}, true, nil
+		if err := back.add(z, step); err != nil || back.done {
+			return s.n - back.n, err
 		}
 	}
+}
+
+// stretchOf returns the block that tail lies in, of a set of n members.
+func (z *ZSet) stretchOf(tail []byte, n int64) (stretch, error) {
+	bounds, err := z.countBounds()
+	if err != nil || bounds == nil {
+		return stretch{n: n}, err
+	}
+	back := bytes.Compare(tail, bounds[len(bounds)/2]) >= 0
+	return z.find(n, bounds, back, func(s stretch) bool { return s.holds(tail) })
+}
+
+// stretchAt returns the block with the member of the given rank, of a set of n.
+func (z *ZSet) stretchAt(rank, n int64) (stretch, error) {
+	bounds, err := z.countBounds()
+	if err != nil || bounds == nil {
+		return stretch{n: n}, err
+	}
+	return z.find(n, bounds, rank > n/2, func(s stretch) bool { return s.before <= rank && rank < s.before+s.n })
+}
+
+// find returns the block that fits. The row with it fits, too. Rows are added up from one end or from the other.
+func (z *ZSet) find(n int64, bounds [][]byte, back bool, fits func(stretch) bool) (stretch, error) {
+	s := stretch{}
+	if back {
+		s.before = n
+	}
+	prefix := z.s.countScan(z.key, len(bounds[len(bounds)-1]))
+	for k := range bounds {
+		i := k
+		if back {
+			i = len(bounds) - 1 - k
+		}
+		row, err := z.counts(append(prefix, bounds[i]...))
+		if err != nil {
+			return stretch{}, err
+		}
+		if s.n, err = sumCounts(row, bounds[i]); err != nil {
+			return stretch{}, err
+		}
+		s.start, s.end = bounds[i], nil
+		if i+1 < len(bounds) {
+			s.end = bounds[i+1]
+		}
+		if back {
+			s.before -= s.n
+		}
+		if fits(s) {
+			return s.block(row, fits)
+		}
+		if !back {
+			s.before += s.n
+		}
+	}
+	return stretch{}, errCounts
+}
+
+// block returns the block of a row, which s is, that fits.
+func (s stretch) block(row []byte, fits func(stretch) bool) (stretch, error) {
+	blocks, err := parseCounts(row, s.start)
+	if err != nil {
+		return stretch{}, err
+	}
+	b := stretch{before: s.before}
+	for i := range blocks {
+		b.start, b.end, b.n = blocks[i].bound, s.end, blocks[i].n
+		if i+1 < len(blocks) {
+			b.end = blocks[i+1].bound
+		}
+		if fits(b) {
+			return b, nil
+		}
+		b.before += b.n
+	}
+	return stretch{}, errCounts
 }
 
 // tailCount counts the index rows in [start, end), part by part.

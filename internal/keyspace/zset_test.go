@@ -38,6 +38,11 @@ func bigMember(i int) []byte { return fmt.Appendf(nil, "m%05d", i) }
 // newBigWorld returns a world whose key "big" is a sorted set of bigLen members, the i-th
 // with the score i, on an engine that counts.
 func newBigWorld(t *testing.T) (*world, *meter) {
+	return newWorldOf(t, bigLen)
+}
+
+// newWorldOf is newBigWorld with another number of members.
+func newWorldOf(t *testing.T, n int) (*world, *meter) {
 	t.Helper()
 	m := &meter{Engine: store.NewMVCCStore().(store.Engine)}
 	w := &world{engine: m, now: time.UnixMilli(1_700_000_000_000)}
@@ -45,7 +50,7 @@ func newBigWorld(t *testing.T) (*world, *meter) {
 	t.Cleanup(w.close)
 	w.update(t, func(s *Space) error {
 		z, err := s.ZSet([]byte("big"))
-		for i := 0; i < bigLen && err == nil; i++ {
+		for i := 0; i < n && err == nil; i++ {
 			_, err = z.Set(bigMember(i), float64(i))
 		}
 		return err
@@ -98,9 +103,16 @@ func TestZSetCost(t *testing.T) {
 	cost("by score from above", 15, slice(ByScore(ScoreRange{Min: 0, Max: 2000, MaxOpen: true}), Window{Reverse: true, Limit: 10}))
 	cost("rank of the first", 80, rank(0))
 	cost("rank of the last", 150, rank(bigLen-1))
-	cost("rank near the end", 500, rank(bigLen-100))
+	for i := 0; i < bigLen; i += 100 {
+		cost(fmt.Sprintf("rank of the member %d", i), 550, rank(i))
+		cost(fmt.Sprintf("ten from rank %d", i), 280, byRank(int64(i), int64(i+9), Window{}))
+	}
 	cost("score", 4, func(_ *Space, z *ZSet) error { _, _, err := z.Score(bigMember(7)); return err })
 	cost("length", 4, func(_ *Space, z *ZSet) error { _, err := z.Count(ZRange{}); return err })
+	cost("by score from the middle to the end", 700, func(_ *Space, z *ZSet) error {
+		n, err := z.Count(ByScore(ScoreRange{Min: 1000, Max: 1e9}))
+		return expectZ(err, "members", n, bigLen-1000)
+	})
 	cost("new score", 8, func(_ *Space, z *ZSet) error { _, err := z.Set(bigMember(7), 7.5); return err })
 	cost("new member", 8, func(_ *Space, z *ZSet) error { _, err := z.Set([]byte("new"), 1); return err })
 	cost("delete", 8, func(_ *Space, z *ZSet) error { _, err := z.Delete([]byte("new")); return err })
@@ -322,4 +334,109 @@ func TestZSetRandom(t *testing.T) {
 		err = z.Draw(5000, rnd, func(m ScoredMember) error { drawn++; return right(m) })
 		return expectZ(err, "drawn", drawn, 5000)
 	})
+}
+
+// TestZSetCounts grows sets to several rows of counts, of the sizes that servers have, and takes them apart again
+// in different ways.
+func TestZSetCounts(t *testing.T) {
+	const n = 40_000
+	name := func(i int) []byte { return bigMember(i * 7919 % n) } // not in the order of scores
+	ways := []struct {
+		name string
+		step func(z *ZSet) (int, error) // removes some members and says how many
+	}{
+		{"from the front", func(z *ZSet) (int, error) {
+			out, err := z.RemoveRange(ZRange{}, Window{Limit: 97})
+			return len(out), err
+		}},
+		{"from the end", func(z *ZSet) (int, error) {
+			out, err := z.RemoveRange(ZRange{}, Window{Limit: 501, Reverse: true})
+			return len(out), err
+		}},
+		{"from the middle", func(z *ZSet) (int, error) {
+			n, err := z.Len()
+			if err != nil {
+				return 0, err
+			}
+			return z.RemoveByRank(n/2, n/2+2000)
+		}},
+		{"here and there", func(z *ZSet) (int, error) {
+			removed := 0
+			err := z.s.Atomically(func() error {
+				all, err := z.Slice(ZRange{}, Window{Limit: -1})
+				for i := 0; i < len(all) && err == nil; i += 3 {
+					_, err = z.Delete(all[i].Member)
+					removed++
+				}
+				return err
+			})
+			return removed, err
+		}},
+	}
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			w, _ := newWorldOf(t, n)
+			w.audit(t)
+			w.update(t, func(s *Space) error { // from scores in the order of names to others
+				z, err := s.ZSet([]byte("big"))
+				for i := 0; i < n && err == nil; i += 2 {
+					_, err = z.Set(name(i), float64(i))
+				}
+				return err
+			})
+			w.audit(t)
+			for left := n; left > 0; {
+				for range 10 {
+					w.update(t, func(s *Space) error {
+						z, err := s.ZSet([]byte("big"))
+						if err != nil {
+							return err
+						}
+						gone, err := way.step(z)
+						left -= gone
+						if got, _ := z.Len(); got != int64(left) {
+							t.Fatalf("%d members, want %d", got, left)
+						}
+						return err
+					})
+				}
+				w.audit(t)
+			}
+		})
+	}
+}
+
+// TestCopiedCounts copies and renames a set with counts, within a database and to another.
+func TestCopiedCounts(t *testing.T) {
+	w, m := newBigWorld(t)
+	w.update(t, func(s *Space) error {
+		return errors.Join(
+			s.Copy([]byte("big"), s, []byte("copy")),
+			s.Copy([]byte("big"), s.DB(3), []byte("big")),
+			s.Rename([]byte("copy"), []byte("renamed")))
+	})
+	w.audit(t)
+	w.update(t, func(s *Space) error {
+		for _, of := range []struct {
+			s   *Space
+			key string
+		}{{s, "renamed"}, {s.DB(3), "big"}} {
+			z, err := of.s.ZSet([]byte(of.key))
+			if err != nil {
+				return err
+			}
+			m.rows = 0
+			r, ok, err := z.Rank(bigMember(1500))
+			if err != nil || !ok || r.Before != 1500 || m.rows > 550 {
+				t.Errorf("%q: %+v, %v, %v in %d rows", of.key, r, ok, err, m.rows)
+			}
+			if _, err := z.Set([]byte("new"), 1500.5); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.audit(t)
+	w.update(t, func(s *Space) error { return errors.Join(s.Flush(), s.DB(3).Flush()) })
+	w.audit(t)
 }

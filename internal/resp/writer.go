@@ -17,6 +17,24 @@ const writerKeep = 64 << 10
 type Writer struct {
 	buf   []byte
 	resp3 bool
+	limit int  // bytes that buf may have; 0: any number
+	full  bool // something had no room
+}
+
+// Limit bounds what the Writer holds, in bytes, but for errors and what Raw adds; 0 is no bound. What has no
+// room is left out, and so is all that comes behind it, until Truncate or Reset make room.
+func (w *Writer) Limit(n int) { w.limit = n }
+
+// Full reports whether something has been left out.
+func (w *Writer) Full() bool { return w.full }
+
+// fits reports whether n bytes more have room.
+func (w *Writer) fits(n int) bool {
+	if w.full || w.limit > 0 && len(w.buf)+n > w.limit {
+		w.full = true
+		return false
+	}
+	return true
 }
 
 // SetProto chooses the protocol, 2 or 3, of what is written from now on.
@@ -38,11 +56,12 @@ func (w *Writer) Bytes() []byte { return w.buf }
 func (w *Writer) Len() int { return len(w.buf) }
 
 // Truncate goes back to n bytes, a Len taken since the last Reset.
-func (w *Writer) Truncate(n int) { w.buf = w.buf[:n] }
+func (w *Writer) Truncate(n int) { w.buf, w.full = w.buf[:n], false }
 
 // Reset empties the Writer and keeps the protocol. A buffer that has grown large
 // is given back to the garbage collector.
 func (w *Writer) Reset() {
+	w.full = false
 	if cap(w.buf) > writerKeep {
 		w.buf = nil
 		return
@@ -52,12 +71,18 @@ func (w *Writer) Reset() {
 
 // Simple writes a simple string. s must hold no CR or LF; they become spaces.
 func (w *Writer) Simple(s string) {
-	w.buf = append(w.buf, '+')
-	w.line(s)
+	if w.fits(len(s)) {
+		w.buf = append(w.buf, '+')
+		w.line(s)
+	}
 }
 
 // OK writes the simple string OK.
-func (w *Writer) OK() { w.buf = append(w.buf, "+OK\r\n"...) }
+func (w *Writer) OK() {
+	if w.fits(len("+OK\r\n")) {
+		w.buf = append(w.buf, "+OK\r\n"...)
+	}
+}
 
 // Error writes an error. s is the whole text, code first and without the leading
 // minus. CR and LF at either end are dropped, those inside become spaces.
@@ -71,16 +96,20 @@ func (w *Writer) Int(n int64) { w.header(':', n) }
 
 // Bulk writes a bulk string; nil is the empty string.
 func (w *Writer) Bulk(b []byte) {
-	w.header('$', int64(len(b)))
-	w.buf = append(w.buf, b...)
-	w.end()
+	if w.fits(len(b)) {
+		w.header('$', int64(len(b)))
+		w.buf = append(w.buf, b...)
+		w.end()
+	}
 }
 
 // BulkString writes a bulk string.
 func (w *Writer) BulkString(s string) {
-	w.header('$', int64(len(s)))
-	w.buf = append(w.buf, s...)
-	w.end()
+	if w.fits(len(s)) {
+		w.header('$', int64(len(s)))
+		w.buf = append(w.buf, s...)
+		w.end()
+	}
 }
 
 // Null writes the absence of a string; in protocol 3 there is but one null.
@@ -139,9 +168,11 @@ func (w *Writer) Double(f float64) {
 		w.Bulk(digits)
 		return
 	}
-	w.buf = append(w.buf, ',')
-	w.buf = append(w.buf, digits...)
-	w.end()
+	if w.fits(len(digits)) {
+		w.buf = append(w.buf, ',')
+		w.buf = append(w.buf, digits...)
+		w.end()
+	}
 }
 
 // DoubleDigits is Double for a number that is printed already.
@@ -150,8 +181,10 @@ func (w *Writer) DoubleDigits(digits string) {
 		w.BulkString(digits)
 		return
 	}
-	w.buf = append(w.buf, ',')
-	w.line(digits)
+	if w.fits(len(digits)) {
+		w.buf = append(w.buf, ',')
+		w.line(digits)
+	}
 }
 
 // Bool writes a truth value, in protocol 2 the integer 1 or 0.
@@ -170,8 +203,10 @@ func (w *Writer) BigNumber(s string) {
 		w.BulkString(s)
 		return
 	}
-	w.buf = append(w.buf, '(')
-	w.line(s)
+	if w.fits(len(s)) {
+		w.buf = append(w.buf, '(')
+		w.line(s)
+	}
 }
 
 // Verbatim writes text for people, in protocol 2 as a bulk string. format has
@@ -182,6 +217,9 @@ func (w *Writer) Verbatim(format, s string) {
 		w.BulkString(s)
 		return
 	}
+	if !w.fits(len(s)) {
+		return
+	}
 	w.header('=', int64(len(s))+4)
 	format = (format + "   ")[:3]
 	w.buf = append(w.buf, format...)
@@ -190,7 +228,7 @@ func (w *Writer) Verbatim(format, s string) {
 	w.end()
 }
 
-// Raw writes bytes that are already encoded, in the protocol in force.
+// Raw writes bytes that are already encoded, in the protocol in force, whatever the limit.
 func (w *Writer) Raw(b []byte) { w.buf = append(w.buf, b...) }
 
 // aggregate begins n elements of a type that protocol 2 calls an array.
@@ -202,6 +240,9 @@ func (w *Writer) aggregate(kind byte, n int) {
 }
 
 func (w *Writer) either(resp2, resp3 string) {
+	if !w.fits(len(resp2)) {
+		return
+	}
 	if w.resp3 {
 		w.buf = append(w.buf, resp3...)
 		return
@@ -210,6 +251,9 @@ func (w *Writer) either(resp2, resp3 string) {
 }
 
 func (w *Writer) header(kind byte, n int64) {
+	if !w.fits(1) {
+		return
+	}
 	w.buf = append(w.buf, kind)
 	w.buf = strconv.AppendInt(w.buf, n, 10)
 	w.end()

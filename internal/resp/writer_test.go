@@ -117,3 +117,53 @@ func BenchmarkWriter(b *testing.B) {
 		}
 	}
 }
+
+// TestWriterLimit fills a Writer up with whatever it can write.
+func TestWriterLimit(t *testing.T) {
+	const limit = 1000
+	long := strings.Repeat("x", 300)
+	for name, write := range map[string]func(w *Writer){
+		"simple": func(w *Writer) { w.Simple(long) }, "ok": func(w *Writer) { w.OK() }, "int": func(w *Writer) { w.Int(1) },
+		"bulk": func(w *Writer) { w.Bulk([]byte(long)) }, "bulk string": func(w *Writer) { w.BulkString(long) },
+		"null": func(w *Writer) { w.Null() }, "null array": func(w *Writer) { w.NullArray() }, "array": func(w *Writer) { w.Array(3) },
+		"map": func(w *Writer) { w.Map(3) }, "set": func(w *Writer) { w.Set(3) }, "push": func(w *Writer) { w.Push(3) },
+		"attribute": func(w *Writer) { w.Attribute(1) }, "double": func(w *Writer) { w.Double(0.1) },
+		"digits": func(w *Writer) { w.DoubleDigits("0.5") }, "bool": func(w *Writer) { w.Bool(true) },
+		"big number": func(w *Writer) { w.BigNumber("123") }, "verbatim": func(w *Writer) { w.Verbatim("txt", long) },
+	} {
+		for _, proto := range []int{2, 3} {
+			var w Writer
+			w.SetProto(proto)
+			w.Limit(limit)
+			write(&w)
+			first := w.Len()
+			for range limit {
+				write(&w)
+			}
+			if !w.Full() || w.Len() > limit+64 || w.Len() < limit-first-16 {
+				t.Errorf("%s, protocol %d: %d bytes with a limit of %d, full: %t", name, proto, w.Len(), limit, w.Full())
+			}
+			end := w.Len()
+			w.BulkString("small") // behind what was left out
+			if w.Len() != end {
+				t.Errorf("%s, protocol %d: %q came behind what had no room", name, proto, w.Bytes()[end:])
+			}
+			w.Error("ERR full")
+			w.Raw([]byte("+pushed\r\n"))
+			if !bytes.HasSuffix(w.Bytes(), []byte("-ERR full\r\n+pushed\r\n")) {
+				t.Errorf("%s, protocol %d: an error had no room", name, proto)
+			}
+			w.Truncate(0)
+			if write(&w); w.Full() || w.Len() != first {
+				t.Errorf("%s, protocol %d: still full after Truncate", name, proto)
+			}
+		}
+	}
+	var w Writer
+	for range limit {
+		w.BulkString(long)
+	}
+	if w.Full() {
+		t.Error("a Writer without a limit is full")
+	}
+}

@@ -80,12 +80,12 @@ func TestBrokenLibraryGoes(t *testing.T) {
 
 // TestReplacedLibraries loads a large library again and again, also in vain. The old ones go.
 func TestReplacedLibraries(t *testing.T) {
-	const limit = 16 << 20
-	c := testkit.Dial(t, testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"lua-memory-limit": "16mb"}), 2)
+	const limit = 4 << 20
+	c := testkit.Dial(t, testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"lua-memory-limit": "4mb"}), 2)
 	c.MustDo(t, "FUNCTION", "LOAD", "#!lua name=other\nredis.register_function('taken', function() end)")
 	peak := testkit.HeapPeak(func() {
 		for i := range 30 {
-			n := 200_000 + i
+			n := 50_000 + i // which are loaded in time on a busy machine, too
 			c.MustDo(t, "FUNCTION", "LOAD", "REPLACE", fmt.Sprintf(largeLibrary, n))
 			if v := c.MustDo(t, "FCALL", "held", "0"); v.Int != int64(n) {
 				t.Fatalf("got %v, want %d", v, n)
@@ -104,8 +104,8 @@ func TestReplacedLibraries(t *testing.T) {
 // TestManyScripts keeps more compiled scripts than there is memory for: they are compiled again when
 // they are called, and leave room for what scripts do.
 func TestManyScripts(t *testing.T) {
-	const limit = 16 << 20
-	c := testkit.Dial(t, testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"lua-memory-limit": "16mb"}), 2)
+	const limit = 4 << 20
+	c := testkit.Dial(t, testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"lua-memory-limit": "4mb"}), 2)
 	var shas []string
 	peak := testkit.HeapPeak(func() {
 		for i := range 100 {

@@ -229,7 +229,9 @@ func (w *replyWriter) top(v lua.Value) {
 
 func (w *replyWriter) value(v lua.Value) {
 	w.c.Step(1)
-	if int64(w.out.Len()-w.from) > w.run.ctx.Env.MaxBulk {
+	// A reply that is larger than what a script may hold repeats itself, as a table can that holds
+	// another many times.
+	if most := w.run.world.limit; w.out.Full() || most > 0 && int64(w.out.Len()-w.from) > most {
 		w.c.Abort(command.ErrReplyTooLong)
 	}
 	if w.stack+4 > replyStackMost {

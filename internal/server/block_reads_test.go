@@ -69,6 +69,12 @@ func longer(c *command.Ctx) error {
 // startWith serves with more commands.
 func startWith(t *testing.T, more ...*command.Command) string {
 	t.Helper()
+	return startChanged(t, func(s *server.Server) { server.AddCommands(s, more...) })
+}
+
+// startChanged serves after change.
+func startChanged(t *testing.T, change func(*server.Server)) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +83,7 @@ func startWith(t *testing.T, more ...*command.Command) string {
 	s := server.New(server.Options{
 		DB: db, Config: server.NewConfig(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.Uint64,
 	})
-	server.AddCommands(s, more...)
+	change(s)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, ln) }()

@@ -43,7 +43,7 @@ func inBubble(t *testing.T, fn func(b *bubble)) {
 			DB: db, Config: server.NewConfig(), Log: slog.New(slog.NewTextHandler(b.log, nil)),
 			Now: time.Now, Rand: rand.Uint64, Version: "test",
 		})
-		server.AddCommands(srv, longerRow)
+		server.AddCommands(srv, longerRow, slowlyRow)
 		ctx, cancel := context.WithCancel(t.Context())
 		b.stop = cancel
 		done := make(chan struct{})

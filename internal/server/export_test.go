@@ -16,6 +16,13 @@ func AddCommands(s *Server, more ...*command.Command) {
 	}
 }
 
+// LimitReplies makes n bytes the most that a command may answer.
+func LimitReplies(s *Server, n int) {
+	env := *s.env.Load()
+	env.MaxReply = n
+	s.env.Store(&env)
+}
+
 // CloseCaller closes the connection that a call comes from, as CLIENT KILL does.
 func CloseCaller(c *command.Ctx) { callerOf(c).close() }
 

@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/elastickv/elastickv/internal/resp"
+	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/internal/testkit"
 )
 
 func TestMaxClients(t *testing.T) {
@@ -63,6 +67,47 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 	w.send(strings.Repeat("GET k\r\n", n))
 	for range n {
 		w.expect("$10000\r\n" + value + "\r\n")
+	}
+}
+
+// What a MULTI answers is limited as a whole, and so is what a script does. What had been written stays.
+func TestRepliesAreLimited(t *testing.T) {
+	addr := startChanged(t, func(s *server.Server) { server.LimitReplies(s, 10_000) })
+	c := testkit.Dial(t, addr, 2)
+	c.MustDo(t, "SETRANGE", "k", "2999", "v")
+	c.MustDo(t, "MULTI")
+	for range 100 {
+		c.MustDo(t, "GET", "k")
+		c.MustDo(t, "INCR", "n")
+	}
+	v := c.MustDo(t, "EXEC")
+	if len(v.Elems) != 200 {
+		t.Fatalf("%d replies, want 200", len(v.Elems))
+	}
+	values, refused := 0, 0
+	for i, e := range v.Elems {
+		switch {
+		case i%2 == 0 && len(e.Str) == 3000:
+			values++
+		case i%2 == 0 && e.Str == "ERR reply exceeds maximum allowed size":
+			refused++
+		case i%2 == 1 && e.Int != int64(i/2+1) && e.Kind != resp.KindError:
+			t.Errorf("reply %d is %.100s", i, e)
+		}
+	}
+	if values != 3 || refused != 97 {
+		t.Errorf("%d values and %d errors, want 3 and 97", values, refused)
+	}
+	for _, script := range []string{
+		"local t = {} for i = 1, 4 do t[i] = redis.call('get', KEYS[1]) end return t",
+		"return redis.call('mget', KEYS[1], KEYS[1], KEYS[1], KEYS[1])",
+	} {
+		if v, err := c.Do("EVAL", script, "1", "k"); err != nil || !strings.HasPrefix(v.Str, "ERR reply exceeds maximum allowed size") {
+			t.Errorf("%s: %.100s, %v", script, v, err)
+		}
+	}
+	if v := c.MustDo(t, "GET", "k"); len(v.Str) != 3000 { // nothing is left of what was too much
+		t.Errorf("got %.100s", v)
 	}
 }
 

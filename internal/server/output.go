@@ -13,6 +13,8 @@ import (
 
 // Sizes of what is on its way to a client, in bytes.
 const (
+	replyBytesMost = 1 << 30 // a command, or a MULTI with all that is in it, that answers more is refused
+
 	flushBytes    = 1 << 20   // replies gathered before they are sent although more commands wait
 	backlogPiece  = 1 << 10   // the first piece of the backlog has room for so much,
 	backlogPieces = 256 << 10 // and further ones for as much as waits already, up to this

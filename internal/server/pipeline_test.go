@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/command"
 )
 
 func TestPipelines(t *testing.T) {
@@ -94,4 +97,32 @@ func TestLargeReplies(t *testing.T) {
 	for i := range 20 {
 		w.expect("$300000\r\n" + value + "\r\n:" + strconv.Itoa(i+1) + "\r\n")
 	}
+}
+
+// slowlyRow is a write that takes a while.
+var slowlyRow = &command.Command{
+	Name: "slowly", Arity: 1, Flags: command.Write, Group: command.GroupGeneric, Summary: "Takes 20 ms.", Since: "1.0.0",
+	Run: func(c *command.Ctx) error {
+		time.Sleep(20 * time.Millisecond)
+		c.Out.OK()
+		return nil
+	},
+}
+
+// Others do not wait for all the slow commands of a pipeline.
+func TestSlowPipelineLetsOthersPass(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		const n = 100
+		slow, quick := b.dial(), b.dial()
+		go slow.Conn.Write([]byte(strings.Repeat("SLOWLY\r\n", n))) // what is lost is missed below
+		time.Sleep(time.Millisecond)
+		began := time.Now()
+		quick.ask("INCR n", ":1\r\n")
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("INCR took %v behind a pipeline of commands that take 20 ms each", took)
+		}
+		for range n {
+			slow.expect("+OK\r\n")
+		}
+	})
 }

@@ -42,10 +42,16 @@ type route struct {
 	stats     commandStats
 }
 
+// quickArgs is up to how many arguments a command that is quick for each of them is quick.
+const quickArgs = 256
+
 // placeOf is where a call of the command may run.
 func (r *route) placeOf(args [][]byte) place {
 	switch {
 	case r.cmd.MayWrite == nil:
+		if r.place == anywhere && len(args) > quickArgs {
+			return outside
+		}
 		return r.place
 	case r.cmd.MayWrite(args):
 		return inSequencer

@@ -126,7 +126,7 @@ func New(opts Options) *Server {
 	s.room.wake = make(chan struct{}, 1)
 	s.uses = eviction.NewUses(opts.Now().UnixMilli(), opts.Rand)
 	s.env.Store(&command.Env{
-		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand,
+		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand, MaxReply: replyBytesMost,
 		Keys: keyspace.Env{Samples: keyspace.NewSamples(samplesBytes), Uses: s.uses},
 	})
 	s.users = opts.Users

@@ -206,6 +206,10 @@ func (c *session) sequenced(first call, calls [][][]byte) [][][]byte {
 	return c.endUnit(c.srv.db.Sequence(c.srv.scripts.patience(first.route.cmd), c.runUnit))
 }
 
+// unitTime is how long a session has the sequencer to itself while more commands of its pipeline
+// wait. Others come first then: thousands of slow commands are no slower for them than one.
+const unitTime = 10 * time.Millisecond
+
 // runUnit carries out the unit, inside the sequencer.
 func (c *session) runUnit(seq *txn.Seq) {
 	c.seq = seq
@@ -215,6 +219,7 @@ func (c *session) runUnit(seq *txn.Seq) {
 	}()
 	c.clock = c.srv.opts.Now() // how long a command takes does not include its turn to come
 	u := &c.unit
+	began := c.clock
 	u.first.refused = c.refusal(u.first) // it has waited
 	for next := u.first; ; next = c.find(u.calls[u.done]) {
 		if u.done > 0 && (c.place(&next) == outside || c.paused(next)) {
@@ -222,7 +227,7 @@ func (c *session) runUnit(seq *txn.Seq) {
 		}
 		c.step(next)
 		u.done++
-		if u.done == len(u.calls) || c.over() || c.blocked != nil || c.out.Len()-u.from >= flushBytes {
+		if u.done == len(u.calls) || c.over() || c.blocked != nil || c.out.Len()-u.from >= flushBytes || c.clock.Sub(began) > unitTime {
 			return
 		}
 	}

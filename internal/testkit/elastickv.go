@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -34,12 +33,8 @@ func (s *Server) checkAtEnd(t testing.TB) {
 func (s *Server) check(t testing.TB) {
 	t.Helper()
 	s.Kill()
-	log := s.Log()
-	for _, mark := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: ", "internal error"} {
-		if strings.Contains(log, mark) {
-			t.Errorf("the server has reported %q:\n%s", mark, log)
-			return
-		}
+	if found := s.log.fault(); found != "" {
+		t.Errorf("the server has reported a fault:\n%s", found)
 	}
 }
 

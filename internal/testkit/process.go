@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -74,7 +75,7 @@ func (s *Server) answers() bool {
 	}
 	defer c.Close()
 	v, err := c.Do("PING")
-	return err == nil && v.Str == "PONG"
+	return err == nil && (v.Str == "PONG" || strings.HasPrefix(v.Str, "NOAUTH")) // with a password
 }
 
 // Kill ends the process as a power cut would, with SIGKILL, and returns when it is
@@ -142,10 +143,26 @@ func FreeAddr(t testing.TB) string {
 type transcript struct {
 	mu        sync.Mutex
 	head, end bytes.Buffer
+	line      []byte       // the last one, as far as it has come
+	faults    bytes.Buffer // lines that tell of a bug, with what follows the first
 }
 
-// transcriptKept is how much of a process' output is kept from either side, in bytes.
+// transcriptKept is how much of a process' output is kept from either side, and behind the first fault,
+// in bytes.
 const transcriptKept = 32 << 10
+
+// faultMarks are how a server of ours reports a bug of its own.
+var faultMarks = []string{"WARNING: DATA RACE", "panic: ", "panicked", "fatal error: ", "internal error", "command failed"}
+
+// fault returns the mark in b, "" if there is none.
+func fault(b []byte) string {
+	for _, mark := range faultMarks {
+		if bytes.Contains(b, []byte(mark)) {
+			return mark
+		}
+	}
+	return ""
+}
 
 func (w *transcript) Write(p []byte) (int, error) {
 	w.mu.Lock()
@@ -156,7 +173,32 @@ func (w *transcript) Write(p []byte) (int, error) {
 	if extra := w.end.Len() - transcriptKept; extra > transcriptKept {
 		w.end.Next(extra)
 	}
+	w.lookForFaults(p)
 	return len(p), nil
+}
+
+// lookForFaults keeps the first fault, wherever in a long output it comes.
+func (w *transcript) lookForFaults(p []byte) {
+	for line := range bytes.Lines(p) {
+		w.line = append(w.line, line...)
+		if w.line[len(w.line)-1] != '\n' {
+			return
+		}
+		if (w.faults.Len() > 0 || fault(w.line) != "") && w.faults.Len() < transcriptKept {
+			w.faults.Write(w.line)
+		}
+		w.line = w.line[:0]
+	}
+}
+
+// fault returns the first line that tells of a bug, and what has followed it.
+func (w *transcript) fault() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.faults.Len() == 0 && fault(w.line) != "" {
+		return string(w.line)
+	}
+	return w.faults.String()
 }
 
 func (w *transcript) String() string {
