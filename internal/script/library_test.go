@@ -104,8 +104,8 @@ func TestReplacedLibraries(t *testing.T) {
 // TestManyScripts keeps more compiled scripts than there is memory for: they are compiled again when
 // they are called, and leave room for what scripts do.
 func TestManyScripts(t *testing.T) {
-	const limit = 4 << 20
-	c := testkit.Dial(t, testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"lua-memory-limit": "4mb"}), 2)
+	const limit = 16 << 20
+	c := testkit.Dial(t, testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"lua-memory-limit": "16mb"}), 2)
 	var shas []string
 	peak := testkit.HeapPeak(func() {
 		for i := range 100 {
