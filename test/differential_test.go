@@ -61,7 +61,7 @@ var apart = map[string]string{
 	"failover": "no replicas here", "hello": "changes the protocol", "info": "speaks of the server", "lastsave": "a time", "latency": "speaks of the server", "lolwut": "a picture with a version",
 	"memory": "each server has its own", "migrate": "needs a third server", "module": "no modules here", "monitor": "an endless reply", "psync": "no replicas here", "quit": "ends the session",
 	"randomkey": "random", "readonly": "no cluster here", "readwrite": "no cluster here", "asking": "no cluster here", "replconf": "no replicas here", "replicaof": "no replicas here",
-	"role": "no replicas here", "save": "as bgrewriteaof", "shutdown": "ends the server", "slaveof": "no replicas here", "slowlog": "times", "sync": "no replicas here", "time": "a time", "wait": "no replicas here",
+	"role": "no replicas here", "save": "as bgrewriteaof", "shutdown": "ends the server", "slaveof": "no replicas here", "slowlog": "times", "sync": "no replicas here", "time": "a time", "wait": "no replicas here", "waitaof": "no replicas here",
 	"restore-asking": "no cluster here", "reset": "ends the session's protocol", "pfselftest": "takes a second", "pfdebug": "an internal command",
 	"blpop": "waits: internal/server, test/blocking_test.go", "brpop": "as blpop", "blmove": "as blpop", "brpoplpush": "as blpop", "blmpop": "as blpop", "bzpopmin": "as blpop", "bzpopmax": "as blpop", "bzmpop": "as blpop",
 	"subscribe": "its messages come between replies: test/scripts/pubsub", "psubscribe": "as subscribe", "ssubscribe": "as subscribe", "unsubscribe": "as subscribe", "punsubscribe": "as subscribe", "sunsubscribe": "as subscribe",

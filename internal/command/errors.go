@@ -202,7 +202,7 @@ const (
 
 // Errors of the server's own limits.
 const (
-	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size")
+	ErrReplyTooLong = Error("ERR reply exceeds maximum allowed size (1 GB, and lua-memory-limit in scripts)")
 	ErrSortTooLarge = Error("ERR what to sort by or to store exceeds maximum allowed size (1 GB)")
 	ErrTxTooLarge   = Error("ERR the command changes more than fits into one transaction (1 GB): split it")
 	ErrKeyTooLong   = Error("ERR key or element exceeds maximum allowed size (1 MB with its key)")

@@ -47,8 +47,8 @@ func drawFields(c *Ctx, h *keyspace.Hash, count int64, values bool) error {
 	if !h.Exists() {
 		count = 0
 	}
-	if count > int64(c.Env.MaxReply) {
-		return ErrReplyTooLong
+	if err := c.checkDraw(count); err != nil {
+		return err
 	}
 	c.beginFields(count, values)
 	return h.Draw(count, values, c.Env.Rand, func(f keyspace.Field) error {

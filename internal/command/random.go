@@ -12,6 +12,14 @@ func randomCount(c *Ctx) (int64, error) {
 	return n, err
 }
 
+// checkDraw fails if a reply has no room for so many elements, however short they are.
+func (c *Ctx) checkDraw(count int64) error {
+	if count > int64(c.Env.MaxReply/len("$0\r\n\r\n")) {
+		return ErrReplyTooLong
+	}
+	return nil
+}
+
 // checkReply fails when the reply has no room any more: a few bytes of arguments can ask for any
 // number of random elements, or for the same value again and again.
 func (c *Ctx) checkReply() error {

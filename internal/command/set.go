@@ -249,8 +249,8 @@ func drawFromSet(c *Ctx, s *keyspace.Set, count int64) error {
 	if !s.Exists() {
 		count = 0
 	}
-	if count > int64(c.Env.MaxReply) {
-		return ErrReplyTooLong
+	if err := c.checkDraw(count); err != nil {
+		return err
 	}
 	c.Out.Array(int(count))
 	return s.Draw(count, c.Env.Rand, func(member []byte) error {

@@ -60,8 +60,8 @@ func zrandmemberArgs(c *Ctx) (count int64, withScores bool, err error) {
 
 // drawScored replies with random members that may repeat.
 func drawScored(c *Ctx, z *keyspace.ZSet, count int64, withScores bool) error {
-	if count > int64(c.Env.MaxReply) {
-		return ErrReplyTooLong
+	if err := c.checkDraw(count); err != nil {
+		return err
 	}
 	nested := withScores && c.Out.Proto() == 3
 	n := int(count)
