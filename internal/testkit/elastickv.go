@@ -64,7 +64,8 @@ func Binary(t testing.TB) string {
 
 // build compiles the command into a folder that Main removes.
 func build() (string, error) {
-	if err := touchSource(); err != nil {
+	root, err := touchSource()
+	if err != nil {
 		return "", err
 	}
 	dir, err := os.MkdirTemp("", "elastickv-test-")
@@ -74,36 +75,38 @@ func build() (string, error) {
 	built.dir = dir
 	path := filepath.Join(dir, "elastickv")
 	args := append([]string{"build", "-o", path}, buildFlags...)
-	out, err := exec.Command("go", append(args, program)...).CombinedOutput()
+	cmd := exec.Command("go", append(args, program)...)
+	cmd.Dir = root // the tests may be a module of their own, which need not know what the program is made of
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build %s: %w\n%s", program, err, out)
 	}
 	return path, nil
 }
 
-// touchSource reads the command's own files. go test keeps the result of a test until a
+// touchSource reads the command's own files, and returns the folder of its module. go test keeps the result of a test until a
 // package that it imports, or a file that it has read, changes; a program cannot be
 // imported.
-func touchSource() error {
-	root, err := os.Getwd()
+func touchSource() (root string, err error) {
+	root, err = os.Getwd()
 	if err != nil {
-		return err
+		return "", err
 	}
 	for {
 		files, err := filepath.Glob(filepath.Join(root, "cmd", "elastickv", "*.go"))
 		if err != nil {
-			return err
+			return "", err
 		}
 		for _, f := range files {
 			if _, err := os.ReadFile(f); err != nil {
-				return err
+				return "", err
 			}
 		}
 		if len(files) > 0 {
-			return nil
+			return root, nil
 		}
 		if filepath.Dir(root) == root {
-			return errors.New("no source of the command above the tests")
+			return "", errors.New("no source of the command above the tests")
 		}
 		root = filepath.Dir(root)
 	}
