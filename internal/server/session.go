@@ -369,8 +369,10 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
 		err = c.srv.view(do)
-		if _, tracks := c.srv.tracking.Mode(tracking.ID(c.id)); err == nil && tracks && !c.srv.leads() {
-			err = errNotTracked // asked after the view: if the lead ends now, the client is told to forget
+		if err == nil && !c.srv.leads() { // asked after the view: if the lead ends now, the client is told to forget
+			if _, tracks := c.srv.tracking.Mode(tracking.ID(c.id)); tracks {
+				err = errNotTracked
+			}
 		}
 		c.forgetScripts()
 		c.tellNow(err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-
 	"sync/atomic"
 	"time"
 
