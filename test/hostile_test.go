@@ -158,15 +158,16 @@ func TestHostile(t *testing.T) {
 		{"(error)", []string{"LMPOP", most, "list", "LEFT"}},
 		{"(error) ERR Invalid", []string{"COMMAND", "GETKEYS", "ZUNIONSTORE", "d", most, "a"}},
 
-		// The same large value again and again, and large values.
-		{"(integer) 1048576", append([]string{"BITOP", "XOR", "d"}, slices.Repeat([]string{"large"}, 2000)...)},
-		{"(integer) 33554432", append([]string{"BITOP", "OR", "d"}, slices.Repeat([]string{"huge"}, 8)...)},
+		// The same large value again and again, and large values: less often under the race detector, which makes
+		// loops over bytes many times slower.
+		{"(integer) 1048576", append([]string{"BITOP", "XOR", "d"}, slices.Repeat([]string{"large"}, 2000/testkit.RaceFactor)...)},
+		{"(integer) 33554432", append([]string{"BITOP", "OR", "d"}, slices.Repeat([]string{"huge"}, 1+8/testkit.RaceFactor)...)},
 		{"     1) (nil)", append([]string{"MGET"}, slices.Repeat([]string{"nosuch"}, 100_000)...)},
 		{"(error) ERR Insufficient memory", []string{"LCS", "large", "large"}},
-		{"(integer) 0", append([]string{"SINTERSTORE", "d", "nosuch"}, slices.Repeat([]string{"big:set"}, 20_000)...)},
-		{"(integer) 20000", append([]string{"ZUNIONSTORE", "d", "20"}, slices.Repeat([]string{"big:set"}, 20)...)},
+		{"(integer) 0", append([]string{"SINTERSTORE", "d", "nosuch"}, slices.Repeat([]string{"big:set"}, 20_000/testkit.RaceFactor)...)},
+		{"(integer) 20000", append([]string{"ZUNIONSTORE", "d", fmt.Sprint(20 / testkit.RaceFactor)}, slices.Repeat([]string{"big:set"}, 20/testkit.RaceFactor)...)},
 		{"(integer) 0", append([]string{"PFCOUNT"}, slices.Repeat([]string{"nosuch"}, 100_000)...)},
-		{"(error) ERR value is not an integer or out of range", append([]string{"BITFIELD", "k"}, slices.Repeat([]string{"SET", "u8", "0", "x"}, 10_000)...)},
+		{"(error) ERR value is not an integer or out of range", append([]string{"BITFIELD", "k"}, slices.Repeat([]string{"SET", "u8", "0", "x"}, 10_000/testkit.RaceFactor)...)},
 		{"    1) \"0\"", append([]string{"SORT", "list", "BY", "nosort", "LIMIT", "0", "1"}, slices.Repeat([]string{"GET", "#"}, 50_000)...)},
 
 		// Payloads that claim much.
