@@ -18,6 +18,7 @@ import (
 	"github.com/elastickv/elastickv/internal/replica"
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
 	"github.com/elastickv/elastickv/internal/replica/transport"
+	"github.com/elastickv/elastickv/internal/testkit/pipes"
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
 )
@@ -66,7 +67,7 @@ type node struct {
 // newCluster returns one of n nodes, which are up, with a voter on each.
 func newCluster(t *testing.T, n int, change ...func(*Options)) *cluster {
 	t.Helper()
-	c := &cluster{t: t, net: &network{listeners: map[string]*pipes{}, cut: map[[2]transport.NodeID]bool{}}, nodes: map[transport.NodeID]*node{}}
+	c := &cluster{t: t, net: &network{listeners: map[string]*pipes.Listener{}, cut: map[[2]transport.NodeID]bool{}}, nodes: map[transport.NodeID]*node{}}
 	c.o = func(o *Options) {
 		for _, f := range change {
 			f(o)
@@ -366,7 +367,7 @@ func (c *cluster) addrs() map[transport.NodeID]string {
 // network carries connections in memory, and can be cut.
 type network struct {
 	mu        sync.Mutex
-	listeners map[string]*pipes
+	listeners map[string]*pipes.Listener
 	cut       map[[2]transport.NodeID]bool
 	conns     []cutConn
 }
@@ -376,38 +377,13 @@ type cutConn struct {
 	c       net.Conn
 }
 
-// pipes is a listener: what is dialled is accepted as one end of a net.Pipe.
-type pipes struct {
-	addr  string
-	node  *network
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
-}
-
 func (nw *network) listen(addr string) net.Listener {
 	nw.mu.Lock()
 	defer nw.mu.Unlock()
-	p := &pipes{addr: addr, node: nw, conns: make(chan net.Conn), done: make(chan struct{})}
-	nw.listeners[addr] = p
-	return p
+	l := pipes.Listen(addr)
+	nw.listeners[addr] = l
+	return l
 }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.done) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: p.addr} }
 
 func nodeAt(addr string) (id transport.NodeID) {
 	_, _ = fmt.Sscanf(addr, "node-%d", &id)
@@ -427,13 +403,10 @@ func (nw *network) dial(ctx context.Context, from transport.NodeID, addr string)
 	a, b := net.Pipe()
 	nw.conns = append(nw.conns, cutConn{between, a})
 	nw.mu.Unlock()
-	select {
-	case p.conns <- a:
-		return b, nil
-	case <-p.done:
-	case <-ctx.Done():
+	if err := p.Hand(ctx, a); err != nil {
+		return nil, errors.Join(errNoWay, err, a.Close(), b.Close())
 	}
-	return nil, errors.Join(errNoWay, a.Close(), b.Close())
+	return b, nil
 }
 
 // isolate cuts a node from some others, in both directions.

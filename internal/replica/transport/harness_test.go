@@ -3,7 +3,6 @@ package transport
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +19,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
+	"github.com/elastickv/elastickv/internal/testkit/pipes"
 )
 
 // patience bounds every wait.
@@ -327,41 +327,9 @@ func (p *proxy) add(conns ...net.Conn) bool {
 	return !p.end
 }
 
-// pipes is a listener without a network: what is dialled is accepted as one end of a net.Pipe.
-type pipes struct {
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
-}
+// listener is a listener without a network.
+type listener struct{ *pipes.Listener }
 
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
+func newPipes() *listener { return &listener{pipes.Listen("pipe")} }
 
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.done) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
-
-var errNobody = errors.New("nobody listens")
-
-func (p *pipes) dial(ctx context.Context, _ string) (net.Conn, error) {
-	a, b := net.Pipe()
-	select {
-	case p.conns <- a:
-		return b, nil
-	case <-p.done:
-		return nil, errNobody
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
+func (p *listener) dial(ctx context.Context, _ string) (net.Conn, error) { return p.Dial(ctx) }

@@ -261,7 +261,7 @@ func TestSnapshotsInTurn(t *testing.T) {
 }
 
 // welcome accepts a connection as node 2 does.
-func (p *pipes) welcome() (net.Conn, *frameReader) {
+func (p *listener) welcome() (net.Conn, *frameReader) {
 	c, err := p.Accept()
 	if err != nil {
 		panic(err)

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
+	"github.com/elastickv/elastickv/internal/testkit/pipes"
 )
 
 // TestThreeNodes has everybody send to everybody, on both connections.
@@ -455,7 +456,7 @@ func TestBackoff(t *testing.T) {
 		a := startOn(t, 1, newPipes(), func(o *Options) {
 			o.Dial = func(context.Context, string) (net.Conn, error) {
 				times <- time.Now()
-				return nil, errNobody
+				return nil, pipes.ErrNobody
 			}
 		})
 		if err := a.SetPeer(2, "x"); err != nil {
@@ -466,7 +467,7 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("dialled %d times in a minute", n)
 		}
 		a.guard.Lock()
-		if got := strings.Count(a.log.String(), errNobody.Error()); got != 2 {
+		if got := strings.Count(a.log.String(), pipes.ErrNobody.Error()); got != 2 {
 			t.Errorf("said %d times:\n%s", got, a.log.String())
 		}
 		a.guard.Unlock()
