@@ -143,8 +143,8 @@ type clusterWriter struct {
 	sent  int
 }
 
-// run writes until stop is closed.
-func (w *clusterWriter) run(c *cluster, stop <-chan struct{}, acked *atomic.Int64) {
+// run writes to the servers at addrs until stop is closed.
+func (w *clusterWriter) run(addrs []string, stop <-chan struct{}, acked *atomic.Int64) {
 	at := 0
 	var conn *testkit.Client
 	defer func() {
@@ -160,9 +160,9 @@ func (w *clusterWriter) run(c *cluster, stop <-chan struct{}, acked *atomic.Int6
 		}
 		if conn == nil {
 			var err error
-			if conn, err = testkit.Connect(c.nodes[at].Addr, 2); err != nil {
+			if conn, err = testkit.Connect(addrs[at], 2); err != nil {
 				conn = nil
-				at = (at + 1) % len(c.nodes)
+				at = (at + 1) % len(addrs)
 				time.Sleep(time.Millisecond) // nobody may be there
 				continue
 			}
@@ -176,7 +176,7 @@ func (w *clusterWriter) run(c *cluster, stop <-chan struct{}, acked *atomic.Int6
 		}
 		_ = conn.Close()
 		conn = nil
-		at = (at + 1) % len(c.nodes)
+		at = (at + 1) % len(addrs)
 	}
 }
 
@@ -192,11 +192,18 @@ func TestClusterFailover(t *testing.T) {
 	for i := range 4 {
 		writers = append(writers, &clusterWriter{name: fmt.Sprint("writer ", i)})
 	}
+	// A node that is started anew is another process at the same address: the writers know addresses only.
+	var addrs []string
+	for _, p := range c.nodes {
+		addrs = append(addrs, p.Addr)
+	}
 	var acked atomic.Int64
 	stop := make(chan struct{})
 	var all sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop); all.Wait() })
+	defer end()
 	for _, w := range writers {
-		all.Go(func() { w.run(c, stop, &acked) })
+		all.Go(func() { w.run(addrs, stop, &acked) })
 	}
 	for round := range rounds {
 		progress := func(what string) {
@@ -219,8 +226,7 @@ func TestClusterFailover(t *testing.T) {
 		t.Errorf("node %d: %v", lead.id, err)
 	}
 	lead.Server = lead.Restart(t)
-	close(stop)
-	all.Wait()
+	end()
 	c.leader()
 	for _, p := range c.nodes {
 		conn := testkit.Dial(t, p.Addr, 2)
