@@ -32,6 +32,7 @@ const (
 	kindChunk    kind = 8  // a part of an image
 	kindEnd      kind = 9  // | length of the image (8) | SHA-256 (32) | of the snapshot's body and the image
 	kindAccepted kind = 10 // the answer, when the host has the image: the SHA-256 (32)
+	kindNote     kind = 11 // what a host says of its node; the host knows its form
 )
 
 // Limits of bodies. They are part of the format: what is longer is refused.
@@ -42,12 +43,13 @@ const (
 	maxSnapshot = 1 << 20
 	maxChunk    = 256 << 10
 	endSize     = 8 + 32
+	maxNote     = 4 << 10
 )
 
 // limits are those of the kinds there are.
 var limits = map[kind]uint32{
 	kindHello: maxHello, kindWelcome: maxHello, kindRefusal: maxRefusal, kindMessage: maxMessage, kindPing: 0, kindPong: 0,
-	kindSnapshot: maxSnapshot, kindChunk: maxChunk, kindEnd: endSize, kindAccepted: 32,
+	kindSnapshot: maxSnapshot, kindChunk: maxChunk, kindEnd: endSize, kindAccepted: 32, kindNote: maxNote,
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -34,6 +34,8 @@ type Host interface {
 	// SnapshotSent says how a call of SendSnapshot ended: exactly once for each, nil if the other
 	// host has the image.
 	SnapshotSent(to Address, err error)
+	// Noted takes a note of a node, and keeps nothing of it.
+	Noted(from NodeID, note []byte)
 }
 
 // Options say who a node is and how it talks.
@@ -254,6 +256,21 @@ func (t *Transport) Send(to NodeID, group raftlog.GroupID, m *pb.Message) error 
 	taken, err := p.lanes[purposeOf(m)].queue.push(group, m)
 	if err == nil && !taken {
 		t.lost.add(Address{group, m.GetTo()})
+	}
+	return err
+}
+
+// Note sends a note to a node, now or never, and tells nobody if it gets lost.
+func (t *Transport) Note(to NodeID, note []byte) error {
+	if len(note) > maxNote {
+		return fmt.Errorf("%w: a note of %d bytes; %d are the most", ErrNotSendable, len(note), maxNote)
+	}
+	p, err := t.peer(to)
+	if errors.Is(err, ErrUnknownNode) {
+		return nil
+	}
+	if err == nil {
+		p.lanes[forControl].queue.pushNote(note)
 	}
 	return err
 }

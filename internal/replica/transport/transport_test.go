@@ -74,6 +74,32 @@ func TestThreeNodes(t *testing.T) {
 	}
 }
 
+// TestNotes has nodes say what they like of themselves: it comes as it was said, once and in order, or is refused before
+// it is sent. To whom nobody knows it goes nowhere, and nobody is told.
+func TestNotes(t *testing.T) {
+	a, b := start(t, 1), start(t, 2)
+	introduce(t, a, b)
+	long := strings.Repeat("x", maxNote)
+	for _, note := range []string{"one", "", long} {
+		if err := a.Note(2, []byte(note)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.await(t, "that all notes arrive", func() bool { return len(b.notes[1]) == 3 })
+	if got := b.notes[1]; !slices.Equal(got, []string{"one", "", long}) {
+		t.Errorf("got notes of %d, %d and %d bytes", len(got[0]), len(got[1]), len(got[2]))
+	}
+	if err := a.Note(2, []byte(long+"x")); !errors.Is(err, ErrNotSendable) {
+		t.Errorf("a note that is too long: %v", err)
+	}
+	if err := a.Note(9, []byte("x")); err != nil {
+		t.Errorf("a note to nobody: %v", err)
+	}
+	if len(a.missed) > 0 || len(b.got) > 0 {
+		t.Errorf("missed %v, got %v", a.missed, b.got)
+	}
+}
+
 // TestCuts has connections cut after any number of bytes. What arrives is whole, in order and comes once, and
 // whoever was sent something that was lost is named.
 func TestCuts(t *testing.T) {
