@@ -141,7 +141,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		if member, err = openCluster(cfg, peers[0], engine, log, io); err != nil {
 			return errors.Join(err, engine.Close())
 		}
-		db = txn.NewReplicated(engine, clock, member.Group(), txn.Options{})
+		db = txn.NewReplicated(engine, clock, member.Group(), txn.Options{Now: time.Now})
 	} else {
 		db = txn.NewLocal(engine, clock, txn.Options{})
 	}

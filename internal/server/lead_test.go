@@ -132,7 +132,7 @@ func TestLead(t *testing.T) {
 func playLead(t *testing.T, steps [][3]string) {
 	l := &handLog{Engine: store.NewMVCCStore().(store.Engine), changed: make(chan struct{})}
 	ln := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	db := txn.NewReplicated(l.Engine, hlc.New(time.Now), l, txn.Options{})
+	db := txn.NewReplicated(l.Engine, hlc.New(time.Now), l, txn.Options{Now: time.Now})
 	log := &safeLog{}
 	srv := server.New(server.Options{
 		DB: db, Config: server.NewConfig(), Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64, Version: "test",

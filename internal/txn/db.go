@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/elastickv/elastickv/store"
 )
@@ -15,9 +16,13 @@ type DB interface {
 	// each of them: it waits until this one is sure to have all that was acknowledged.
 	View(ctx context.Context, fn func(*Tx) error) error
 
-	// ViewStale is View at a moment that may be up to Options.Staleness in the past, where several machines
-	// keep the data. It then waits for nothing, mostly.
-	ViewStale(ctx context.Context, fn func(*Tx) error) error
+	// ViewStale is View at a moment that may be up to within in the past, where several machines
+	// keep the data. It then waits for nothing, as long as Staleness is less.
+	ViewStale(ctx context.Context, within time.Duration, fn func(*Tx) error) error
+
+	// Staleness returns how old what can be read here is at most, without asking others: everything
+	// that was acknowledged longer ago is here. known is false as long as nobody knows.
+	Staleness() (age time.Duration, known bool)
 
 	// ViewAt calls fn with a read-only transaction at the moment ts in the past.
 	// A ts below the retention floor fails with store.ErrReadTSCompacted.
