@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/elastickv/elastickv/internal/admin"
@@ -15,6 +17,7 @@ import (
 	"github.com/elastickv/elastickv/internal/replica/node"
 	"github.com/elastickv/elastickv/internal/replica/transport"
 	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/internal/txn"
 )
 
 var errSealedCluster = errors.New("a cluster does not seal its values yet: the log between its nodes would be clear; serve without --encryption")
@@ -65,11 +68,12 @@ func listenCluster(ctx context.Context, cfg *server.Config) ([]net.Listener, err
 }
 
 // openCluster has the data folder take part in its cluster. If that fails later, the process ends.
-func openCluster(cfg *server.Config, ln net.Listener, e engine, log *slog.Logger, io stdio) (*node.Node, error) {
+func openCluster(cfg *server.Config, ln net.Listener, e engine, contact func() node.Contact, log *slog.Logger, io stdio) (*node.Node, error) {
 	c := cfg.Cluster()
 	o := node.Options{
 		Dir: cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
-		Failed: func(err error) { os.Exit(complain(io, exitFault, err)) },
+		Failed:  func(err error) { os.Exit(complain(io, exitFault, err)) },
+		Contact: contact,
 	}
 	if c.Insecure {
 		log.Warn("other nodes are trusted, whoever they are, and what is said between them can be read: --cluster-insecure")
@@ -83,6 +87,16 @@ func openCluster(cfg *server.Config, ln net.Listener, e engine, log *slog.Logger
 	id := n.Identity()
 	log.Info("this server is a node of a cluster", "cluster", id.Cluster.String(), "node", id.Node, "addr", ln.Addr().String())
 	return n, nil
+}
+
+// contactOf tells where clients reach a server, from when there is one.
+func contactOf(running *atomic.Pointer[server.Server]) func() node.Contact {
+	return func() (c node.Contact) {
+		if srv := running.Load(); srv != nil {
+			c.Host, c.Port, c.TLSPort = srv.Announced()
+		}
+		return c
+	}
 }
 
 // closeCluster ends the part of a node in its cluster, if there is one.
@@ -123,17 +137,6 @@ func handOver(ctx context.Context, member *node.Node, log *slog.Logger) {
 	}
 }
 
-// leadOf tells the server whether updates are made here. Where there is no cluster, they are.
-func leadOf(member *node.Node) func() (leading bool, changed <-chan struct{}) {
-	if member == nil {
-		return nil
-	}
-	return func() (bool, <-chan struct{}) {
-		_, leading, changed := member.Group().Lead()
-		return leading, changed
-	}
-}
-
 // replicaOf tells metrics of the cluster, if there is one.
 func replicaOf(member *node.Node) func() metrics.Replica {
 	if member == nil {
@@ -155,14 +158,17 @@ func replicaOf(member *node.Node) func() metrics.Replica {
 }
 
 // clusterOf is what operators can do with the cluster, if there is one.
-func clusterOf(member *node.Node) admin.Cluster {
+func clusterOf(member *node.Node, db txn.DB) admin.Cluster {
 	if member == nil {
 		return nil
 	}
-	return operatedCluster{member}
+	return operatedCluster{member, db}
 }
 
-type operatedCluster struct{ n *node.Node }
+type operatedCluster struct {
+	n  *node.Node
+	db txn.DB
+}
 
 // Status implements admin.Cluster.
 func (c operatedCluster) Status(ctx context.Context) (admin.ClusterStatus, error) {
@@ -177,10 +183,30 @@ func (c operatedCluster) Status(ctx context.Context) (admin.ClusterStatus, error
 	}
 	out := admin.ClusterStatus{Cluster: id.Cluster.String(), Node: uint64(id.Node), Leader: uint64(leader),
 		Term: st.Term, Commit: st.Commit, Applied: st.Applied, Removed: st.Removed, Members: []admin.Node{}}
+	out.StalenessMillis = -1
+	if age, known := c.db.Staleness(); st.Leading {
+		out.StalenessMillis = 0
+	} else if known {
+		out.StalenessMillis = age.Milliseconds()
+	}
 	for _, m := range st.Members {
-		out.Members = append(out.Members, admin.Node{Node: uint64(m.Node), Addr: m.Addr, Voter: m.Voter, Known: m.Known, Match: m.Match, Alive: m.Active})
+		h := c.n.Heard(m.Node)
+		out.Members = append(out.Members, admin.Node{Node: uint64(m.Node), Addr: m.Addr, Voter: m.Voter, Known: m.Known, Match: m.Match, Alive: m.Active,
+			Clients: clientAddr(h.Contact), Applied: h.Applied})
 	}
 	return out, nil
+}
+
+// clientAddr is where clients reach a node, empty if that is not known.
+func clientAddr(c node.Contact) string {
+	port := c.Port
+	if port == 0 {
+		port = c.TLSPort
+	}
+	if c.Host == "" || port == 0 {
+		return ""
+	}
+	return net.JoinHostPort(c.Host, strconv.Itoa(int(port)))
 }
 
 // Invite implements admin.Cluster.

@@ -193,6 +193,6 @@ func (c *session) debugRead(ctx *command.Ctx, fn func(keys *keyspace.Space) erro
 		return fn(ctx.Keys)
 	}
 	var err error
-	c.transact(func(root *keyspace.Space) { err = fn(root.DB(c.db)) })
+	c.transact(c.running, func(root *keyspace.Space) { err = fn(root.DB(c.db)) })
 	return err
 }

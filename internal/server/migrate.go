@@ -79,7 +79,7 @@ func migrate(ctx *command.Ctx) error {
 		return errMigrateInMulti
 	}
 	there := false
-	m.c.transact(func(root *keyspace.Space) { there, err = m.look(root.DB(m.c.db).Reading()) })
+	m.c.transact(m.c.running, func(root *keyspace.Space) { there, err = m.look(root.DB(m.c.db).Reading()) })
 	if err != nil || m.c.ending {
 		return err
 	}
@@ -208,7 +208,7 @@ type restoring struct {
 // pack makes the calls of RESTORE for the keys that are there.
 func (m *migration) pack() (out []restoring, err error) {
 	srv := m.c.srv
-	err2 := srv.view(func(root *keyspace.Space) error {
+	err2 := srv.viewAs(false, func(root *keyspace.Space) error {
 		keys := root.DB(m.c.db)
 		for _, key := range m.keys {
 			payload, at, ok, e := command.Payload(keys, key, srv.env.Load().MaxBulk)

@@ -102,7 +102,7 @@ func watch(ctx *command.Ctx) error {
 	}
 	there := make([]bool, 0, len(ctx.Args)-1)
 	var err error
-	c.transact(func(root *keyspace.Space) {
+	c.transact(c.running, func(root *keyspace.Space) {
 		keys := root.DB(c.db)
 		for _, key := range ctx.Args[1:] {
 			var kind keyspace.Kind

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/elastickv/elastickv/store"
 )
+
+// AnyAge has ViewStale read what is here, even if nobody knows how old that is.
+const AnyAge time.Duration = math.MaxInt64
 
 // DB runs transactions. All methods are safe for concurrent use.
 type DB interface {
@@ -17,7 +21,7 @@ type DB interface {
 	View(ctx context.Context, fn func(*Tx) error) error
 
 	// ViewStale is View at a moment that may be up to within in the past, where several machines
-	// keep the data. It then waits for nothing, as long as Staleness is less.
+	// keep the data. It then waits for nothing, as long as Staleness is less, and with AnyAge never.
 	ViewStale(ctx context.Context, within time.Duration, fn func(*Tx) error) error
 
 	// Staleness returns how old what can be read here is at most, without asking others: everything

@@ -133,7 +133,7 @@ func (f *folder) open() error {
 	f.t.Helper()
 	f.openEngine()
 	n, err := Open(Options{Dir: f.dir, Engine: f.engine, Listener: f.listen(f.addr), Now: time.Now, Rand: rand.New(rand.NewPCG(1, 2)),
-		Failed: func(err error) { f.t.Errorf("%s has failed: %v", f.dir, err) }, Log:     slog.New(slog.DiscardHandler),
+		Failed: func(err error) { f.t.Errorf("%s has failed: %v", f.dir, err) }, Log: slog.New(slog.DiscardHandler),
 		Contact: func() Contact { return f.served }})
 	if err != nil {
 		f.end()
