@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -254,5 +256,80 @@ func TestClusterGoRedis(t *testing.T) {
 	c.await("a read of it", func() bool { return client.Get(ctx, "k").Val() == "second" })
 	if n, err := client.Get(ctx, "{k}n").Int(); err != nil || n != 3 {
 		t.Errorf("what was acknowledged before is %d, %v", n, err)
+	}
+}
+
+// audience is a client at each node that listens, and what they have heard, how often.
+type audience struct {
+	mu    sync.Mutex
+	heard []map[string]int
+}
+
+func (a *audience) listen(t testing.TB, p *peer) {
+	conn, at := testkit.Dial(t, p.Addr, 3), len(a.heard)
+	conn.MustDo(t, "SUBSCRIBE", "c")
+	a.heard = append(a.heard, map[string]int{})
+	go func() {
+		for v, err := conn.Receive(); err == nil; v, err = conn.Receive() {
+			a.mu.Lock()
+			a.heard[at][v.Elems[2].Str]++
+			a.mu.Unlock()
+		}
+	}()
+}
+
+// count returns how often a text was heard, at the node where that was least often and at most.
+func (a *audience) count(text string, nodes []int) (least, most int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, at := range nodes {
+		n := a.heard[at][text]
+		if most = max(most, n); i == 0 {
+			least = n
+		}
+		least = min(least, n)
+	}
+	return least, most
+}
+
+// Who listens at any node hears what is published at any, also when another one leads than before.
+func TestClusterMessages(t *testing.T) {
+	c := startCluster(t, 3)
+	c.follower()
+	a := &audience{}
+	all := []int{0, 1, 2}
+	for _, p := range c.nodes {
+		a.listen(t, p)
+	}
+	publish := func(from *peer, text string) {
+		t.Helper()
+		if n := testkit.Dial(t, from.Addr, 2).MustDo(t, "PUBLISH", "c", text).Int; n != 1 {
+			t.Errorf("%d hear it at once", n)
+		}
+	}
+	hear := func(text string, nodes []int) {
+		t.Helper()
+		c.await(fmt.Sprintf("%.20s is heard", text), func() bool { least, _ := a.count(text, nodes); return least > 0 })
+	}
+	for _, p := range c.nodes { // a node may not be connected to another one yet
+		text := fmt.Sprint(p.id, " is there")
+		c.await(text, func() bool { publish(p, text); least, _ := a.count(text, all); return least > 0 })
+	}
+	large := strings.Repeat("x", 1<<20)
+	for _, p := range c.nodes {
+		text := fmt.Sprint(p.id, large)
+		publish(p, text)
+		hear(text, all)
+	}
+	lead := c.leader()
+	lead.Kill()
+	lead.Server = nil
+	left := slices.Delete(slices.Clone(all), lead.id-1, lead.id)
+	publish(c.leader(), "without one")
+	hear("without one", left)
+	for _, p := range c.nodes {
+		if _, most := a.count(fmt.Sprint(p.id, large), all); most != 1 {
+			t.Errorf("what was published at node %d was heard %d times", p.id, most)
+		}
 	}
 }

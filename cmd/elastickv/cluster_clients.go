@@ -55,6 +55,11 @@ func (c clientCluster) Status(ctx context.Context) (server.ClusterStatus, error)
 	return out, nil
 }
 
+// Say implements server.Cluster.
+func (c clientCluster) Say(m server.Message) {
+	_ = c.n.Say(node.Message(m)) // only one that is too long is not passed on, and the server has none
+}
+
 // AwaitCopies implements server.Cluster.
 func (c clientCluster) AwaitCopies(ctx context.Context, index uint64, others int) error {
 	return c.n.Group().AwaitCopies(ctx, index, others)

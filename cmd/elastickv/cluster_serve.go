@@ -68,12 +68,17 @@ func listenCluster(ctx context.Context, cfg *server.Config) ([]net.Listener, err
 }
 
 // openCluster has the data folder take part in its cluster. If that fails later, the process ends.
-func openCluster(cfg *server.Config, ln net.Listener, e engine, contact func() node.Contact, log *slog.Logger, io stdio) (*node.Node, error) {
+func openCluster(cfg *server.Config, ln net.Listener, e engine, running *atomic.Pointer[server.Server], log *slog.Logger, io stdio) (*node.Node, error) {
 	c := cfg.Cluster()
 	o := node.Options{
 		Dir: cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
 		Failed:  func(err error) { os.Exit(complain(io, exitFault, err)) },
-		Contact: contact,
+		Contact: contactOf(running),
+		Heard: func(m node.Message) {
+			if srv := running.Load(); srv != nil {
+				srv.Hear(server.Message(m))
+			}
+		},
 	}
 	if c.Insecure {
 		log.Warn("other nodes are trusted, whoever they are, and what is said between them can be read: --cluster-insecure")

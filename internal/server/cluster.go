@@ -24,7 +24,19 @@ type Cluster interface {
 	// AwaitCopies returns when so many other nodes have the log up to index on their disks, or with an error when ctx has
 	// ended, or this node does not lead.
 	AwaitCopies(ctx context.Context, index uint64, others int) error
+	// Say passes on what was published here to all other nodes, in the order of the calls and as far as they can be reached
+	// now. It keeps nothing of it.
+	Say(Message)
 }
+
+// Message is something that a client has published.
+type Message struct {
+	Shard            bool // to a shard channel
+	Channel, Payload []byte
+}
+
+// messageMost is how many bytes of a channel and a payload can be passed on to other nodes.
+const messageMost = 63 << 20
 
 // Peer is a node of a cluster, and where clients reach it.
 type Peer struct {

@@ -36,6 +36,7 @@ const (
 	errNoMajority     = command.Error("CLUSTERDOWN The cluster is down: no majority of its nodes has answered")
 	errOutcomeUnknown = command.Error("ERR The outcome is unknown: this node has ceased to lead. The command was carried out, or will be, or never will.")
 	errNotTracked     = command.Error("ERR this node does not lead, so nobody can be told when what it reads changes: switch CLIENT TRACKING off, or ask the leader")
+	errMessageSize    = command.Error("ERR a message can have 63 MiB at most, with its channel: it goes to the other nodes, too")
 	errDeposed        = command.Error("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
 )
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +34,7 @@ type handLog struct {
 	hidden  bool   // it is not known where the leader is
 	begins  bool   // this one leads, and has not applied everything
 	matched uint64 // what the second node has
+	said    []string
 	open    []func(error)
 }
 
@@ -137,6 +139,13 @@ func (c handCluster) Status(context.Context) (server.ClusterStatus, error) {
 	return st, nil
 }
 
+// Say takes down what the other node is to hear.
+func (c handCluster) Say(m server.Message) {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	c.l.said = append(c.l.said, fmt.Sprintf("%t %s %s", m.Shard, m.Channel, m.Payload))
+}
+
 func (c handCluster) AwaitCopies(ctx context.Context, index uint64, others int) error {
 	for {
 		c.l.mu.Lock()
@@ -195,7 +204,13 @@ func TestLead(t *testing.T) {
 			{"a", `EVAL_RO "return redis.call('get','k')" 1 k`, "$-1\r\n"}},
 		"a function library, unknown": {{"hold"}, {"a", `FUNCTION LOAD "#!lua name=lib\nredis.register_function('f', function() return 1 end)"`}, {"follow"}, {"unknown"}, {"a", "", unknown}},
 		"a message, unknown": {{"b", "SUBSCRIBE c", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"}, {"hold"}, {"a", "MULTI", "+OK\r\n"}, {"a", "SET k v", "+QUEUED\r\n"},
-			{"a", "PUBLISH c x", "+QUEUED\r\n"}, {"a", "EXEC"}, {"follow"}, {"unknown"}, {"a", "", unknown}, {"b", "PING", "*2\r\n$4\r\npong\r\n$0\r\n\r\n"}},
+			{"a", "PUBLISH c x", "+QUEUED\r\n"}, {"a", "EXEC"}, {"follow"}, {"unknown"}, {"a", "", unknown}, {"b", "PING", "*2\r\n$4\r\npong\r\n$0\r\n\r\n"}, {"said", ""}},
+		"messages": {{"a", "PUBLISH c x", ":0\r\n"}, {"a", "SPUBLISH s y", ":0\r\n"}, {"said", "false c x, true s y"}, {"hold"}, {"a", "MULTI", "+OK\r\n"}, {"a", "SET k v", "+QUEUED\r\n"},
+			{"a", "PUBLISH c z", "+QUEUED\r\n"}, {"a", "EXEC"}, {"said", ""}, {"commit"}, {"a", "", "*2\r\n+OK\r\n:0\r\n"}, {"said", "false c z"},
+			{"a", "CONFIG SET notify-keyspace-events KEA", "+OK\r\n"}, {"a", "DEL k"}, {"commit"}, {"a", "", ":1\r\n"},
+			{"said", "false __keyspace@0__:k del, false __keyevent@0__:del k"},
+			{"follow"}, {"b", "SUBSCRIBE c", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"}, {"a", "PUBLISH c x", ":1\r\n"}, {"said", "false c x"},
+			{"b", "", "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n"}, {"hear", "c", "from afar"}, {"b", "", "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$9\r\nfrom afar\r\n"}, {"said", ""}},
 		"a pipeline, unknown":  {{"hold"}, {"a", "SET k v\r\nSET l v"}, {"follow"}, {"unknown"}, {"a", "", unknown}},
 		"nobody leads":         {{"follow"}, {"nobody"}, {"a", "SET k v", nobody}, {"a", "GET k", "$-1\r\n"}, {"a", "FLUSHALL", nobody}},
 		"the leader is hidden": {{"follow"}, {"hidden"}, {"a", "SET k v", readOnly}},
@@ -269,6 +284,15 @@ func playLead(t *testing.T, steps [][3]string) {
 			l.set(func() { l.hidden = true })
 		case "begins":
 			l.set(func() { l.begins = true })
+		case "said":
+			l.set(func() {
+				if got := strings.Join(l.said, ", "); got != s[1] {
+					t.Errorf("the other node hears %q, and is to hear %q", got, s[1])
+				}
+				l.said = nil
+			})
+		case "hear":
+			srv.Hear(server.Message{Channel: []byte(s[1]), Payload: []byte(s[2])})
 		case "matched":
 			l.set(func() { l.matched = 40 })
 		case "wait":

@@ -35,9 +35,10 @@ type Options struct {
 	Failed func(error)
 	Logger *slog.Logger // nothing by default
 	// Note, if not nil, is what this node says of itself to all others, a few times a second. Noted takes what another
-	// one says, and keeps nothing of the bytes. Both wait for nothing.
+	// one says, and keeps nothing of the bytes; Heard takes what it has passed on. None waits for anything.
 	Note  func() []byte
 	Noted func(from transport.NodeID, note []byte)
+	Heard func(from transport.NodeID, word []byte)
 
 	// Tick is the time that raft counts in; 100 ms by default. A heartbeat takes two ticks, and ten to twenty
 	// without one begin an election.
@@ -66,6 +67,9 @@ func (o *Options) withDefaults() {
 	}
 	if o.Noted == nil {
 		o.Noted = func(transport.NodeID, []byte) {}
+	}
+	if o.Heard == nil {
+		o.Heard = func(transport.NodeID, []byte) {}
 	}
 }
 
@@ -340,6 +344,20 @@ func (in *inbound) SnapshotSent(to transport.Address, err error) {
 
 // Noted implements transport.Host.
 func (in *inbound) Noted(from transport.NodeID, note []byte) { in.o.Noted(from, note) }
+
+// Heard implements transport.Host.
+func (in *inbound) Heard(from transport.NodeID, word []byte) { in.o.Heard(from, word) }
+
+// Pass passes a word on to all other nodes of the group, as far as they can be reached now.
+func (g *Group) Pass(word []byte) error {
+	var errs []error
+	for node := range g.nodes() {
+		if node != g.h.o.Transport.Node {
+			errs = append(errs, g.h.transport.Pass(node, word))
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // addressee returns the group that a message is for, or why there is none.
 func (h *Host) addressee(from transport.NodeID, id raftlog.GroupID, m *pb.Message) (*Group, error) {

@@ -31,7 +31,9 @@ type Options struct {
 	// Contact, if not nil, is where clients reach this node, to be told to the others. Without a host it is that of
 	// the address of the node.
 	Contact func() Contact
-	Log     *slog.Logger
+	// Heard, if not nil, takes what others have said with Say. It keeps nothing of it, and waits for nothing.
+	Heard func(Message)
+	Log   *slog.Logger
 }
 
 // Node takes part in a cluster. Its methods may be called by any number of goroutines.
@@ -43,6 +45,7 @@ type Node struct {
 	group *host.Group
 
 	contact func() Contact
+	heard   func(Message)
 	machine *replica.Machine
 	notes   notes
 }
@@ -72,12 +75,12 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{id: id, files: o.Files, log: log, contact: o.Contact, machine: m, notes: notes{now: o.Now}}
+	n = &Node{id: id, files: o.Files, log: log, contact: o.Contact, heard: o.Heard, machine: m, notes: notes{now: o.Now}}
 	n.host, err = host.Open(host.Options{
 		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
 			Now: o.Now, Rand: o.Rand},
 		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: o.Failed, Logger: o.Log,
-		Note: n.note, Noted: n.notes.hear,
+		Note: n.note, Noted: n.notes.hear, Heard: n.hear,
 	})
 	if err != nil {
 		return nil, errors.Join(err, log.Close())

@@ -72,7 +72,7 @@ func (t *Transport) entertain(c *conn, h hello) error {
 		return err
 	}
 	for {
-		k, body, err := c.frames.next(kindMessage, kindPing, kindNote)
+		k, body, err := c.frames.next(kindMessage, kindPing, kindNote, kindWord)
 		if err != nil {
 			return err
 		}
@@ -82,8 +82,12 @@ func (t *Transport) entertain(c *conn, h hello) error {
 			}
 			continue
 		}
-		if k == kindNote {
+		switch k {
+		case kindNote:
 			t.o.Host.Noted(h.node, body)
+			continue
+		case kindWord:
+			t.o.Host.Heard(h.node, body)
 			continue
 		}
 		group, m, err := parseMessage(k, body)

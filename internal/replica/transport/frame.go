@@ -33,6 +33,7 @@ const (
 	kindEnd      kind = 9  // | length of the image (8) | SHA-256 (32) | of the snapshot's body and the image
 	kindAccepted kind = 10 // the answer, when the host has the image: the SHA-256 (32)
 	kindNote     kind = 11 // what a host says of its node; the host knows its form
+	kindWord     kind = 12 // what a host passes on to another, of any length; likewise
 )
 
 // Limits of bodies. They are part of the format: what is longer is refused.
@@ -44,12 +45,13 @@ const (
 	maxChunk    = 256 << 10
 	endSize     = 8 + 32
 	maxNote     = 4 << 10
+	maxWord     = 64 << 20
 )
 
 // limits are those of the kinds there are.
 var limits = map[kind]uint32{
 	kindHello: maxHello, kindWelcome: maxHello, kindRefusal: maxRefusal, kindMessage: maxMessage, kindPing: 0, kindPong: 0,
-	kindSnapshot: maxSnapshot, kindChunk: maxChunk, kindEnd: endSize, kindAccepted: 32, kindNote: maxNote,
+	kindSnapshot: maxSnapshot, kindChunk: maxChunk, kindEnd: endSize, kindAccepted: 32, kindNote: maxNote, kindWord: maxWord,
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -77,6 +77,7 @@ func samples(t testing.TB) []struct {
 		{"chunk", kindChunk, appendFrame(nil, kindChunk, []byte("image"))},
 		{"end", kindEnd, appendFrame(nil, kindEnd, make([]byte, endSize))},
 		{"accepted", kindAccepted, appendFrame(nil, kindAccepted, make([]byte, 32))},
+		{"word", kindWord, appendFrame(nil, kindWord, []byte("to whom it may concern"))},
 		{"note", kindNote, appendFrame(nil, kindNote, []byte("I am here"))},
 	}
 }
@@ -103,7 +104,7 @@ func TestFrameBytes(t *testing.T) {
 }
 
 // allKinds are those of samples.
-var allKinds = []kind{kindHello, kindWelcome, kindRefusal, kindMessage, kindPing, kindPong, kindSnapshot, kindChunk, kindEnd, kindAccepted, kindNote}
+var allKinds = []kind{kindHello, kindWelcome, kindRefusal, kindMessage, kindPing, kindPong, kindSnapshot, kindChunk, kindEnd, kindAccepted, kindNote, kindWord}
 
 // TestFrameDamage flips every bit of every frame and cuts it everywhere: nothing of it is taken for a frame.
 func TestFrameDamage(t *testing.T) {

@@ -52,11 +52,12 @@ type host struct {
 	images  map[uint64]string // by the index of the snapshot
 	sent    []sentSnapshot
 	notes   map[NodeID][]string
+	words   map[NodeID][]string
 	log     bytes.Buffer
 }
 
 func newHost(t *testing.T) *host {
-	return &host{dir: t.TempDir(), changed: make(chan struct{}), missed: map[Address]int{}, images: map[uint64]string{}, notes: map[NodeID][]string{}}
+	return &host{dir: t.TempDir(), changed: make(chan struct{}), missed: map[Address]int{}, images: map[uint64]string{}, notes: map[NodeID][]string{}, words: map[NodeID][]string{}}
 }
 
 func (h *host) change(f func()) {
@@ -138,6 +139,10 @@ func (h *host) SnapshotSent(to Address, err error) {
 
 func (h *host) Noted(from NodeID, note []byte) {
 	h.change(func() { h.notes[from] = append(h.notes[from], string(note)) })
+}
+
+func (h *host) Heard(from NodeID, word []byte) {
+	h.change(func() { h.words[from] = append(h.words[from], string(word)) })
 }
 
 // ends are those of the snapshots so far.

@@ -181,12 +181,12 @@ func (q *queue) push(group raftlog.GroupID, m *pb.Message) (taken bool, err erro
 	return true, nil
 }
 
-// pushNote adds a note, if there is room.
-func (q *queue) pushNote(note []byte) {
+// pushFrame adds what may get lost, if there is room.
+func (q *queue) pushFrame(k kind, body []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.roomLocked(frameStart + len(note)) {
-		q.mu.buf = appendFrame(q.mu.buf, kindNote, note)
+	if q.roomLocked(frameStart + len(body)) {
+		q.mu.buf = appendFrame(q.mu.buf, k, body)
 		q.signal()
 	}
 }
