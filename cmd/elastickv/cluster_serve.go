@@ -143,7 +143,7 @@ func handOver(ctx context.Context, member *node.Node, log *slog.Logger) {
 }
 
 // replicaOf tells metrics of the cluster, if there is one.
-func replicaOf(member *node.Node) func() metrics.Replica {
+func replicaOf(member *node.Node, db txn.DB) func() metrics.Replica {
 	if member == nil {
 		return nil
 	}
@@ -156,7 +156,7 @@ func replicaOf(member *node.Node) func() metrics.Replica {
 		}
 		return metrics.Replica{
 			Leader: uint64(leader), Leading: f.Leading, Removed: member.Group().Removed(), Term: f.Term,
-			Applied: f.Applied, Commit: f.Commit, First: f.First, Last: f.Last,
+			Applied: f.Applied, Commit: f.Commit, First: f.First, Last: f.Last, Staleness: staleness(f.Leading, db),
 			Proposed: f.Proposed, Refused: f.Refused, Unknown: f.Unknown, LogWrites: writes, LogTime: took,
 		}
 	}
@@ -188,18 +188,25 @@ func (c operatedCluster) Status(ctx context.Context) (admin.ClusterStatus, error
 	}
 	out := admin.ClusterStatus{Cluster: id.Cluster.String(), Node: uint64(id.Node), Leader: uint64(leader),
 		Term: st.Term, Commit: st.Commit, Applied: st.Applied, Removed: st.Removed, Members: []admin.Node{}}
-	out.StalenessMillis = -1
-	if age, known := c.db.Staleness(); st.Leading {
-		out.StalenessMillis = 0
-	} else if known {
-		out.StalenessMillis = age.Milliseconds()
-	}
+	out.StalenessMillis = staleness(st.Leading, c.db).Milliseconds()
 	for _, m := range st.Members {
 		h := c.n.Heard(m.Node)
 		out.Members = append(out.Members, admin.Node{Node: uint64(m.Node), Addr: m.Addr, Voter: m.Voter, Known: m.Known, Match: m.Match, Alive: m.Active,
 			Clients: clientAddr(h.Contact), Applied: h.Applied})
 	}
 	return out, nil
+}
+
+// staleness is how old what a node shows is at most; below 0: nobody knows.
+func staleness(leading bool, db txn.DB) time.Duration {
+	if leading {
+		return 0
+	}
+	age, known := db.Staleness()
+	if !known {
+		return -time.Second
+	}
+	return age
 }
 
 // clientAddr is where clients reach a node, empty if that is not known.

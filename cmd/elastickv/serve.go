@@ -147,7 +147,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	} else {
 		db = txn.NewLocal(engine, clock, txn.Options{})
 	}
-	src := metrics.Source{Replica: replicaOf(member), Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
+	src := metrics.Source{Replica: replicaOf(member, db), Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Users: users, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,

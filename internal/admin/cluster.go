@@ -31,7 +31,7 @@ type ClusterStatus struct {
 	Commit  uint64 `json:"commit"`  // entries up to here are on a majority
 	Applied uint64 `json:"applied"` // up to here in the data of this node
 	Removed bool   `json:"removed"` // this node is no member any more
-	// What can be read at the node that tells is at most so old; -1: it is not known.
+	// What can be read at the node that tells is at most so old; below 0: it is not known.
 	StalenessMillis int64  `json:"staleness_ms"`
 	Members         []Node `json:"members"`
 }

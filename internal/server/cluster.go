@@ -133,7 +133,7 @@ func (st *ClusterStatus) find(which func(ClusterNode) bool) (ClusterNode, bool) 
 }
 
 // notLeader is what a client is told of a call that only the leader carries out: where that is, in the words of a
-// cluster if the call has keys.
+// cluster if the call has keys and clients are to be redirected.
 func (c *session) notLeader(k call) command.Error {
 	leader, known := c.srv.opts.Cluster.Leader()
 	switch {
@@ -146,7 +146,7 @@ func (c *session) notLeader(k call) command.Error {
 	if !ok {
 		return errNotLeader
 	}
-	if slot, ok := c.slotOf(k); ok {
+	if slot, ok := c.slotOf(k); ok && c.srv.cfg.Load().cluster.redirects {
 		return errMoved(slot, addr)
 	}
 	return errLeaderIs(addr)

@@ -136,6 +136,8 @@ type ClusterSettings struct {
 	// Where clients are to connect to this node: empty and 0 leave it to others to know.
 	AnnounceHost                  string
 	AnnouncePort, AnnounceTLSPort int64
+
+	redirects bool // writes at a node that follows are answered MOVED, not READONLY
 }
 
 // Cluster returns those of the cluster.
