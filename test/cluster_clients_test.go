@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,68 +69,65 @@ func infoOf(t testing.TB, conn *testkit.Client, section string) map[string]strin
 	return lines
 }
 
+// faultsIn compares what a node says of the cluster with what is so.
+func faultsIn(t testing.TB, p, lead *peer) (faults []string) {
+	want := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Sprintf(format, args...))
+		}
+	}
+	conn := testkit.Dial(t, p.Addr, 3)
+	id := conn.MustDo(t, "CLUSTER", "MYID").Str
+	masters := 0
+	for line := range strings.Lines(conn.MustDo(t, "CLUSTER", "NODES").Str) {
+		f := strings.Fields(line)
+		if strings.Contains(f[2], "master") {
+			masters++
+			want(strings.HasPrefix(f[1], lead.Addr+"@") && f[7] == "connected" && len(f) == 9 && f[8] == "0-16383", "of the leader: %s", line)
+		}
+		want((f[0] == id) == strings.Contains(f[2], "myself") && !strings.Contains(f[2], "fail"), "%s", line)
+	}
+	want(masters == 1 && len(id) == 40, "%d masters; it is %s", masters, id)
+	at := clusterSlots(t, p.Addr)
+	want(len(at) == 3 && at[0] == lead.Addr, "the slots are at %q", at)
+	info, hello := infoOf(t, conn, "replication"), conn.MustDo(t, "HELLO", "3")
+	said := fmt.Sprint(conn.MustDo(t, "ROLE").Elems[0].Str, " ", info["role"], " ", hello.Elems[11].Str, " ", hello.Elems[9].Str)
+	if p == lead {
+		want(said == "master master master cluster", "it is %s", said)
+		want(info["connected_slaves"] == "2" && strings.Contains(info["slave0"], "state=online"), "%v", info)
+	} else {
+		want(said == "slave slave replica cluster", "it is %s", said)
+		want(info["master_link_status"] == "up" && net.JoinHostPort(info["master_host"], info["master_port"]) == lead.Addr, "%v", info)
+	}
+	told := conn.MustDo(t, "CLUSTER", "INFO").Str
+	want(strings.Contains(told, "cluster_state:ok\r\n") && strings.Contains(told, "cluster_known_nodes:3\r\n"), "%s", told)
+	shard := conn.MustDo(t, "CLUSTER", "SHARDS").Elems[0]
+	want(len(shard.Elems[3].Elems) == 3 && shard.Elems[1].Elems[1].Int == command.Slots-1, "%v", shard)
+	want(infoOf(t, conn, "cluster")["cluster_enabled"] == "1", "it is no cluster")
+	return faults
+}
+
 // All nodes say the same of the cluster, each from where it stands.
 func TestClusterTold(t *testing.T) {
 	c := startCluster(t, 3)
-	lead := c.leader()
 	c.follower()
-	c.await("that all nodes know of all", func() bool {
+	var lead *peer
+	var faults []string
+	limit := time.Now().Add(clusterPatience)
+	for first := true; first || len(faults) > 0; first = false {
+		if time.Now().After(limit) {
+			t.Fatalf("the nodes do not agree:\n%s", strings.Join(faults, "\n"))
+		}
+		lead, faults = c.leader(), nil
 		for _, p := range c.nodes {
-			if at := clusterSlots(t, p.Addr); len(at) != 3 || at[0] != lead.Addr {
-				return false
+			for _, f := range faultsIn(t, p, lead) {
+				faults = append(faults, fmt.Sprintf("node %d says: %s", p.id, f))
 			}
 		}
-		return true
-	})
-	ids := map[string]int{}
+	}
+	ids := map[string]bool{}
 	for _, p := range c.nodes {
-		conn := testkit.Dial(t, p.Addr, 3)
-		id := conn.MustDo(t, "CLUSTER", "MYID").Str
-		ids[id]++
-		if len(id) != 40 {
-			t.Errorf("node %d is %q", p.id, id)
-		}
-		master := 0
-		for line := range strings.Lines(conn.MustDo(t, "CLUSTER", "NODES").Str) {
-			f := strings.Fields(line)
-			if strings.Contains(f[2], "master") {
-				master++
-				if !strings.HasPrefix(f[1], lead.Addr+"@") || f[7] != "connected" || f[8] != "0-16383" {
-					t.Errorf("node %d says of the leader: %s", p.id, line)
-				}
-			}
-			if (f[0] == id) != strings.Contains(f[2], "myself") || strings.Contains(f[2], "fail") {
-				t.Errorf("node %d says: %s", p.id, line)
-			}
-		}
-		info := infoOf(t, conn, "replication")
-		role, hello := conn.MustDo(t, "ROLE"), conn.MustDo(t, "HELLO", "3")
-		said := fmt.Sprint(role.Elems[0].Str, " ", info["role"], " ", hello.Elems[11].Str, " ", hello.Elems[9].Str)
-		want := "slave slave replica cluster"
-		if p == lead {
-			want = "master master master cluster"
-			if info["connected_slaves"] != "2" || !strings.Contains(info["slave0"], "state=online") {
-				t.Errorf("the leader says %v", info)
-			}
-		} else {
-			c.await("a link to the leader", func() bool {
-				info = infoOf(t, conn, "replication")
-				return info["master_link_status"] == "up" && net.JoinHostPort(info["master_host"], info["master_port"]) == lead.Addr
-			})
-		}
-		if said != want || master != 1 {
-			t.Errorf("node %d says %s, and names %d masters", p.id, said, master)
-		}
-		if st := conn.MustDo(t, "CLUSTER", "INFO").Str; !strings.Contains(st, "cluster_state:ok\r\n") || !strings.Contains(st, "cluster_known_nodes:3\r\n") {
-			t.Errorf("node %d says %q", p.id, st)
-		}
-		shard := conn.MustDo(t, "CLUSTER", "SHARDS").Elems[0]
-		if nodes := shard.Elems[3].Elems; len(nodes) != 3 || shard.Elems[1].Elems[1].Int != command.Slots-1 {
-			t.Errorf("node %d says %+v", p.id, shard)
-		}
-		if v := conn.MustDo(t, "INFO", "cluster").Str; !strings.Contains(v, "cluster_enabled:1") {
-			t.Errorf("node %d: %q", p.id, v)
-		}
+		ids[testkit.Dial(t, p.Addr, 2).MustDo(t, "CLUSTER", "MYID").Str] = true
 	}
 	if len(ids) != 3 {
 		t.Errorf("the nodes are %v", ids)
@@ -332,4 +331,51 @@ func TestClusterMessages(t *testing.T) {
 			t.Errorf("what was published at node %d was heard %d times", p.id, most)
 		}
 	}
+}
+
+// What there is of a cluster has the form that a real redis-server gives it: clients parse that.
+func TestClusterForms(t *testing.T) {
+	real := testkit.Redis(t, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
+	c := startCluster(t, 1)
+	ours, theirs := testkit.Dial(t, c.leader().Addr, 3), testkit.Dial(t, real.Addr, 3)
+	theirs.MustDo(t, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	c.await("that the real one serves", func() bool { return strings.Contains(theirs.MustDo(t, "CLUSTER", "INFO").Str, "cluster_state:ok") })
+	for _, call := range [][]string{{"CLUSTER", "SLOTS"}, {"CLUSTER", "SHARDS"}, {"CLUSTER", "NODES"}, {"CLUSTER", "MYID"}, {"CLUSTER", "KEYSLOT", "foo"},
+		{"CLUSTER", "COUNTKEYSINSLOT", "1"}, {"CLUSTER", "GETKEYSINSLOT", "1", "2"}, {"CLUSTER", "COUNTKEYSINSLOT", "16384"}, {"CLUSTER", "GETKEYSINSLOT", "1", "-1"},
+		{"CLUSTER", "COUNTKEYSINSLOT", "x"}, {"CLUSTER", "GETKEYSINSLOT", "x", "1"}, {"CLUSTER", "REPLICAS", "x"}, {"READONLY"}, {"READWRITE"}, {"ASKING"}, {"ROLE"}, {"WAIT", "0", "0"}, {"CLUSTER", "NOSUCH"}} {
+		got, want := formOf(replyOf(t, ours, call)), formOf(replyOf(t, theirs, call))
+		if got != want {
+			t.Errorf("%q has the form %s, and that of a real one is %s", call, got, want)
+		}
+	}
+	told, real1 := infoOf(t, ours, "replication"), infoOf(t, theirs, "replication")
+	for name := range real1 {
+		if _, there := told[name]; !there && !strings.HasPrefix(name, "repl_backlog") {
+			t.Errorf("INFO replication says nothing of %s", name)
+		}
+	}
+}
+
+func replyOf(t *testing.T, conn *testkit.Client, call []string) resp.Value {
+	t.Helper()
+	v, err := conn.Do(call...)
+	ok(t, err)
+	return v
+}
+
+var variable = regexp.MustCompile(`[0-9a-f]{40}|[0-9]+`)
+
+// formOf is a reply without what differs between servers: ids, ports and counts in texts, and numbers.
+func formOf(v resp.Value) string {
+	switch v.Kind {
+	case resp.KindInt:
+		return "(integer)"
+	case resp.KindArray, resp.KindMap:
+		var parts []string
+		for _, e := range v.Elems {
+			parts = append(parts, formOf(e))
+		}
+		return fmt.Sprintf("%v[%s]", v.Kind, strings.Join(parts, " "))
+	}
+	return fmt.Sprintf("%v %q", v.Kind, variable.ReplaceAllString(v.Str, "0"))
 }

@@ -189,6 +189,14 @@ func (c *session) toldOf(err error, k call) command.Error {
 	return told
 }
 
+// told is an error of the DB in the words for the client, if it leaves everything in order.
+func (c *session) told(err error, k call) error {
+	if told := c.toldOf(err, k); told != "" {
+		return told
+	}
+	return err
+}
+
 // near reports whether the client wants to read what this node has, even if it is not the newest.
 func (c *session) near() bool { return c.facts.near.Load() && c.srv.following.Load() }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/command"
@@ -280,7 +279,7 @@ func clusterSlots(c *command.Ctx) error {
 			c.Out.BulkString(n.Host)
 			c.Out.Int(int64(n.portFor(callerOf(c))))
 			c.Out.BulkString(st.nodeName(n.Node))
-			c.Out.Array(0)
+			c.Out.Map(0)
 		}
 		return nil
 	})
@@ -346,21 +345,16 @@ func (s *Server) shardNode(out *resp.Writer, st *ClusterStatus, n ClusterNode) {
 	out.BulkString(health)
 }
 
-func parseSlot(b []byte) (int, error) {
-	n, err := strconv.Atoi(string(b))
-	if err != nil || n < 0 || n >= command.Slots {
-		return 0, errSlot
-	}
-	return n, nil
-}
-
 func clusterCountKeys(c *command.Ctx) error {
-	slot, err := parseSlot(c.Args[2])
-	if err != nil {
+	slot, err := parseInt(c.Args[2])
+	switch {
+	case err != nil:
 		return err
+	case slot < 0 || slot >= command.Slots:
+		return errSlot
 	}
 	n := int64(0)
-	err = walkSlot(c, slot, func([]byte) bool { n++; return true })
+	err = walkSlot(c, int(slot), func([]byte) bool { n++; return true })
 	if err == nil {
 		c.Out.Int(n)
 	}
@@ -407,9 +401,5 @@ func walkSlot(c *command.Ctx, slot int, fn func(key []byte) bool) error {
 	if caller.tx != nil {
 		return walk(caller.tx)
 	}
-	err := caller.srv.viewAs(caller.near(), walk)
-	if told := caller.toldOf(err, call{}); told != "" {
-		return told
-	}
-	return err
+	return caller.told(caller.srv.viewAs(caller.near(), walk), caller.running)
 }

@@ -169,6 +169,7 @@ const (
 	errMigrateConnect = command.Error("IOERR error or timeout connecting to the client")
 	errMigrateWrite   = command.Error("IOERR error or timeout writing to target instance")
 	errMigrateRead    = command.Error("IOERR error or timeout reading to target instance")
+	errMigrateKept    = command.Error("ERR this node has ceased to lead: what was moved is on the other server, and may still be here")
 	errMigrateChanged = command.Error("ERR a key was changed while it was moved: it is on both servers")
 )
 

@@ -212,6 +212,8 @@ func TestLead(t *testing.T) {
 			{"follow"}, {"b", "SUBSCRIBE c", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"}, {"a", "PUBLISH c x", ":1\r\n"}, {"said", "false c x"},
 			{"b", "", "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n"}, {"hear", "c", "from afar"}, {"b", "", "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$9\r\nfrom afar\r\n"}, {"said", ""}},
 		"a pipeline, unknown": {{"hold"}, {"a", "SET k v\r\nSET l v"}, {"follow"}, {"unknown"}, {"a", "", unknown}},
+		"no majority, one answer": {{"cut"}, {"a", "MIGRATE 127.0.0.1 1 k 0 10"}, {"wait"}, {"a", "", down}, {"a", "DEBUG DIGEST-VALUE k"}, {"wait"}, {"a", "", down},
+			{"a", "CLUSTER COUNTKEYSINSLOT 0"}, {"wait"}, {"a", "", down}, {"a", "PING", "+PONG\r\n"}},
 		"no redirects": {{"a", "CONFIG SET cluster-redirects no", "+OK\r\n"}, {"follow"}, {"a", "SET k v", elsewhere}, {"a", "MULTI", "+OK\r\n"},
 			{"a", "GET k", "+QUEUED\r\n"}, {"a", "SET k v", elsewhere}, {"a", "EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n"}},
 		"nobody leads":         {{"follow"}, {"nobody"}, {"a", "SET k v", nobody}, {"a", "GET k", "$-1\r\n"}, {"a", "FLUSHALL", nobody}},

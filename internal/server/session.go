@@ -357,13 +357,16 @@ func (c *session) run(k call) {
 		return
 	}
 	c.rememberReads(k)
-	c.transact(k, func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) })
+	if err := c.transact(k, func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) }); err != nil {
+		c.out.Error(err.Error())
+	}
 	c.beginBlocked()
 }
 
 // transact runs fn in one transaction of a call: inside the sequencer if the session is
-// there, else on a snapshot.
-func (c *session) transact(k call, fn func(root *keyspace.Space)) {
+// there, else on a snapshot. The error is what the client is told if that has come to nothing; if the store has
+// failed there is none, and the session ends.
+func (c *session) transact(k call, fn func(root *keyspace.Space)) error {
 	do := func(root *keyspace.Space) error {
 		c.tx, c.telling = root, telling{by: c}
 		fn(root)
@@ -385,18 +388,15 @@ func (c *session) transact(k call, fn func(root *keyspace.Space)) {
 	}
 	c.tx = nil
 	if err == nil {
-		return
+		return nil
 	}
 	c.out.Truncate(mark)
-	if told := c.toldOf(err, k); told != "" {
-		err = told
-	}
-	if told := command.Error(""); errors.As(err, &told) {
-		c.out.Error(told.Error())
-		return
+	if told := command.Error(""); errors.As(c.told(err, k), &told) {
+		return told
 	}
 	c.ending = true
 	c.srv.storeFailed(err)
+	return nil
 }
 
 // invoke runs the handler of a call. keys is the selected database, nil if the command

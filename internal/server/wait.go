@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
@@ -137,12 +138,16 @@ func (cp *copies) await(ctx *command.Ctx, wanted int64, timeout time.Duration, r
 	if cp.srv.shared() {
 		b.Start = func(end func()) (stop func()) {
 			waiting, cancel := context.WithCancel(cp.srv.ctx)
-			go func() {
+			var asking sync.WaitGroup
+			asking.Go(func() {
 				if cp.srv.opts.Cluster.AwaitCopies(waiting, cp.index, int(min(wanted, math.MaxInt32))) == nil {
 					end()
 				}
-			}()
-			return cancel
+			})
+			return func() {
+				cancel()
+				asking.Wait()
+			}
 		}
 	}
 	return ctx.Block(b)

@@ -54,8 +54,8 @@ func parseMessage(b []byte) (m Message, err error) {
 func (n *Node) Say(m Message) error { return n.group.Pass(appendMessage(nil, m)) }
 
 // hear takes in what another node passes on.
-func (n *Node) hear(_ transport.NodeID, word []byte) {
-	if m, err := parseMessage(word); err == nil && n.heard != nil {
+func (n *Node) hear(from transport.NodeID, word []byte) {
+	if m, err := parseMessage(word); err == nil && n.heard != nil && n.member(from) {
 		n.heard(m)
 	}
 }

@@ -107,6 +107,11 @@ func (n *Node) Own() Heard {
 	return h
 }
 
+// member reports whether a node is one, as far as this one knows: as long as it has no data, whoever has the right certificate.
+func (n *Node) member(other transport.NodeID) bool {
+	return n.addrOf(other) != "" || len(n.machine.Members().Nodes) == 0
+}
+
 // Heard returns what a node has said of itself last; the zero Heard if nothing.
 func (n *Node) Heard(of transport.NodeID) Heard {
 	if of == n.id.Node {
