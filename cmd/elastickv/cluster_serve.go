@@ -246,8 +246,8 @@ func (c operatedCluster) Transfer(ctx context.Context, other uint64) error {
 }
 
 // keysIn are the keys of a server, which does not begin to seal in a cluster.
-func keysIn(member *node.Node, k admin.Keys) admin.Keys {
-	if member == nil {
+func keysIn(cluster admin.Cluster, k admin.Keys) admin.Keys {
+	if cluster == nil {
 		return k
 	}
 	return clearKeys{k}

@@ -157,7 +157,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	})
 	src.Server = srv
 	running.Store(srv)
-	stopOperated, err := startOperated(ctx, ring, engine, cfg, member, db, log)
+	stopOperated, err := startOperated(ctx, ring, engine, cfg, clusterOf(member, db), log)
 	if err != nil {
 		return errors.Join(err, db.Close(), closeCluster(member), engine.Close())
 	}

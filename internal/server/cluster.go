@@ -115,7 +115,7 @@ func (st *ClusterStatus) shardName() string {
 	return fmt.Sprintf("%s%08x", hex.EncodeToString(st.ID[:]), 1)
 }
 
-// leads returns whether a node is the one that leads.
+// leads reports whether a node is the one that leads.
 func (st *ClusterStatus) leads(n ClusterNode) bool { return n.Node == st.Leader }
 
 // self returns this node.
@@ -200,12 +200,9 @@ func (c *session) told(err error, k call) error {
 // near reports whether the client wants to read what this node has, even if it is not the newest.
 func (c *session) near() bool { return c.facts.near.Load() && c.srv.following.Load() }
 
-// hostPort is an address taken apart; what is none has port 0.
-func hostPort(addr string) (host string, port int) {
-	host, text, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr, 0
-	}
-	port, _ = strconv.Atoi(text) // 0 if it is no number
-	return host, port
+// portOf is the port of an address; 0 if it has none.
+func portOf(addr string) int {
+	_, text, _ := net.SplitHostPort(addr)
+	port, _ := strconv.Atoi(text)
+	return port
 }

@@ -213,8 +213,7 @@ func (c *session) nodeLine(st *ClusterStatus, n ClusterNode) string {
 	if !n.Self && !n.Heard.IsZero() {
 		heard = n.Heard.UnixMilli()
 	}
-	_, bus := hostPort(n.Addr)
-	return fmt.Sprintf("%s %s:%d@%d %s %s 0 %d %d %s%s", st.nodeName(n.Node), n.Host, n.portFor(c), bus,
+	return fmt.Sprintf("%s %s:%d@%d %s %s 0 %d %d %s%s", st.nodeName(n.Node), n.Host, n.portFor(c), portOf(n.Addr),
 		strings.Join(flags, ","), master, heard, st.Term, link, slots)
 }
 

@@ -133,7 +133,7 @@ type ClusterSettings struct {
 	CertFile, KeyFile, CAFile string
 	Insecure                  bool // what is said is clear, and said by anybody
 
-	// Where clients are to connect to this node: empty and 0 leave it to others to know.
+	// Where clients are to connect to this node; empty and 0: see Announced.
 	AnnounceHost                  string
 	AnnouncePort, AnnounceTLSPort int64
 

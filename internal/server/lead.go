@@ -40,8 +40,8 @@ func (s *Server) leadLoop(ctx context.Context) {
 	}
 }
 
-// clusterLoop finds out, time and again, what nobody who needs it is to wait for: that what a node has which follows is
-// not old, and how many follow one that leads.
+// clusterLoop finds out, time and again, what nobody who needs it is to wait for: which nodes are heard of, and
+// that what this one has, if it follows, is not old.
 func (s *Server) clusterLoop(ctx context.Context) {
 	for {
 		enough := s.cfg.Load().maxStaleness() / 4
@@ -52,10 +52,8 @@ func (s *Server) clusterLoop(ctx context.Context) {
 			t.Stop()
 			return
 		}
-		switch cfg := s.cfg.Load(); {
-		case !s.following.Load() && cfg.replicasLeast > 0:
-			s.countReplicas()
-		case s.following.Load():
+		s.countReplicas()
+		if s.following.Load() {
 			_ = s.db.ViewStale(ctx, enough, func(*txn.Tx) error { return nil }) // if it is not to be known, clients are told
 		}
 	}

@@ -225,6 +225,8 @@ func TestLead(t *testing.T) {
 		"ASKING": {{"a", "ASKING", "+OK\r\n"}},
 		"WAIT": {{"matched"}, {"a", "WAIT 1 0", ":1\r\n"}, {"a", "WAIT 0 0", ":1\r\n"}, {"a", "WAIT 2 10"}, {"wait"}, {"a", "", ":1\r\n"}, {"a", "WAITAOF 1 1 0", "*2\r\n:1\r\n:1\r\n"},
 			{"follow"}, {"a", "WAIT 1 0", "-ERR WAIT cannot"}, {"skip"}, {"a", "WAITAOF 0 0 0", "-ERR WAITAOF cannot"}},
+		"replicas that are wanted": {{"wait"}, {"a", "CONFIG SET min-replicas-to-write 1", "+OK\r\n"}, {"a", "SET k v", "+OK\r\n"}, {"a", "CONFIG SET min-replicas-to-write 2", "+OK\r\n"},
+			{"a", "SET k v", "-NOREPLICAS Not enough good replicas to write.\r\n"}},
 		"WAIT for it":       {{"a", "WAIT 1 0"}, {"matched"}, {"lead"}, {"a", "", ":1\r\n"}},
 		"WAIT and the lead": {{"a", "WAIT 1 0"}, {"follow"}, {"a", "", deposed}},
 		"ROLE": {{"a", "ROLE", "*3\r\n$6\r\nmaster\r\n:40\r\n*1\r\n*3\r\n$8\r\n10.0.0.2\r\n$4\r\n7002\r\n$2\r\n39\r\n"}, {"follow"},

@@ -11,7 +11,7 @@ func (s *Server) lacksReplicas() bool {
 	return cfg.replicasLeast > s.replicas.Load() && cfg.replicasLag > 0
 }
 
-// countReplicas finds out how many nodes follow that were heard of as lately as the operator wants it.
+// countReplicas finds out how many other nodes were heard of as lately as the operator wants it of replicas.
 func (s *Server) countReplicas() {
 	st, err := s.clusterStatus()
 	if err != nil {

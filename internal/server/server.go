@@ -88,7 +88,7 @@ type Server struct {
 	freedBefore atomic.Int64
 	uses        *eviction.Uses
 	following   atomic.Bool  // others lead: what only the leader does is not tried here
-	replicas    atomic.Int64 // how many follow, as of a moment ago; where nobody wants to know, none
+	replicas    atomic.Int64 // other nodes that were heard of, as of a moment ago
 
 	listeners listeners
 	identity  atomic.Pointer[identity] // nil: nobody speaks TLS
@@ -394,7 +394,7 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	return err
 }
 
-// view runs fn on a snapshot, which is of now; near says that it may be what this node has, as long as that is
+// viewAs runs fn on a snapshot, which is of now; near says that it may be what this node has, as long as that is
 // not too old.
 func (s *Server) viewAs(near bool, fn func(root *keyspace.Space) error) error {
 	if near {
