@@ -335,7 +335,9 @@ func TestClusterMessages(t *testing.T) {
 
 // What there is of a cluster has the form that a real redis-server gives it: clients parse that.
 func TestClusterForms(t *testing.T) {
-	real := testkit.Redis(t, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
+	_, bus, err := net.SplitHostPort(testkit.FreeAddr(t))
+	ok(t, err)
+	real := testkit.Redis(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-announce-ip", "127.0.0.1", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
 	c := startCluster(t, 1)
 	ours, theirs := testkit.Dial(t, c.leader().Addr, 3), testkit.Dial(t, real.Addr, 3)
 	theirs.MustDo(t, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
