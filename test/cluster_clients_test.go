@@ -46,7 +46,9 @@ func (c *cluster) follower() (follower *peer) {
 // clusterSlots is where a node sends clients: the leader, and then those that they can read at.
 func clusterSlots(t testing.TB, addr string) (at []string) {
 	t.Helper()
-	for _, shard := range testkit.Dial(t, addr, 2).MustDo(t, "CLUSTER", "SLOTS").Elems {
+	conn := testkit.Dial(t, addr, 2)
+	defer conn.Close()
+	for _, shard := range conn.MustDo(t, "CLUSTER", "SLOTS").Elems {
 		if from, to := shard.Elems[0].Int, shard.Elems[1].Int; from != 0 || to != command.Slots-1 {
 			t.Errorf("slots from %d to %d", from, to)
 		}
@@ -77,6 +79,7 @@ func faultsIn(t testing.TB, p, lead *peer) (faults []string) {
 		}
 	}
 	conn := testkit.Dial(t, p.Addr, 3)
+	defer conn.Close()
 	id := conn.MustDo(t, "CLUSTER", "MYID").Str
 	masters := 0
 	for line := range strings.Lines(conn.MustDo(t, "CLUSTER", "NODES").Str) {
@@ -302,7 +305,9 @@ func TestClusterMessages(t *testing.T) {
 	}
 	publish := func(from *peer, text string) {
 		t.Helper()
-		if n := testkit.Dial(t, from.Addr, 2).MustDo(t, "PUBLISH", "c", text).Int; n != 1 {
+		conn := testkit.Dial(t, from.Addr, 2)
+		defer conn.Close()
+		if n := conn.MustDo(t, "PUBLISH", "c", text).Int; n != 1 {
 			t.Errorf("%d hear it at once", n)
 		}
 	}
