@@ -2,6 +2,8 @@ package resp
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -86,6 +88,38 @@ func TestWriterReset(t *testing.T) {
 	w.Reset()
 	if cap(w.buf) > writerKeep {
 		t.Errorf("a buffer of %d bytes is kept, want at most %d", cap(w.buf), writerKeep)
+	}
+}
+
+// TestWriterLends lets replies of many sizes grow over what a Writer keeps, in several Writers by turns.
+func TestWriterLends(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	writers := make([]Writer, 4)
+	wants := make([][]byte, len(writers))
+	for step := range 2000 {
+		i := rng.IntN(len(writers))
+		w := &writers[i]
+		switch {
+		case len(wants[i]) > 5<<20 || rng.IntN(20) == 0:
+			w.Reset()
+			wants[i] = wants[i][:0]
+			if cap(w.buf) > writerKeep {
+				t.Fatalf("step %d: a buffer of %d bytes is kept, want at most %d", step, cap(w.buf), writerKeep)
+			}
+		case rng.IntN(20) == 0:
+			n := rng.IntN(len(wants[i]) + 1)
+			w.Truncate(n)
+			wants[i] = wants[i][:n]
+		default:
+			b := bytes.Repeat([]byte{byte(step)}, rng.IntN(1<<rng.IntN(21)))
+			w.Bulk(b)
+			wants[i] = fmt.Appendf(wants[i], "$%d\r\n%s\r\n", len(b), b)
+		}
+		for j := range writers {
+			if !bytes.Equal(writers[j].Bytes(), wants[j]) {
+				t.Fatalf("step %d: Writer %d has not kept what was written to it", step, j)
+			}
+		}
 	}
 }
 
