@@ -20,6 +20,7 @@ type block struct {
 	read      bool   // replies are read to what has been sent before
 	waits     bool   // each call waits: its reply is read later
 	ours      bool   // Redis is not asked
+	redis     string // 7.0 or 7.2: only a Redis of that version is asked
 	plain     bool   // never inside MULTI or a script
 	unordered bool   // sort before comparing
 	pairs     bool   // sort flat arrays of protocol 2 two by two
@@ -48,6 +49,10 @@ func parseBlock(t *testing.T, d *datadriven.TestData) *block {
 		switch arg.Key {
 		case "ours":
 			b.ours = true
+		case "redis":
+			if b.redis = arg.SingleVal(t); b.redis != "7.0" && b.redis != "7.2" {
+				d.Fatalf(t, "redis=%s: want 7.0 or 7.2", b.redis)
+			}
 		case "nomulti":
 			b.plain = true
 		case "waits":
@@ -114,6 +119,14 @@ func (b *block) check(t *testing.T, d *datadriven.TestData, f *fleet) string {
 		d.Fatalf(t, "%v\nall replies:\n%s", err, strings.Join(got.lines(), "\n"))
 	}
 	return d.Expected
+}
+
+// skip passes over a block of another version of Redis. What has been waited for is read all the same.
+func (b *block) skip(t *testing.T, d *datadriven.TestData, f *fleet) {
+	t.Helper()
+	if b.read && !b.ours {
+		b.run(t, d, f)
+	}
 }
 
 // record runs b and returns what the file is to hold from now on. Patterns are a

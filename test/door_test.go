@@ -48,7 +48,7 @@ func redises(t *testing.T, n int) *fleets {
 	for range n {
 		f := <-fs.free
 		for _, d := range f {
-			d.real = true
+			d.real, d.redis = true, redisVersion(t, d.addr)
 		}
 		fs.free <- f
 	}
@@ -83,6 +83,9 @@ func (fs *fleets) give(f *fleet) {
 	fs.free <- f
 }
 
+// knows reports whether a fleet of real servers can answer b as the file has it.
+func (f *fleet) knows(b *block) bool { return !b.ours && (b.redis == "" || b.redis == f[0].redis) }
+
 func (f *fleet) hangUp() {
 	for _, d := range f {
 		for _, s := range d.conns {
@@ -95,7 +98,8 @@ func (f *fleet) hangUp() {
 type door struct {
 	kind, protocol int
 	addr           string
-	real           bool // a redis-server's
+	real           bool   // a redis-server's
+	redis          string // and then its version: 7.0 or 7.2
 	conns          map[string]*session
 	unscripted     map[string]bool // commands that scripts may not call, by full name; nil until somebody asks
 }

@@ -66,17 +66,3 @@ func (c *catalog) putCategory(s commandSet, cat command.Category, in bool) {
 		}
 	}
 }
-
-// count returns how many commands of a category are in the set, and how many are not.
-func (c *catalog) count(s commandSet, cat command.Category) (in, out int) {
-	for n, cmd := range c.all {
-		switch {
-		case cmd.Categories()&cat == 0:
-		case s.has(n):
-			in++
-		default:
-			out++
-		}
-	}
-	return in, out
-}

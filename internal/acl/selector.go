@@ -39,6 +39,7 @@ type selector struct {
 	everything  bool // every command; the set says the same
 	future      bool // began with every command: those to come are allowed, too
 	commands    commandSet
+	rules       []string                      // that have made the set of all commands, or of none: what ACL LIST shows
 	firstArgs   map[*command.Command][]string // first arguments with which a forbidden command is allowed
 	allKeys     bool
 	keys        []keyPattern
@@ -51,6 +52,7 @@ func newSelector(c *catalog) *selector { return &selector{catalog: c, commands: 
 func (s *selector) clone() *selector {
 	c := *s
 	c.commands = slices.Clone(s.commands)
+	c.rules = slices.Clone(s.rules)
 	c.firstArgs = maps.Clone(s.firstArgs) // its lists are only ever appended to
 	for cmd, args := range c.firstArgs {
 		c.firstArgs[cmd] = slices.Clip(args)
@@ -72,9 +74,11 @@ func (s *selector) apply(rule string) error {
 	case "resetchannels":
 		s.allChannels, s.channels = false, nil
 	case "allcommands", "+@all":
-		s.everything, s.future, s.commands, s.firstArgs = true, true, s.catalog.every(), nil
+		s.everything, s.future, s.commands = true, true, s.catalog.every()
+		s.rules, s.firstArgs = nil, nil
 	case "nocommands", "-@all":
-		s.everything, s.future, s.commands, s.firstArgs = false, false, s.catalog.none(), nil
+		s.everything, s.future, s.commands = false, false, s.catalog.none()
+		s.rules, s.firstArgs = nil, nil
 	default:
 		return s.applyPrefixed(rule)
 	}
@@ -100,6 +104,7 @@ func (s *selector) applyPrefixed(rule string) error {
 			return errUnknown
 		}
 		s.putCategory(cat, rule[0] == '+')
+		s.remember(rule)
 		return nil
 	case strings.HasPrefix(rule, "+"):
 		return s.allow(rule[1:])
@@ -109,6 +114,7 @@ func (s *selector) applyPrefixed(rule string) error {
 			return errUnknown
 		}
 		s.put(cmd, false)
+		s.remember("-" + cmd.FullName())
 		return nil
 	}
 	return errSyntax
@@ -176,6 +182,7 @@ func (s *selector) allow(name string) error {
 			return errUnknown
 		}
 		s.put(cmd, true)
+		s.remember("+" + cmd.FullName())
 		return nil
 	}
 	cmd, arg := s.catalog.named(name[:cut]), name[cut+1:]
@@ -192,8 +199,10 @@ func (s *selector) allow(name string) error {
 			return errUnknown
 		}
 		s.put(sub, true)
+		s.remember("+" + name)
 		return nil
 	}
+	s.remember("+" + name)
 	if s.firstArgs == nil {
 		s.firstArgs = make(map[*command.Command][]string)
 	}
@@ -202,6 +211,17 @@ func (s *selector) allow(name string) error {
 		s.firstArgs[cmd] = append(s.firstArgs[cmd], arg)
 	}
 	return nil
+}
+
+// remember puts a rule of commands behind those before it. It takes the place of one about the same command or
+// category, and of those about parts of the command.
+func (s *selector) remember(rule string) {
+	rule = strings.ToLower(rule)
+	about := rule[1:]
+	s.rules = slices.DeleteFunc(s.rules, func(r string) bool {
+		return r[1:] == about || strings.HasPrefix(r[1:], about+"|")
+	})
+	s.rules = append(s.rules, rule)
 }
 
 func (s *selector) put(cmd *command.Command, in bool) {

@@ -19,7 +19,7 @@ type User struct {
 // rights is what a user may do. It is not modified once it is in force.
 type rights struct {
 	on, noPass bool
-	sanitize   string      // the last word about it; payloads are always sanitized
+	sanitize   string      // the last word about it, which is only shown: payloads are always sanitized
 	passwords  []string    // SHA-256 in hexadecimal digits
 	selectors  []*selector // the first one is that of the user itself
 }
@@ -27,7 +27,7 @@ type rights struct {
 func newRights(c *catalog) *rights {
 	root := newSelector(c)
 	root.root = true
-	return &rights{selectors: []*selector{root}}
+	return &rights{sanitize: "sanitize-payload", selectors: []*selector{root}}
 }
 
 func (r *rights) clone() *rights {
@@ -75,7 +75,6 @@ func (r *rights) apply(rule, channels string) error {
 		r.selectors = r.selectors[:1]
 	case "reset":
 		*r = *newRights(r.root().catalog)
-		r.sanitize = "sanitize-payload"
 		return r.root().apply(channels)
 	default:
 		return r.applyPrefixed(rule)
@@ -189,10 +188,7 @@ func (r *rights) flags() []string {
 	if r.noPass {
 		words = append(words, "nopass")
 	}
-	if r.sanitize != "" {
-		words = append(words, r.sanitize)
-	}
-	return words
+	return append(words, r.sanitize)
 }
 
 // Passwords returns the hashes of the user's passwords.

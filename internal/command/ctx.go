@@ -25,8 +25,6 @@ type Ctx struct {
 	MayBlock bool
 	// Untouched says that to look up a key is not to use it.
 	Untouched bool
-	// Waited says that the call is carried out again after it has called Block.
-	Waited bool
 	// Blocked is what the call waits for, if it has called Block.
 	Blocked *Block
 	// ReadsAll, if not nil, says whether the caller may make a call and read keys that it does not name.
@@ -49,11 +47,8 @@ type Block struct {
 	// Keys are what it waits for: the command is carried out again, with the same
 	// arguments, when one of them has changed and is of the type Kind. Without keys only
 	// Timeout and CLIENT UNBLOCK end the wait.
-	Keys [][]byte
-	Kind keyspace.Kind // KindNone: of whatever type, or none
-	// Gone, if not nil, writes the reply when one of Keys has changed and is not of the
-	// type Kind any more. Without it such a key is waited for as before.
-	Gone    func(out *resp.Writer)
+	Keys    [][]byte
+	Kind    keyspace.Kind          // KindNone: of whatever type, or none
 	Timeout time.Duration          // from when the command arrived; 0: for ever
 	Expired func(out *resp.Writer) // the reply when the time is over
 	// Start, if not nil, is called when the wait has begun. end ends it as if its time were over, whenever it is called; stop

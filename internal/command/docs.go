@@ -185,6 +185,9 @@ func (k *keyNumbers) replyOne(c *Ctx, a Argument) {
 			fields = append(fields, f)
 		}
 	}
+	if a.Token == emptyToken {
+		fields[len(fields)-1][1] = ""
+	}
 	flags := a.flags()
 	key := k.of(a)
 	c.Out.Map(len(fields) + boolInt(key >= 0) + boolInt(flags != nil) + boolInt(a.Args != nil))

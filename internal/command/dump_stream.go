@@ -42,7 +42,7 @@ func (d *dumper) group(g *keyspace.Group) (rdb.Group, error) {
 	byName := make(map[string]int, len(consumers))
 	for i, c := range consumers {
 		byName[string(c.Name)] = i
-		out.Consumers = append(out.Consumers, rdb.Consumer{Name: c.Name, SeenAt: c.Seen})
+		out.Consumers = append(out.Consumers, rdb.Consumer{Name: c.Name, SeenAt: c.Seen, ActiveAt: c.Active})
 	}
 	err = g.WalkPending(nil, keyspace.AllStreamIDs(), func(p keyspace.Pending) bool {
 		out.Pending = append(out.Pending, rdb.Pending{

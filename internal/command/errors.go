@@ -150,21 +150,21 @@ const (
 	ErrTrimNothing       = Error("ERR syntax error, XTRIM must be called with a trimming strategy")
 	ErrEntriesAdded      = Error("ERR entries_added must be positive")
 	ErrSetIDBelowDeleted = Error("ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id")
+	ErrSetIDBelowCurrent = Error("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id")
 	ErrSetIDBelowTop     = Error("ERR The ID specified in XSETID is smaller than the target stream top item")
 	ErrSetIDBelowLength  = Error("ERR The entries_added specified in XSETID is smaller than the target stream length")
 )
 
 // Errors of reading streams.
 const (
-	ErrXReadUnbalanced   = Error("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.")
-	ErrXReadGroupOption  = Error("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.")
-	ErrXReadNoAck        = Error("ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.")
-	ErrXReadGreater      = Error("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.")
-	ErrXReadGroupMissing = Error("ERR Missing GROUP option for XREADGROUP")
-	ErrXReadGroupDollar  = Error("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.")
-	ErrStreamGone        = Error("UNBLOCKED the stream key no longer exists")
-	ErrStreamGroupGone   = Error("NOGROUP the consumer group this client was blocked on no longer exists")
-	ErrTimeoutNotInteger = Error("ERR timeout is not an integer or out of range")
+	ErrXReadUnbalanced      = Error("ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.")
+	ErrXReadGroupUnbalanced = Error("ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.")
+	ErrXReadGroupOption     = Error("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadNoAck           = Error("ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.")
+	ErrXReadGreater         = Error("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.")
+	ErrXReadGroupMissing    = Error("ERR Missing GROUP option for XREADGROUP")
+	ErrXReadGroupDollar     = Error("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.")
+	ErrTimeoutNotInteger    = Error("ERR timeout is not an integer or out of range")
 )
 
 // Errors of consumer groups.

@@ -13,10 +13,10 @@ var introspectionCommands = []*Command{
 			{Name: "docs", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandDocs, Tips: []string{"nondeterministic_output_order"},
 				Syntax: "[command-name...]",
 				Since:  "7.0.0", Complexity: "O(N) where N is the number of commands asked for", Summary: "Returns what commands do, in words."},
-			{Name: "getkeys", Arity: -4, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeys,
+			{Name: "getkeys", Arity: -3, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeys,
 				Syntax: "command [arg...]",
 				Since:  "2.8.13", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call."},
-			{Name: "getkeysandflags", Arity: -4, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeysAndFlags,
+			{Name: "getkeysandflags", Arity: -3, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandGetKeysAndFlags,
 				Syntax: "command [arg...]",
 				Since:  "7.0.0", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys of a call and what happens to them."},
 			{Name: "info", Arity: -2, Flags: Loading | Stale, Group: GroupServer, Cats: CatConnection, Run: commandInfo, Tips: []string{"nondeterministic_output_order"},
@@ -161,14 +161,14 @@ func (c *Ctx) replySpec(kind string, pairs ...any) {
 // on, that call, and where its keys stand.
 func calledKeys(c *Ctx) (*Command, [][]byte, error) {
 	args := c.Args[2:]
-	cmd, err := c.Env.Table.Lookup(args)
+	cmd := c.Env.Table.Find(args)
 	switch {
-	case c.Env.Table.Named(args[0]) == nil:
+	case cmd == nil:
 		return nil, nil, ErrGetKeysCommand
-	case err != nil:
-		return nil, nil, ErrGetKeysArgs
 	case !slices.ContainsFunc(cmd.Keys, func(k KeySpec) bool { return k.Flags&KeyNotKey == 0 }):
 		return nil, nil, ErrGetKeysNone
+	case !cmd.Accepts(len(args)):
+		return nil, nil, ErrGetKeysArgs
 	case len(cmd.KeyPositions(args)) == 0 && !cmd.Has(NoMandatoryKeys):
 		return nil, nil, ErrGetKeysInvalid
 	}

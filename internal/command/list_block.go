@@ -3,16 +3,16 @@ package command
 import "github.com/elastickv/elastickv/internal/keyspace"
 
 var listBlockingCommands = []*Command{
-	{Name: "blpop", Arity: -3, Flags: Write | NoScript | Blocking, Group: GroupList, Keys: keysAndTimeout(), Run: blpop,
+	{Name: "blpop", Arity: -3, Flags: Write | Blocking, Group: GroupList, Keys: keysAndTimeout(), Run: blpop,
 		Syntax: "key... timeout", History: []string{"6.0.0 Takes a timeout with a fraction."},
 		Since: "2.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Removes the first element of the first of several lists that has any, and returns it; waits if none has."},
-	{Name: "brpop", Arity: -3, Flags: Write | NoScript | Blocking, Group: GroupList, Keys: keysAndTimeout(), Run: brpop,
+	{Name: "brpop", Arity: -3, Flags: Write | Blocking, Group: GroupList, Keys: keysAndTimeout(), Run: brpop,
 		Syntax: "key... timeout", History: []string{"6.0.0 Takes a timeout with a fraction."},
 		Since: "2.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Removes the last element of the first of several lists that has any, and returns it; waits if none has."},
-	{Name: "blmove", Arity: 6, Flags: Write | DenyOOM | NoScript | Blocking, Group: GroupList, Keys: sourceAndTarget(), Run: blmove,
+	{Name: "blmove", Arity: 6, Flags: Write | DenyOOM | Blocking, Group: GroupList, Keys: sourceAndTarget(), Run: blmove,
 		Syntax: "source destination wherefrom(LEFT | RIGHT) whereto(LEFT | RIGHT) timeout",
 		Since:  "6.2.0", Complexity: "O(1)", Summary: "Moves an element from an end of one list to an end of another, and returns it; waits if there is none."},
-	{Name: "brpoplpush", Arity: 4, Flags: Write | DenyOOM | NoScript | Blocking, Group: GroupList, Keys: sourceAndTarget(), Run: brpoplpush,
+	{Name: "brpoplpush", Arity: 4, Flags: Write | DenyOOM | Blocking, Group: GroupList, Keys: sourceAndTarget(), Run: brpoplpush,
 		Syntax: "source destination timeout", History: []string{"6.0.0 Takes a timeout with a fraction."},
 		Since: "2.2.0", Deprecated: "6.2.0", Instead: "`BLMOVE` with `RIGHT` and `LEFT`", Complexity: "O(1)", Summary: "Moves the last element of one list to the left end of another, and returns it; waits if there is none."},
 	{Name: "blmpop", Arity: -5, Flags: Write | Blocking | MovableKeys, Group: GroupList, Keys: []KeySpec{numKeys(2, KeyRW|KeyAccess|KeyDelete)}, Run: blmpop,

@@ -37,7 +37,7 @@ func putGroup(st *keyspace.Stream, v rdb.Group) error {
 	}
 	consumers := make([]keyspace.Consumer, len(v.Consumers))
 	for i, c := range v.Consumers {
-		consumers[i] = keyspace.Consumer{Name: bytes.Clone(c.Name), Seen: c.SeenAt}
+		consumers[i] = keyspace.Consumer{Name: bytes.Clone(c.Name), Seen: c.SeenAt, Active: c.ActiveAt}
 	}
 	pending := make([]keyspace.Pending, len(v.Pending))
 	for i, p := range v.Pending {

@@ -232,6 +232,8 @@ func xsetid(c *Ctx) error {
 	switch {
 	case err != nil:
 		return err
+	case a.last.Compare(st.MaxDeletedID()) < 0:
+		return ErrSetIDBelowCurrent
 	case a.last.Compare(top) < 0:
 		return ErrSetIDBelowTop
 	case a.added >= 0 && a.added < st.Len():

@@ -100,12 +100,21 @@ func xinfoConsumers(c *Ctx) error {
 	}
 	c.Out.Array(len(consumers))
 	for _, who := range consumers {
-		c.Out.Map(3)
+		c.Out.Map(4)
 		c.infoBytes("name", who.Name)
 		c.infoInt("pending", who.Pending)
 		c.infoInt("idle", max(c.Keys.Now()-who.Seen, 0))
+		c.infoInt("inactive", c.inactive(who))
 	}
 	return nil
+}
+
+// inactive is for how many milliseconds a consumer has got nothing; below 0 if it never has.
+func (c *Ctx) inactive(who keyspace.Consumer) int64 {
+	if who.Active == keyspace.NeverActive {
+		return keyspace.NeverActive
+	}
+	return c.Keys.Now() - who.Active
 }
 
 // streamInfoFull reads the options of XINFO STREAM: whether all is to be told, and how
@@ -212,9 +221,10 @@ func (c *Ctx) infoMembers(g *keyspace.Group, count int64) error {
 	c.Out.Array(len(consumers))
 	for i := range consumers {
 		who := &consumers[i]
-		c.Out.Map(4)
+		c.Out.Map(5)
 		c.infoBytes("name", who.Name)
 		c.infoInt("seen-time", who.Seen)
+		c.infoInt("active-time", who.Active)
 		c.infoInt("pel-count", who.Pending)
 		if err := c.infoPending(g, who, count); err != nil {
 			return err

@@ -73,7 +73,7 @@ func (r *streamRead) parse(c *Ctx) error {
 		switch {
 		case c.is(i, "STREAMS") && more > 0:
 			if more%2 != 0 {
-				return ErrXReadUnbalanced
+				return r.unbalanced()
 			}
 			r.keys, r.ids = c.Args[i+1:i+1+more/2], c.Args[i+1+more/2:]
 		case c.is(i, "GROUP") && more >= 2:
@@ -103,6 +103,13 @@ func (r *streamRead) parse(c *Ctx) error {
 		return ErrXReadGroupMissing
 	}
 	return nil
+}
+
+func (r *streamRead) unbalanced() error {
+	if r.ofGroup {
+		return ErrXReadGroupUnbalanced
+	}
+	return ErrXReadUnbalanced
 }
 
 // option reads an option that has one argument.
@@ -178,13 +185,10 @@ func (r *streamRead) openOne(c *Ctx, key []byte) (f streamFrom, err error) {
 		return f, err
 	}
 	f.group, err = f.st.Group(r.group)
-	switch {
-	case err != nil || f.group != nil:
-		return f, err
-	case c.Waited:
-		return f, ErrStreamGroupGone
+	if err == nil && f.group == nil {
+		err = errXReadNoGroup(key, r.group)
 	}
-	return f, errXReadNoGroup(key, r.group)
+	return f, err
 }
 
 // position reads the ID behind which to read.
@@ -214,56 +218,58 @@ func (r *streamRead) serve(c *Ctx, i int) (bool, error) {
 		c.Out.Array(2)
 	}
 	c.Out.Bulk(r.keys[i])
-	var ok bool
-	var err error
-	if f.group == nil || f.fresh {
-		ok, err = r.serveNew(c, f)
-	} else {
-		ok, err = true, r.servePending(c, f)
-	}
+	ok, err := r.serveFrom(c, f)
 	if !ok {
 		c.Out.Truncate(mark)
 	}
 	return ok, err
 }
 
-// serveNew replies with entries that were not read before, if there are any.
-func (r *streamRead) serveNew(c *Ctx, f *streamFrom) (bool, error) {
-	after := f.after
+func (r *streamRead) serveFrom(c *Ctx, f *streamFrom) (bool, error) {
 	if f.group != nil {
-		after = f.group.LastID
+		return r.serveMember(c, f)
 	}
-	from, ok := after.Next()
-	if !ok || f.st.LastID().Compare(from) < 0 {
-		return false, nil
-	}
-	ids, err := c.streamEntries(f.st, keyspace.StreamRange{From: from, To: keyspace.MaxStreamID}, r.count)
-	if err != nil || len(ids) == 0 || f.group == nil {
-		return len(ids) > 0, err
-	}
+	ids, err := r.newEntries(c, f.st, f.after)
+	return len(ids) > 0, err
+}
+
+// serveMember replies with entries for a consumer, which is made, and seen, even if there are none.
+func (r *streamRead) serveMember(c *Ctx, f *streamFrom) (bool, error) {
 	to, err := f.group.Meet(r.consumer)
 	if err != nil {
 		return false, err
 	}
-	if r.noAck {
-		return true, f.group.Pass(ids)
+	if !f.fresh {
+		return true, r.servePending(c, f, to)
+	}
+	ids, err := r.newEntries(c, f.st, f.group.LastID)
+	switch {
+	case err != nil:
+		return false, err
+	case r.noAck || len(ids) == 0:
+		return len(ids) > 0, f.group.Pass(ids)
 	}
 	return true, f.group.Deliver(ids, to)
 }
 
-// servePending replies with entries that are pending for the consumer.
-func (r *streamRead) servePending(c *Ctx, f *streamFrom) error {
-	to, err := f.group.Meet(r.consumer)
-	if err != nil {
-		return err
+// newEntries replies with the entries behind an ID, if there are any, and returns their IDs.
+func (r *streamRead) newEntries(c *Ctx, st *keyspace.Stream, after keyspace.StreamID) ([]keyspace.StreamID, error) {
+	from, ok := after.Next()
+	if !ok || st.LastID().Compare(from) < 0 {
+		return nil, nil
 	}
+	return c.streamEntries(st, keyspace.StreamRange{From: from, To: keyspace.MaxStreamID}, r.count)
+}
+
+// servePending replies with entries that are pending for the consumer.
+func (r *streamRead) servePending(c *Ctx, f *streamFrom, to *keyspace.Consumer) error {
 	mark, n := c.Out.Len(), 0
 	from, ok := f.after.Next()
 	if !ok {
 		c.Out.Array(0)
 		return f.group.Save()
 	}
-	err = f.group.Redeliver(to, from, r.count, func(e keyspace.StreamEntry) {
+	err := f.group.Redeliver(to, from, r.count, func(e keyspace.StreamEntry) {
 		c.streamEntry(e)
 		n++
 	})
@@ -280,7 +286,7 @@ func (r *streamRead) wait(c *Ctx) error {
 	}
 	b := &Block{Keys: r.keys, Kind: keyspace.KindStream, Timeout: r.timeout, Expired: (*resp.Writer).NullArray}
 	if r.ofGroup {
-		b.Gone = func(out *resp.Writer) { out.Error(string(ErrStreamGone)) }
+		b.Kind = keyspace.KindNone // that its group has gone is an error then, too
 	}
 	return c.Block(b)
 }

@@ -38,7 +38,7 @@ var stringCommands = []*Command{
 	{Name: "mset", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: allKeys(2, KeyOW|KeyUpdate), Run: mset, Tips: []string{"request_policy:multi_shard", "response_policy:all_succeeded"},
 		Syntax: "data(key value)...",
 		Since:  "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values at once."},
-	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: allKeys(2, KeyOW|KeyInsert), Run: msetnx, Tips: []string{"request_policy:multi_shard", "response_policy:agg_min"},
+	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, Group: GroupString, Keys: allKeys(2, KeyOW|KeyInsert), Run: msetnx,
 		Syntax: "data(key value)...",
 		Since:  "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Gives several keys string values if none of the keys is there."},
 	{Name: "append", Arity: 3, Flags: Write | DenyOOM | Fast, Group: GroupString, Keys: oneKey(KeyRW | KeyInsert), Run: appendTo,

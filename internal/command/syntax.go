@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// emptyToken is how the syntax writes a token of no characters.
+const emptyToken = `""`
+
 // Argument is an argument of a command, or a group of them, as COMMAND DOCS describes it.
 type Argument struct {
 	Name       string

@@ -3,10 +3,10 @@ package command
 import "github.com/elastickv/elastickv/internal/keyspace"
 
 var zsetBlockingCommands = []*Command{
-	{Name: "bzpopmin", Arity: -3, Flags: Write | NoScript | Fast | Blocking, Group: GroupSortedSet, Keys: keysAndTimeout(), Run: bzpopmin,
+	{Name: "bzpopmin", Arity: -3, Flags: Write | Fast | Blocking, Group: GroupSortedSet, Keys: keysAndTimeout(), Run: bzpopmin,
 		Syntax: "key... timeout", History: []string{"6.0.0 Takes a timeout with a fraction."},
 		Since: "5.0.0", Complexity: "O(log(N)) where N is the length of the sorted set", Summary: "Removes the member with the lowest score of the first of several sorted sets that has any, and returns it; waits if none has."},
-	{Name: "bzpopmax", Arity: -3, Flags: Write | NoScript | Fast | Blocking, Group: GroupSortedSet, Keys: keysAndTimeout(), Run: bzpopmax,
+	{Name: "bzpopmax", Arity: -3, Flags: Write | Fast | Blocking, Group: GroupSortedSet, Keys: keysAndTimeout(), Run: bzpopmax,
 		Syntax: "key... timeout", History: []string{"6.0.0 Takes a timeout with a fraction."},
 		Since: "5.0.0", Complexity: "O(log(N)) where N is the length of the sorted set", Summary: "Removes the member with the highest score of the first of several sorted sets that has any, and returns it; waits if none has."},
 	{Name: "bzmpop", Arity: -5, Flags: Write | Blocking | MovableKeys, Group: GroupSortedSet, Keys: []KeySpec{numKeys(2, KeyRW|KeyAccess|KeyDelete)}, Run: bzmpop,

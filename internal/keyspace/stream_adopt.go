@@ -5,7 +5,7 @@ package keyspace
 // in the stream. Consumer.Pending is reckoned anew.
 func (g *Group) Adopt(consumers []Consumer, pending []Pending) error {
 	for _, c := range consumers {
-		g.keep(&Consumer{Name: c.Name, Seen: c.Seen, changed: true})
+		g.keep(&Consumer{Name: c.Name, Seen: c.Seen, Active: c.Active, changed: true})
 		g.consumers++
 	}
 	for _, p := range pending {

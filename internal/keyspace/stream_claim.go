@@ -10,9 +10,13 @@ type Claim struct {
 	Force    bool  // entries that are not pending are claimed too, if they are in the stream
 }
 
-// Claim gives entries to a consumer, whom it makes if it claims any, and calls fn
+// Claim gives entries to a consumer, whom it makes if there is none of that name, and calls fn
 // for each, until that fails. What is pending and no longer in the stream is pending no more.
 func (g *Group) Claim(c Claim, ids []StreamID, fn func(StreamEntry) error) error {
+	to, err := g.Meet(c.Consumer)
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
 		p, pending, err := g.pendingAt(id)
 		if err != nil {
@@ -23,7 +27,7 @@ func (g *Group) Claim(c Claim, ids []StreamID, fn func(StreamEntry) error) error
 			old = nil
 		}
 		var told error
-		if _, err := g.claim(c, id, old, func(e StreamEntry) { told = fn(e) }); err != nil {
+		if _, err := g.claim(c, to, id, old, func(e StreamEntry) { told = fn(e) }); err != nil {
 			return err
 		}
 		if told != nil {
@@ -42,7 +46,7 @@ const (
 	claimedGone // it is not in the stream any more
 )
 
-func (g *Group) claim(c Claim, id StreamID, old *Pending, fn func(StreamEntry)) (claimed, error) {
+func (g *Group) claim(c Claim, to *Consumer, id StreamID, old *Pending, fn func(StreamEntry)) (claimed, error) {
 	e, there, err := g.st.Entry(id)
 	switch {
 	case err != nil:
@@ -54,10 +58,6 @@ func (g *Group) claim(c Claim, id StreamID, old *Pending, fn func(StreamEntry)) 
 	case old != nil && c.MinIdle > 0 && g.st.s.Now()-old.At < c.MinIdle:
 		return claimedNot, nil
 	}
-	to, err := g.Meet(c.Consumer)
-	if err != nil {
-		return claimedNot, err
-	}
 	d := Delivery{At: c.At, Count: 1}
 	if old != nil {
 		d.Count = old.Count
@@ -68,6 +68,7 @@ func (g *Group) claim(c Claim, id StreamID, old *Pending, fn func(StreamEntry)) 
 		d.Count++
 	}
 	fn(e)
+	to.Active = g.st.s.Now()
 	return claimedNow, g.assign(id, old, to, d)
 }
 
@@ -78,11 +79,15 @@ type Sweep struct {
 	Looks int64 // pending entries that are looked at, at most
 }
 
-// AutoClaim claims the pending entries from one ID on and calls fn for each that
-// it has claimed. It returns where to go on, the zero ID at the end, and the
+// AutoClaim claims the pending entries from one ID on, for a consumer whom it makes if there is none of that name, and calls
+// fn for each that it has claimed. It returns where to go on, the zero ID at the end, and the
 // entries that are no longer in the stream, which it takes off the pending ones.
 func (g *Group) AutoClaim(c Claim, sw Sweep, fn func(StreamEntry)) (next StreamID, gone []StreamID, err error) {
 	const page = 128
+	to, err := g.Meet(c.Consumer)
+	if err != nil {
+		return next, nil, err
+	}
 	from, more := sw.From, true
 	for more {
 		// One more than can be claimed, for it is where to go on.
@@ -96,7 +101,7 @@ func (g *Group) AutoClaim(c Claim, sw Sweep, fn func(StreamEntry)) (next StreamI
 				return p.ID, gone, g.Save()
 			}
 			sw.Looks--
-			done, err := g.claim(c, p.ID, &rows[i], fn)
+			done, err := g.claim(c, to, p.ID, &rows[i], fn)
 			if err != nil {
 				return next, nil, err
 			}

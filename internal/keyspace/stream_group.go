@@ -26,10 +26,14 @@ type Group struct {
 // Consumer is a consumer of a group.
 type Consumer struct {
 	Name    []byte
-	Seen    int64 // when it last did something, in Unix milliseconds
+	Seen    int64 // when it last asked for entries, in Unix milliseconds
+	Active  int64 // when it last got any; NeverActive: not yet
 	Pending int64 // entries that were delivered to it and not acknowledged
 	changed bool
 }
+
+// NeverActive is the Active of a consumer that has got nothing yet.
+const NeverActive = -1
 
 // Group returns the group of that name, nil if there is none.
 func (st *Stream) Group(name []byte) (*Group, error) {
@@ -90,7 +94,7 @@ func (g *Group) Save() error {
 		if !c.changed {
 			continue
 		}
-		if err := g.st.s.tx.Put(g.consumerName(c.Name), encodePair(c.Seen, c.Pending), 0); err != nil {
+		if err := g.st.s.tx.Put(g.consumerName(c.Name), c.encode(), 0); err != nil {
 			return err
 		}
 		c.changed = false
@@ -118,7 +122,7 @@ func (g *Group) Consumer(name []byte) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{Name: bytes.Clone(name)}
-	if c.Seen, c.Pending, err = parsePair("consumer", row.Value); err != nil {
+	if err := c.parse(row.Value); err != nil {
 		return nil, err
 	}
 	g.keep(c)
@@ -137,15 +141,15 @@ func (g *Group) CreateConsumer(name []byte) (c *Consumer, created bool, err erro
 	if c, err = g.Consumer(name); err != nil || c != nil {
 		return c, false, err
 	}
-	c = &Consumer{Name: name, Seen: g.st.s.Now(), changed: true}
+	c = &Consumer{Name: name, Seen: g.st.s.Now(), Active: NeverActive, changed: true}
 	g.keep(c)
 	g.consumers++
 	g.st.s.Notify(ClassStream, "xgroup-createconsumer", g.st.key)
 	return c, true, nil
 }
 
-// Meet returns the consumer of that name, made if there is none, as one that does
-// something now.
+// Meet returns the consumer of that name, made if there is none, as one that asks for
+// entries now.
 func (g *Group) Meet(name []byte) (*Consumer, error) {
 	c, _, err := g.CreateConsumer(name)
 	if err != nil {
@@ -191,7 +195,7 @@ func (g *Group) Consumers() ([]Consumer, error) {
 	prefix := g.member(consumerTag, 0)
 	err := g.st.s.tx.Walk(store.PrefixSpan(prefix), store.Ascending, func(name []byte, row txn.Row) bool {
 		c := Consumer{Name: bytes.Clone(name[len(prefix):])}
-		c.Seen, c.Pending, bad = parsePair("consumer", row.Value)
+		bad = c.parse(row.Value)
 		all = append(all, c)
 		return bad == nil
 	})

@@ -202,7 +202,7 @@ func (m *streamModel) stepCreateGroup(t *rapid.T, st *Stream, key string) error 
 	s := m.make(key)
 	_, there := s.groups[name]
 	if !there {
-		s.groups[name] = &modelGroup{last, map[string]int64{}, map[StreamID]modelPending{}}
+		s.groups[name] = &modelGroup{last, map[string]modelConsumer{}, map[StreamID]modelPending{}}
 	}
 	read := rapid.SampledFrom([]int64{EntriesReadUnknown, 0, 5, math.MaxInt64}).Draw(t, "entries read")
 	got, err := st.CreateGroup([]byte(name), last, read)
@@ -264,6 +264,16 @@ func (m *streamModel) stepGroup(t *rapid.T, st *Stream, key string) error {
 	}
 }
 
+// meet makes a consumer unless it is there, and sees it.
+func (m *modelGroup) meet(name string, now int64) {
+	c, there := m.consumers[name]
+	if !there {
+		c.active = NeverActive
+	}
+	c.seen = now
+	m.consumers[name] = c
+}
+
 // fresh draws entries that the group has not read.
 func (r *groupRun) fresh() []StreamID {
 	from, _ := r.m.last.Next()
@@ -277,8 +287,9 @@ func (r *groupRun) read() error {
 	if err != nil {
 		return err
 	}
-	r.m.consumers[r.name] = r.now
+	r.m.meet(r.name, r.now)
 	for _, id := range ids {
+		r.m.consumers[r.name] = modelConsumer{r.now, r.now}
 		r.m.pending[id] = modelPending{r.name, r.now, 1}
 		r.m.last = id
 	}
@@ -299,7 +310,7 @@ func (r *groupRun) again() error {
 	if err != nil {
 		return err
 	}
-	r.m.consumers[r.name] = r.now
+	r.m.meet(r.name, r.now)
 	ids := r.m.of(&r.name, from)
 	if limit >= 0 {
 		ids = ids[:min(len(ids), int(limit))]
@@ -362,13 +373,14 @@ func (r *groupRun) claimOne(c Claim, id StreamID) claimed {
 	} else if c.Again {
 		p.count++
 	}
-	r.m.consumers[r.name] = r.now
+	r.m.consumers[r.name] = modelConsumer{r.now, r.now}
 	r.m.pending[id] = modelPending{r.name, c.At, p.count}
 	return claimedNow
 }
 
 func (r *groupRun) claim() error {
 	c, ids := r.drawClaim(), r.ids()
+	r.m.meet(r.name, r.now)
 	var got, want []StreamID
 	for _, id := range ids {
 		if r.claimOne(c, id) == claimedNow {
@@ -385,6 +397,7 @@ func (r *groupRun) claim() error {
 func (r *groupRun) auto() error {
 	c := r.drawClaim()
 	c.Force = false
+	r.m.meet(r.name, r.now)
 	sw := Sweep{r.all.drawID(r.T, r.key), rapid.Int64Range(1, 8).Draw(r.T, "count"), rapid.Int64Range(1, 12).Draw(r.T, "looks")}
 	if rapid.Bool().Draw(r.T, "all") {
 		sw.Count, sw.Looks = math.MaxInt64, math.MaxInt64
@@ -414,7 +427,7 @@ func (r *groupRun) auto() error {
 func (r *groupRun) createConsumer() error {
 	_, there := r.m.consumers[r.name]
 	if !there {
-		r.m.consumers[r.name] = r.now
+		r.m.meet(r.name, r.now)
 	}
 	_, created, err := r.g.CreateConsumer([]byte(r.name))
 	if err := expect(err, "created", created, !there); err != nil {

@@ -41,9 +41,11 @@ type modelNode struct {
 
 type modelGroup struct {
 	last      StreamID
-	consumers map[string]int64 // when they were seen
+	consumers map[string]modelConsumer
 	pending   map[StreamID]modelPending
 }
+
+type modelConsumer struct{ seen, active int64 }
 
 type modelPending struct {
 	consumer  string
@@ -233,9 +235,9 @@ func (m *modelGroup) check(g *Group) error {
 		return err
 	}
 	consumers, err := g.Consumers()
-	seen := map[string]int64{}
+	seen := map[string]modelConsumer{}
 	for i, c := range consumers {
-		seen[string(c.Name)] = c.Seen
+		seen[string(c.Name)] = modelConsumer{c.Seen, c.Active}
 		var ids []StreamID
 		name := string(c.Name)
 		err = errors.Join(err, g.WalkPending(&consumers[i], AllStreamIDs(), func(p Pending) bool {

@@ -149,6 +149,7 @@ func (g *Group) Deliver(ids []StreamID, to *Consumer) error {
 	if len(ids) == 0 {
 		return g.Save()
 	}
+	to.Active, to.changed = g.st.s.Now(), true
 	// Only SETID and XCLAIM's FORCE let new entries be pending already.
 	had, err := g.takePending(nil, StreamRange{From: ids[0], To: ids[len(ids)-1]}, -1)
 	if err != nil {

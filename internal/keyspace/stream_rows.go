@@ -103,7 +103,7 @@ func numbersOf(b []byte) []uint64 {
 //
 //	node       | start 8 | holes 8 |
 //	group      | last ID 16 | entries read 8 | pending 8 | consumers 8 |
-//	consumer   | seen 8 | pending 8 |
+//	consumer   | seen 8 | pending 8 | active 8 |           without active, if that is seen
 //	pending    | delivered 8 | deliveries 8 | consumer … |     without the consumer, if that is in the name
 const (
 	streamNodeSize     = 2 * 8                     // part of the format; never change
@@ -126,6 +126,33 @@ func parsePair(what string, b []byte) (first, second int64, err error) {
 		return 0, 0, errStreamRow(what, b)
 	}
 	return int64(n[0]), int64(n[1]), nil
+}
+
+func (c *Consumer) encode() []byte {
+	b := encodePair(c.Seen, c.Pending)
+	if c.Active != c.Seen {
+		b = binary.BigEndian.AppendUint64(b, uint64(c.Active))
+	}
+	return b
+}
+
+func (c *Consumer) parse(b []byte) error {
+	rest := b[min(len(b), streamConsumerSize):]
+	seen, pending, err := parsePair("consumer", b[:len(b)-len(rest)])
+	if err != nil {
+		return err
+	}
+	c.Seen, c.Pending, c.Active = seen, pending, seen
+	switch len(rest) {
+	case 0:
+		return nil
+	case 8:
+		c.Active = int64(binary.BigEndian.Uint64(rest))
+		if c.Active != c.Seen {
+			return nil
+		}
+	}
+	return errStreamRow("consumer", b)
 }
 
 func (g *Group) encode() []byte {

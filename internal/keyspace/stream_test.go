@@ -248,6 +248,9 @@ func TestStreamBytes(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		if _, _, err := g.CreateConsumer([]byte("new")); err != nil {
+			return err
+		}
 		return g.Deliver([]StreamID{{1, 0}}, c)
 	})
 	b.view(t, 3, func(s *Space) error {
@@ -263,7 +266,8 @@ func TestStreamBytes(t *testing.T) {
 "!db|03|!stream|entry|\x00\x00\x00\x03key\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01" 01662b76767676767676767676767676767676767676767676767676767676767676767676767676767676767676
 "!db|03|!stream|entry|\x00\x00\x00\x03key\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02" 01665576767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676767676
 "!db|03|!stream|meta|\x00\x00\x00\x03key" 000000000000000300000000000000010000000000000003
-"!db|03|!stream|part|\x00\x00\x00\x03keyggrp" 00000000000000010000000000000000ffffffffffffffff00000000000000010000000000000001
+"!db|03|!stream|part|\x00\x00\x00\x03keyggrp" 00000000000000010000000000000000ffffffffffffffff00000000000000010000000000000002
+"!db|03|!stream|part|\x00\x00\x00\x03keym\x00\x00\x00\x03grpcnew" 0000018bcfe568000000000000000000ffffffffffffffff
 "!db|03|!stream|part|\x00\x00\x00\x03keym\x00\x00\x00\x03grpcwho" 0000018bcfe568000000000000000001
 "!db|03|!stream|part|\x00\x00\x00\x03keym\x00\x00\x00\x03grpo\x00\x00\x00\x03who\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00" 0000018bcfe568000000000000000001
 "!db|03|!stream|part|\x00\x00\x00\x03keym\x00\x00\x00\x03grpp\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00" 0000018bcfe56800000000000000000177686f
@@ -281,6 +285,7 @@ func FuzzStreamRows(f *testing.F) {
 	f.Add(encodeStreamFields([][]byte{[]byte("f"), bytes.Repeat([]byte("v"), 200)}))
 	f.Add(streamTally{removed: 1, shift: -1, maxDeleted: MaxStreamID, nodes: 3}.encode())
 	f.Add((&Group{LastID: StreamID{1, 2}, EntriesRead: EntriesReadUnknown}).encode())
+	f.Add((&Consumer{Seen: 2, Active: NeverActive}).encode())
 	f.Add(Pending{Consumer: []byte("c"), Delivery: Delivery{1, 2}}.encode())
 	f.Add([]byte{1, 'f', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -296,6 +301,10 @@ func FuzzStreamRows(f *testing.F) {
 		var g Group
 		if err := g.parse(b); err == nil && !bytes.Equal(g.encode(), b) {
 			t.Errorf("group %+v is encoded differently", g)
+		}
+		var c Consumer
+		if err := c.parse(b); err == nil && !bytes.Equal(c.encode(), b) {
+			t.Errorf("consumer %+v is encoded differently", c)
 		}
 		if x, y, err := parsePair("pair", b); err == nil && !bytes.Equal(encodePair(x, y), b) {
 			t.Errorf("pair %d, %d is encoded differently", x, y)

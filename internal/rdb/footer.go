@@ -10,9 +10,10 @@ import (
 //	| type (1) | value … | version (2) | CRC-64 (8) |     little endian
 const footerSize = 2 + 8
 
-// Versions of the format. Version 12 added fields of hashes that expire.
+// Versions of the format. Version 11 added when consumers of streams got something last, 12 fields of hashes that expire.
 const (
 	versionWritten  = 10
+	versionActive   = 11
 	versionExpiring = 12
 	versionMost     = 12
 )

@@ -3,6 +3,7 @@ package rdb
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 // Bounds of a node of a stream, as Redis has them by default.
@@ -21,7 +22,11 @@ func appendID(dst []byte, id ID) []byte {
 }
 
 func (s *Stream) write(w *writer) {
-	w.kind(typeStream2)
+	kind := byte(typeStream2)
+	if s.tellsActivity() {
+		kind, w.version = typeStream3, versionActive
+	}
+	w.kind(kind)
 	nodes := streamNodes(s.Entries)
 	w.length(uint64(len(nodes)))
 	for _, n := range nodes {
@@ -39,8 +44,16 @@ func (s *Stream) write(w *writer) {
 	w.length(s.EntriesAdded)
 	w.length(uint64(len(s.Groups)))
 	for _, g := range s.Groups {
-		w.group(g)
+		w.group(g, kind)
 	}
+}
+
+// tellsActivity reports whether a consumer has asked for entries since it got some. An older Redis, which cannot read that, takes
+// both moments for one.
+func (s *Stream) tellsActivity() bool {
+	return slices.ContainsFunc(s.Groups, func(g Group) bool {
+		return slices.ContainsFunc(g.Consumers, func(c Consumer) bool { return c.ActiveAt != c.SeenAt })
+	})
 }
 
 // streamNodes divides entries into nodes.
@@ -114,7 +127,7 @@ func sameNames(a, b [][]byte) bool {
 	return true
 }
 
-func (w *writer) group(g Group) {
+func (w *writer) group(g Group, kind byte) {
 	w.string(g.Name)
 	w.id(g.LastID)
 	w.length(uint64(g.EntriesRead))
@@ -132,6 +145,9 @@ func (w *writer) group(g Group) {
 	for i, c := range g.Consumers {
 		w.string(c.Name)
 		w.moment(c.SeenAt)
+		if kind == typeStream3 {
+			w.moment(c.ActiveAt)
+		}
 		w.length(uint64(len(owned[i]) / idSize))
 		w.b = append(w.b, owned[i]...)
 	}

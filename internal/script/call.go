@@ -71,7 +71,7 @@ func (r *run) refusal(cmd *command.Command, args [][]byte) error {
 	}
 	if err := r.host.MayRun(cmd, args); err != nil {
 		r.host.DeniedToScript(cmd, args)
-		return fault("The user executing the script %s", err.Error())
+		return fault("ACL failure in script: %s", err.Error())
 	}
 	if r.readOnly && cmd.Has(command.Write|command.MayReplicate) {
 		return fault(textReadOnly)

@@ -134,6 +134,6 @@ func help(c *command.Ctx, container string, lines ...string) error {
 		c.Out.Simple(l)
 	}
 	c.Out.Simple("HELP")
-	c.Out.Simple("    Prints this help.")
+	c.Out.Simple("    Print this help.")
 	return nil
 }

@@ -20,10 +20,10 @@ const (
 // denied is the error of a call that the session's user may not make.
 type denied struct {
 	acl.Decision
-	text string
+	why string
 }
 
-func (d *denied) Error() string { return d.text }
+func (d *denied) Error() string { return "NOPERM " + d.why }
 
 // LoadUsers returns the users of a configuration: those of the ACL file, if there is one,
 // or of the lines that begin with "user".
@@ -103,11 +103,13 @@ func permit(u *acl.User, cmd *command.Command, args [][]byte) error {
 	case acl.Allowed:
 		return nil
 	case acl.DeniedCommand:
-		return &denied{d, fmt.Sprintf("NOPERM this user has no permissions to run the '%s' command", cmd.FullName())}
-	case acl.DeniedKey:
-		return &denied{d, "NOPERM this user has no permissions to access one of the keys used as arguments"}
+		return &denied{d, mayNotRun(u, cmd)}
 	}
-	return &denied{d, "NOPERM this user has no permissions to access one of the channels used as arguments"}
+	return &denied{d, fmt.Sprintf("No permissions to access a %v", d.Reason)}
+}
+
+func mayNotRun(u *acl.User, cmd *command.Command) string {
+	return fmt.Sprintf("User %s has no permissions to run the '%s' command", u.Name(), cmd.FullName())
 }
 
 // checkAgain is check for a call of a MULTI that is being carried out.
@@ -151,13 +153,7 @@ func (c *session) MayRun(cmd *command.Command, args [][]byte) error {
 	if err == nil {
 		return nil
 	}
-	switch err.(*denied).Reason {
-	case acl.DeniedCommand:
-		return command.Error("can't run this command or subcommand")
-	case acl.DeniedKey:
-		return command.Error("can't access at least one of the keys mentioned in the command arguments")
-	}
-	return command.Error("can't publish to the channel mentioned in the command")
+	return command.Error(err.(*denied).why)
 }
 
 // DeniedToScript implements script.Host.

@@ -19,7 +19,7 @@ var aclRow = &command.Command{
 		{Name: "cat", Arity: -2, Flags: sessionFlags, Group: command.GroupServer, Run: aclCat, Since: "6.0.0",
 			Syntax:  "[category]",
 			Summary: "Returns the categories of commands, or the commands of one.", Complexity: "O(1) since the categories and commands are a fixed set."},
-		{Name: "deluser", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: aclDelUser, Since: "6.0.0",
+		{Name: "deluser", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: aclDelUser, Tips: onAllNodes, Since: "6.0.0",
 			Syntax:  "username...",
 			Summary: "Removes users and closes their connections.", Complexity: "O(1) amortized time considering the typical user."},
 		{Name: "dryrun", Arity: -4, Flags: adminFlags, Group: command.GroupServer, Run: aclDryRun, Since: "7.0.0",
@@ -40,9 +40,9 @@ var aclRow = &command.Command{
 		{Name: "log", Arity: -2, Flags: adminFlags, Group: command.GroupServer, Run: aclLog, Since: "6.0.0",
 			Syntax: "[operation(count | RESET)]", History: []string{"7.2.0 Tells the number of an entry, and when it was made and last changed."},
 			Summary: "Returns what was denied lately, or forgets it.", Complexity: "O(N) with N being the number of entries shown."},
-		{Name: "save", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: aclSave, Since: "6.0.0",
+		{Name: "save", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: aclSave, Tips: onAllNodes, Since: "6.0.0",
 			Summary: "Writes all users to the ACL file.", Complexity: "O(N). Where N is the number of configured users."},
-		{Name: "setuser", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: aclSetUser, Since: "6.0.0",
+		{Name: "setuser", Arity: -3, Flags: adminFlags, Group: command.GroupServer, Run: aclSetUser, Tips: onAllNodes, Since: "6.0.0",
 			Syntax: "username [rule...]", History: []string{"6.2.0 Takes patterns of channels.", "7.0.0 Takes selectors, and patterns of keys for reading and for writing."},
 			Summary: "Makes a user, or changes its rules.", Complexity: "O(N). Where N is the number of rules provided."},
 		{Name: "users", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: aclUsers, Since: "6.0.0",
@@ -237,9 +237,9 @@ func aclDryRun(ctx *command.Ctx) error {
 	case acl.Allowed:
 		ctx.Out.OK()
 	case acl.DeniedCommand:
-		ctx.Out.BulkString(fmt.Sprintf("This user has no permissions to run the '%s' command", cmd.FullName()))
+		ctx.Out.BulkString(mayNotRun(u, cmd))
 	default:
-		ctx.Out.BulkString(fmt.Sprintf("This user has no permissions to access the '%s' %v", args[d.Arg], d.Reason))
+		ctx.Out.BulkString(fmt.Sprintf("User %s has no permissions to access the '%s' %v", u.Name(), args[d.Arg], d.Reason))
 	}
 	return nil
 }
@@ -273,7 +273,7 @@ func aclLog(ctx *command.Ctx) error {
 
 func showDenied(ctx *command.Ctx, e acl.Entry, age time.Duration) {
 	w := ctx.Out
-	w.Map(7)
+	w.Map(10)
 	w.BulkString("count")
 	w.Int(e.Count)
 	for _, pair := range [][2]string{
@@ -286,6 +286,12 @@ func showDenied(ctx *command.Ctx, e acl.Entry, age time.Duration) {
 	w.Double(float64(age.Milliseconds()) / 1000)
 	w.BulkString("client-info")
 	w.BulkString(e.Client)
+	w.BulkString("entry-id")
+	w.Int(e.ID)
+	w.BulkString("timestamp-created")
+	w.Int(e.Created.UnixMilli())
+	w.BulkString("timestamp-last-updated")
+	w.Int(e.Updated.UnixMilli())
 }
 
 func aclHelp(ctx *command.Ctx) error {

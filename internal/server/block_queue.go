@@ -83,7 +83,7 @@ func (q *queue) append(w *waiter) {
 }
 
 // anyway reports whether a change of a key concerns the waiter whatever the key becomes.
-func (w *waiter) anyway() bool { return w.block.Gone != nil || w.block.Kind == keyspace.KindNone }
+func (w *waiter) anyway() bool { return w.block.Kind == keyspace.KindNone }
 
 // decide ends a wait as told if it has no end yet. It returns how it ends, and whether
 // that was decided by this call.

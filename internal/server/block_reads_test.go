@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -24,10 +23,9 @@ import (
 
 // longerRow waits until one of its lists is longer than a number; "$" is the length of the
 // first at the time of the call. Like XREAD it only reads, and so runs on a snapshot; if
-// told TELL it wants to know, like XREADGROUP, that a list has gone; if told ANY it looks
-// whatever a key becomes.
+// told ANY it looks again whatever a key becomes, like XREADGROUP, and wants the first to be there.
 //
-//	LONGER key… length PLAIN|TELL|ANY
+//	LONGER key… length PLAIN|ANY
 var longerRow = &command.Command{
 	Name: "longer", Arity: -4, Flags: command.ReadOnly | command.Blocking, Group: command.GroupList, Run: longer,
 	Since: "7.0.0", Summary: "For tests.",
@@ -35,14 +33,13 @@ var longerRow = &command.Command{
 
 func longer(c *command.Ctx) error {
 	keys, at, how := c.Args[1:len(c.Args)-2], len(c.Args)-2, string(c.Args[len(c.Args)-1])
-	for _, key := range keys {
+	for i, key := range keys {
 		l, err := c.Keys.List(key)
-		if how == "ANY" && errors.Is(err, keyspace.ErrWrongType) {
-			c.Out.BulkString("not a list")
-			return nil
-		}
 		if err != nil {
 			return err
+		}
+		if how == "ANY" && i == 0 && !l.Exists() {
+			return command.ErrNoSuchKey
 		}
 		if string(c.Args[at]) == "$" {
 			c.Args[at] = strconv.AppendInt(nil, l.Len(), 10)
@@ -57,10 +54,7 @@ func longer(c *command.Ctx) error {
 		}
 	}
 	b := &command.Block{Keys: keys, Kind: keyspace.KindList, Timeout: 20 * time.Second, Expired: (*resp.Writer).NullArray}
-	switch how {
-	case "TELL":
-		b.Gone = func(out *resp.Writer) { out.Error("UNBLOCKED the key has gone") }
-	case "ANY":
+	if how == "ANY" {
 		b.Kind = keyspace.KindNone
 	}
 	return c.Block(b)
@@ -112,12 +106,11 @@ func TestReadsThatWait(t *testing.T) {
 		{"other keys", "LONGER k l m $ PLAIN", []string{"RPUSH m a", "RPUSH l a b"}, "(integer) 2"},
 		{"gone for a time", "LONGER k $ PLAIN", []string{"DEL k", "SET k v", "DEL k", "RPUSH k x x x"}, "(integer) 3"},
 		{"flushed for a time", "LONGER k $ PLAIN", []string{"FLUSHALL", "RPUSH k x x x"}, "(integer) 3"},
-		{"deleted", "LONGER k l $ TELL", []string{"SET other x", "DEL k"}, "(error) UNBLOCKED the key has gone"},
-		{"emptied", "LONGER k $ TELL", []string{"LPOP k"}, "(error) UNBLOCKED the key has gone"},
-		{"overwritten", "LONGER k $ TELL", []string{"SET k v"}, "(error) UNBLOCKED the key has gone"},
-		{"flushed", "LONGER k $ TELL", []string{"FLUSHDB"}, "(error) UNBLOCKED the key has gone"},
-		{"renamed", "LONGER k $ TELL", []string{"RENAME k l"}, "(error) UNBLOCKED the key has gone"},
-		{"of any type", "LONGER k $ ANY", []string{"DEL k", "SET k v"}, "\"not a list\""},
+		{"deleted", "LONGER k l $ ANY", []string{"SET other x", "DEL k"}, "(error) ERR no such key"},
+		{"emptied", "LONGER k $ ANY", []string{"LPOP k"}, "(error) ERR no such key"},
+		{"overwritten", "LONGER k $ ANY", []string{"SET k v"}, "(error) WRONGTYPE Operation against a key holding the wrong kind of value"},
+		{"flushed", "LONGER k $ ANY", []string{"FLUSHDB"}, "(error) ERR no such key"},
+		{"renamed", "LONGER k $ ANY", []string{"RENAME k l"}, "(error) ERR no such key"},
 	} {
 		other.MustDo(t, "FLUSHALL")
 		other.MustDo(t, "RPUSH", "k", "x")

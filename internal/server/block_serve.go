@@ -31,7 +31,7 @@ func (s *Server) serveWaiters(seq *txn.Seq) {
 func (s *Server) serveQueue(seq *txn.Seq, q *queue) {
 	look := &lookout{key: q.key}
 	for w := s.waiters.step(q, false); w != nil; w = s.waiters.step(q, look.none()) {
-		if !look.known || look.fits(w) || look.ends(w) {
+		if !look.known || look.fits(w) {
 			s.attempt(seq, w, look)
 		}
 	}
@@ -50,9 +50,6 @@ func (l *lookout) none() bool { return l.known && l.kind == keyspace.KindNone }
 func (l *lookout) fits(w *waiter) bool {
 	return w.block.Kind == keyspace.KindNone || w.block.Kind == l.kind
 }
-
-// ends reports whether the waiter has to be told that the key has gone.
-func (l *lookout) ends(w *waiter) bool { return !l.fits(w) && w.block.Gone != nil }
 
 // attempt carries out a call that waits, in a transaction of its own. Either it gets
 // its reply, and its session is told as soon as that is durable; or nothing has
@@ -112,11 +109,7 @@ func (s *Server) try(root *keyspace.Space, w *waiter, look *lookout) error {
 			return err
 		}
 		look.kind = kind
-		switch {
-		case look.ends(w):
-			w.block.Gone(&w.out)
-			return nil
-		case !look.fits(w):
+		if !look.fits(w) {
 			return errNotServed
 		}
 	}
@@ -127,7 +120,7 @@ func (s *Server) try(root *keyspace.Space, w *waiter, look *lookout) error {
 		return nil
 	}
 	ctx := &command.Ctx{
-		Args: k.args, Cmd: k.route.cmd, Out: &w.out, Keys: keys, Env: s.env.Load(), Caller: w.c, MayBlock: true, Waited: true,
+		Args: k.args, Cmd: k.route.cmd, Out: &w.out, Keys: keys, Env: s.env.Load(), Caller: w.c, MayBlock: true,
 		Untouched: w.c.untouched(k.route.cmd),
 	}
 	if err := s.table.Run(ctx); err != nil {

@@ -341,7 +341,7 @@ func TestPermissionIsLostWhileWaiting(t *testing.T) {
 	other.blocked(1)
 	other.ask("ACL SETUSER worker resetkeys ~mine", "+OK\r\n")
 	other.ask("RPUSH k v", ":1\r\n")
-	w.expect("-NOPERM this user has no permissions to access one of the keys used as arguments\r\n")
+	w.expect("-NOPERM No permissions to access a key\r\n")
 	other.ask("LLEN k", ":1\r\n")
 	other.send("INFO commandstats\r\n")
 	if info := other.bulk(); !strings.Contains(info, "cmdstat_blpop:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0") {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/elastickv/elastickv/internal/command"
@@ -108,21 +109,53 @@ func (c *session) checkTracking(m, old tracking.Mode) error {
 }
 
 // checkPrefixes reports prefixes that begin with one another: a key would be told of twice.
+// The first one that does is named, with the first other.
 func checkPrefixes(given, old []string) error {
-	overlap := func(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
+	i := firstOverlap(given, old)
+	if i < 0 {
+		return nil
+	}
+	p := given[i]
+	overlaps := func(o string) bool { return strings.HasPrefix(p, o) || strings.HasPrefix(o, p) }
+	if j := slices.IndexFunc(old, overlaps); j >= 0 {
+		return errPrefixExists(p, old[j])
+	}
+	return errPrefixGiven(p, given[i+1+slices.IndexFunc(given[i+1:], overlaps)])
+}
+
+// firstOverlap returns which of the given prefixes is the first that overlaps with another, given or old; -1 if none does. Not each
+// is compared with each, for there may be half a million: in order, what begins with a prefix stands right behind it.
+func firstOverlap(given, old []string) int {
+	type numbered struct {
+		prefix string
+		at     int // in given; below 0: it is old
+	}
+	all := make([]numbered, 0, len(given)+len(old))
 	for i, p := range given {
-		for _, o := range old {
-			if overlap(p, o) {
-				return errPrefixExists(p, o)
-			}
-		}
-		for _, o := range given[i+1:] {
-			if overlap(p, o) {
-				return errPrefixGiven(p, o)
-			}
+		all = append(all, numbered{p, i})
+	}
+	for _, p := range old {
+		all = append(all, numbered{p, -1})
+	}
+	slices.SortFunc(all, func(a, b numbered) int { return strings.Compare(a.prefix, b.prefix) })
+	first := -1
+	note := func(n numbered) {
+		if n.at >= 0 && (first < 0 || n.at < first) {
+			first = n.at
 		}
 	}
-	return nil
+	var open []numbered // each begins with the one before it
+	for _, n := range all {
+		for len(open) > 0 && !strings.HasPrefix(n.prefix, open[len(open)-1].prefix) {
+			open = open[:len(open)-1]
+		}
+		if len(open) > 0 {
+			note(open[len(open)-1])
+			note(n)
+		}
+		open = append(open, n)
+	}
+	return first
 }
 
 func clientCaching(ctx *command.Ctx) error {

@@ -109,6 +109,7 @@ func (c *Config) Get(name string) string { return settingNamed(name).get(c) }
 func (c *Config) LogLevel() slog.Level {
 	return map[string]slog.Level{
 		"debug": slog.LevelDebug, "verbose": slog.LevelInfo, "notice": slog.LevelInfo, "warning": slog.LevelWarn,
+		"nothing": math.MaxInt,
 	}[c.logLevel]
 }
 
@@ -197,10 +198,10 @@ var configRow = &command.Command{
 		{Name: "set", Arity: -4, Flags: adminFlags, Group: command.GroupServer, Run: configSet, Since: "2.0.0",
 			Syntax: "data(parameter value)...", History: []string{"7.0.0 Takes several settings."},
 			Summary: "Changes settings of the running server, all or none.", Complexity: "O(N) when N is the number of settings given",
-			Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
-		{Name: "resetstat", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configResetStat, Since: "2.0.0",
+			Tips: onAllNodes},
+		{Name: "resetstat", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configResetStat, Tips: onAllNodes, Since: "2.0.0",
 			Summary: "Sets the counters that INFO shows back to zero.", Complexity: "O(1)"},
-		{Name: "rewrite", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configRewrite, Since: "2.8.0",
+		{Name: "rewrite", Arity: 2, Flags: adminFlags, Group: command.GroupServer, Run: configRewrite, Tips: onAllNodes, Since: "2.8.0",
 			Summary: "Writes the settings in force to the configuration file.", Complexity: "O(1)"},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: command.GroupServer, Run: configHelp, Since: "5.0.0",
 			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},

@@ -130,7 +130,7 @@ var latencyRow = &command.Command{
 			Summary: "Returns the latest event of each name.", Complexity: "O(1)", Tips: latencyTips},
 		{Name: "reset", Arity: -2, Flags: adminFlags, Group: command.GroupServer, Run: latencyReset, Since: "2.8.13",
 			Syntax:  "[event...]",
-			Summary: "Forgets events.", Complexity: "O(1)", Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
+			Summary: "Forgets events.", Complexity: "O(1)", Tips: []string{"request_policy:all_nodes", "response_policy:agg_sum"}},
 		{Name: "graph", Arity: 3, Flags: adminFlags, Group: command.GroupServer, Run: latencyGraph, Since: "2.8.13",
 			Syntax:  "event",
 			Summary: "Draws the latest events of one name.", Complexity: "O(1)", Tips: latencyTips},

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -247,4 +248,74 @@ func TestPauseHoldsWritesBack(t *testing.T) {
 	a.ask("EXEC", "*1\r\n$-1\r\n")
 	a.ask("CLIENT UNPAUSE", "+OK\r\n")
 	b.expect("+OK\r\n$1\r\n1\r\n")
+}
+
+// manyCalls is as many as a client may queue, or name, in these tests.
+const manyCalls = 1_000_000 / (testkit.RaceFactor * testkit.RaceFactor)
+
+// TestLongTransaction queues a great many commands: each is carried out, and others are served meanwhile and afterwards.
+func TestLongTransaction(t *testing.T) {
+	addr := start(t, nil).addr
+	c, other := testkit.Dial(t, addr, 2), testkit.Dial(t, addr, 2)
+	c.MustDo(t, "MULTI")
+	const together = 1000
+	for range manyCalls / together {
+		for range together {
+			if err := c.Send("INCR", "n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range together {
+			if v, err := c.Receive(); err != nil || v.Str != "QUEUED" {
+				t.Fatalf("got %s (%v)", v, err)
+			}
+		}
+	}
+	if v := other.MustDo(t, "PING"); v.Str != "PONG" {
+		t.Errorf("another client got %s", v)
+	}
+	v, err := c.Do("EXEC")
+	if err != nil || len(v.Elems) != manyCalls || v.Elems[manyCalls-1].Int != manyCalls {
+		t.Errorf("EXEC: %d replies (%v), want %d", len(v.Elems), err, manyCalls)
+	}
+	if v := other.MustDo(t, "GET", "n"); v.Str != strconv.Itoa(manyCalls) {
+		t.Errorf("n is %s, want %d", v, manyCalls)
+	}
+}
+
+// TestManyChannels subscribes to as many channels as a command can name, and leaves them all at once.
+func TestManyChannels(t *testing.T) {
+	addr := start(t, nil, "client-output-buffer-limit", "pubsub 0 0 0").addr
+	c, other := testkit.Dial(t, addr, 2), testkit.Dial(t, addr, 2)
+	args := make([]string, manyCalls+1)
+	args[0] = "SUBSCRIBE"
+	for i := range manyCalls {
+		args[1+i] = strconv.Itoa(i)
+	}
+	confirmed := func(call []string, last int64) {
+		t.Helper()
+		if err := c.Send(call...); err != nil {
+			t.Fatal(err)
+		}
+		for i := range manyCalls {
+			v, err := c.Receive()
+			if err != nil || len(v.Elems) != 3 {
+				t.Fatalf("confirmation %d is %s (%v)", i, v, err)
+			}
+			if i == manyCalls-1 && v.Elems[2].Int != last {
+				t.Errorf("%d channels are left, want %d", v.Elems[2].Int, last)
+			}
+		}
+	}
+	confirmed(args, manyCalls)
+	if v := other.MustDo(t, "PUBLISH", "7", "x"); v.Int != 1 {
+		t.Errorf("PUBLISH reaches %s, want 1", v)
+	}
+	if v, err := c.Receive(); err != nil || len(v.Elems) != 3 || v.Elems[2].Str != "x" {
+		t.Errorf("heard %s (%v)", v, err)
+	}
+	confirmed([]string{"UNSUBSCRIBE"}, 0)
+	if v := other.MustDo(t, "PUBSUB", "CHANNELS"); len(v.Elems) != 0 {
+		t.Errorf("%d channels are left", len(v.Elems))
+	}
 }

@@ -236,7 +236,8 @@ func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 	if c.srv.shared() && len(channel)+len(payload) > messageMost {
 		return errMessageSize
 	}
-	own := c.ownMessages(ctx)
+	var heard []byte // by the client itself: it comes behind the reply
+	own := c.ownMessages(ctx, &heard)
 	switch {
 	case c.tx != nil:
 		c.telling.said = append(c.telling.said, saying{k, channel, payload, len(c.tx.Events())})
@@ -255,6 +256,7 @@ func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 		}
 		ctx.Out.Int(int64(c.srv.publish(k, channel, payload, own)))
 	}
+	ctx.Out.Raw(heard)
 	return nil
 }
 
@@ -278,13 +280,13 @@ func (s *Server) Hear(m Message) {
 	s.hub.Publish(k, bytes.Clone(m.Channel), bytes.Clone(m.Payload), pubsub.Own{})
 }
 
-// ownMessages says how the client hears what it publishes itself: before the reply, unless that is
-// a part of a larger one or is not to be sent.
-func (c *session) ownMessages(ctx *command.Ctx) pubsub.Own {
+// ownMessages says how the client hears what it publishes itself: in heard, unless the reply is a part of a larger one or
+// is not to be sent.
+func (c *session) ownMessages(ctx *command.Ctx, heard *[]byte) pubsub.Own {
 	if c.tx != nil || !c.facts.subscribed.Load() || c.mute || c.skip {
 		return pubsub.Own{}
 	}
-	return pubsub.Own{Client: c.hearing.Load(), Deliver: func(m *pubsub.Message) { ctx.Out.Raw(m.Encoded(ctx.Out.Proto())) }}
+	return pubsub.Own{Client: c.hearing.Load(), Deliver: func(m *pubsub.Message) { *heard = append(*heard, m.Encoded(ctx.Out.Proto())...) }}
 }
 
 // refusalByMode is why a call cannot be carried out on a connection that listens.

@@ -2,6 +2,9 @@ package server
 
 import "github.com/elastickv/elastickv/internal/command"
 
+// onAllNodes are the tips of commands that a client which knows several servers sends to each.
+var onAllNodes = []string{"request_policy:all_nodes", "response_policy:all_succeeded"}
+
 // Flags that many rows here share.
 const (
 	adminFlags   = command.Admin | command.NoScript | command.Loading | command.Stale
@@ -30,6 +33,6 @@ func help(c *command.Ctx, container string, lines ...string) error {
 		c.Out.Simple(l)
 	}
 	c.Out.Simple("HELP")
-	c.Out.Simple("    Prints this help.")
+	c.Out.Simple("    Print this help.")
 	return nil
 }

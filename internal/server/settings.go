@@ -126,7 +126,7 @@ var settings = slices.Concat([]setting{
 	intSetting("lfu-decay-time", "1", 0, math.MaxInt32, func(c *Config) *int64 { return &c.lfuDecay }),
 
 	enumSetting("loglevel", "notice", func(c *Config) *string { return &c.logLevel },
-		"debug", "verbose", "notice", "warning"),
+		"debug", "verbose", "notice", "warning", "nothing"),
 	enumSetting("log-format", "text", func(c *Config) *string { return &c.logFormat }, "text", "json").onlyAtStart(),
 	intSetting("slowlog-log-slower-than", "10000", -1, math.MaxInt64, func(c *Config) *int64 { return &c.slowerThan }),
 	intSetting("slowlog-max-len", "128", 0, 1<<20, func(c *Config) *int64 { return &c.slowlogLen }),

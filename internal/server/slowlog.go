@@ -113,7 +113,7 @@ var slowlogRow = &command.Command{
 			Tips: []string{"request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"}},
 		{Name: "reset", Arity: 2, Flags: slowlogFlags, Group: command.GroupServer, Run: slowlogReset, Since: "2.2.12",
 			Summary: "Empties the slow log.", Complexity: "O(N) where N is the number of entries in the slowlog",
-			Tips: []string{"request_policy:all_nodes", "response_policy:all_succeeded"}},
+			Tips: onAllNodes},
 		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: command.GroupServer, Run: slowlogHelp, Since: "6.2.0",
 			Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
 	},

@@ -11,7 +11,7 @@ import (
 )
 
 var waitRow = &command.Command{
-	Name: "wait", Arity: 3, Flags: command.NoScript, Group: command.GroupGeneric, Cats: command.CatConnection, Run: wait, Since: "3.0.0",
+	Name: "wait", Arity: 3, Group: command.GroupGeneric, Cats: command.CatConnection, Run: wait, Since: "3.0.0",
 	Syntax:  "numreplicas timeout:integer",
 	Summary: "Waits until replicas have what this connection has written.", Complexity: "O(1)",
 	Tips: []string{"request_policy:all_shards", "response_policy:agg_min"},
