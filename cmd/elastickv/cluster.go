@@ -263,8 +263,13 @@ func printCluster(io stdio, st admin.ClusterStatus) error {
 	if st.Removed {
 		fmt.Fprintln(io.out, "THIS NODE HAS BEEN REMOVED; its data is no longer kept up to date")
 	}
+	if st.StalenessMillis > 0 {
+		fmt.Fprintf(io.out, "what is read here is at most %d ms old\n", st.StalenessMillis)
+	} else if st.StalenessMillis < 0 {
+		fmt.Fprintln(io.out, "how old what is read here is, nobody knows")
+	}
 	w := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tADDRESS\tVOTE\tHAS ENTRIES UP TO\tHEARD OF")
+	fmt.Fprintln(w, "NODE\tADDRESS\tCLIENTS\tVOTE\tHAS ENTRIES UP TO\tAPPLIED\tHEARD OF")
 	for _, n := range st.Members {
 		vote, match, alive := "yes", "?", "?"
 		if !n.Voter {
@@ -276,7 +281,11 @@ func printCluster(io stdio, st admin.ClusterStatus) error {
 				alive = "NO"
 			}
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", n.Node, n.Addr, vote, match, alive)
+		clients, applied := "?", "?"
+		if n.Clients != "" {
+			clients, applied = n.Clients, fmt.Sprint(n.Applied)
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Node, n.Addr, clients, vote, match, applied, alive)
 	}
 	return w.Flush()
 }

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/elastickv/elastickv/internal/admin"
@@ -15,6 +17,7 @@ import (
 	"github.com/elastickv/elastickv/internal/replica/node"
 	"github.com/elastickv/elastickv/internal/replica/transport"
 	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/internal/txn"
 )
 
 var errSealedCluster = errors.New("a cluster does not seal its values yet: the log between its nodes would be clear; serve without --encryption")
@@ -65,11 +68,17 @@ func listenCluster(ctx context.Context, cfg *server.Config) ([]net.Listener, err
 }
 
 // openCluster has the data folder take part in its cluster. If that fails later, the process ends.
-func openCluster(cfg *server.Config, ln net.Listener, e engine, log *slog.Logger, io stdio) (*node.Node, error) {
+func openCluster(cfg *server.Config, ln net.Listener, e engine, running *atomic.Pointer[server.Server], log *slog.Logger, io stdio) (*node.Node, error) {
 	c := cfg.Cluster()
 	o := node.Options{
 		Dir: cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
-		Failed: func(err error) { os.Exit(complain(io, exitFault, err)) },
+		Failed:  func(err error) { os.Exit(complain(io, exitFault, err)) },
+		Contact: contactOf(running),
+		Heard: func(m node.Message) {
+			if srv := running.Load(); srv != nil {
+				srv.Hear(server.Message(m))
+			}
+		},
 	}
 	if c.Insecure {
 		log.Warn("other nodes are trusted, whoever they are, and what is said between them can be read: --cluster-insecure")
@@ -83,6 +92,16 @@ func openCluster(cfg *server.Config, ln net.Listener, e engine, log *slog.Logger
 	id := n.Identity()
 	log.Info("this server is a node of a cluster", "cluster", id.Cluster.String(), "node", id.Node, "addr", ln.Addr().String())
 	return n, nil
+}
+
+// contactOf tells where clients reach a server, from when there is one.
+func contactOf(running *atomic.Pointer[server.Server]) func() node.Contact {
+	return func() (c node.Contact) {
+		if srv := running.Load(); srv != nil {
+			c.Host, c.Port, c.TLSPort = srv.Announced()
+		}
+		return c
+	}
 }
 
 // closeCluster ends the part of a node in its cluster, if there is one.
@@ -123,19 +142,8 @@ func handOver(ctx context.Context, member *node.Node, log *slog.Logger) {
 	}
 }
 
-// leadOf tells the server whether updates are made here. Where there is no cluster, they are.
-func leadOf(member *node.Node) func() (leading bool, changed <-chan struct{}) {
-	if member == nil {
-		return nil
-	}
-	return func() (bool, <-chan struct{}) {
-		_, leading, changed := member.Group().Lead()
-		return leading, changed
-	}
-}
-
 // replicaOf tells metrics of the cluster, if there is one.
-func replicaOf(member *node.Node) func() metrics.Replica {
+func replicaOf(member *node.Node, db txn.DB) func() metrics.Replica {
 	if member == nil {
 		return nil
 	}
@@ -148,21 +156,24 @@ func replicaOf(member *node.Node) func() metrics.Replica {
 		}
 		return metrics.Replica{
 			Leader: uint64(leader), Leading: f.Leading, Removed: member.Group().Removed(), Term: f.Term,
-			Applied: f.Applied, Commit: f.Commit, First: f.First, Last: f.Last,
+			Applied: f.Applied, Commit: f.Commit, First: f.First, Last: f.Last, Staleness: staleness(f.Leading, db),
 			Proposed: f.Proposed, Refused: f.Refused, Unknown: f.Unknown, LogWrites: writes, LogTime: took,
 		}
 	}
 }
 
 // clusterOf is what operators can do with the cluster, if there is one.
-func clusterOf(member *node.Node) admin.Cluster {
+func clusterOf(member *node.Node, db txn.DB) admin.Cluster {
 	if member == nil {
 		return nil
 	}
-	return operatedCluster{member}
+	return operatedCluster{member, db}
 }
 
-type operatedCluster struct{ n *node.Node }
+type operatedCluster struct {
+	n  *node.Node
+	db txn.DB
+}
 
 // Status implements admin.Cluster.
 func (c operatedCluster) Status(ctx context.Context) (admin.ClusterStatus, error) {
@@ -177,10 +188,37 @@ func (c operatedCluster) Status(ctx context.Context) (admin.ClusterStatus, error
 	}
 	out := admin.ClusterStatus{Cluster: id.Cluster.String(), Node: uint64(id.Node), Leader: uint64(leader),
 		Term: st.Term, Commit: st.Commit, Applied: st.Applied, Removed: st.Removed, Members: []admin.Node{}}
+	out.StalenessMillis = staleness(st.Leading, c.db).Milliseconds()
 	for _, m := range st.Members {
-		out.Members = append(out.Members, admin.Node{Node: uint64(m.Node), Addr: m.Addr, Voter: m.Voter, Known: m.Known, Match: m.Match, Alive: m.Active})
+		h := c.n.Heard(m.Node)
+		out.Members = append(out.Members, admin.Node{Node: uint64(m.Node), Addr: m.Addr, Voter: m.Voter, Known: m.Known, Match: m.Match, Alive: m.Active,
+			Clients: clientAddr(h.Contact), Applied: h.Applied})
 	}
 	return out, nil
+}
+
+// staleness is how old what a node shows is at most; below 0: nobody knows.
+func staleness(leading bool, db txn.DB) time.Duration {
+	if leading {
+		return 0
+	}
+	age, known := db.Staleness()
+	if !known {
+		return -time.Second
+	}
+	return age
+}
+
+// clientAddr is where clients reach a node, empty if that is not known.
+func clientAddr(c node.Contact) string {
+	port := c.Port
+	if port == 0 {
+		port = c.TLSPort
+	}
+	if c.Host == "" || port == 0 {
+		return ""
+	}
+	return net.JoinHostPort(c.Host, strconv.Itoa(int(port)))
 }
 
 // Invite implements admin.Cluster.
@@ -208,8 +246,8 @@ func (c operatedCluster) Transfer(ctx context.Context, other uint64) error {
 }
 
 // keysIn are the keys of a server, which does not begin to seal in a cluster.
-func keysIn(member *node.Node, k admin.Keys) admin.Keys {
-	if member == nil {
+func keysIn(cluster admin.Cluster, k admin.Keys) admin.Keys {
+	if cluster == nil {
 		return k
 	}
 	return clearKeys{k}

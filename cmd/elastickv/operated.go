@@ -12,13 +12,12 @@ import (
 	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/internal/admin"
 	"github.com/elastickv/elastickv/internal/backup"
-	"github.com/elastickv/elastickv/internal/replica/node"
 	"github.com/elastickv/elastickv/internal/server"
 )
 
 // startOperated begins to look after the keys and opens the door to operators.
 // stop ends both and waits for that.
-func startOperated(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, member *node.Node, log *slog.Logger) (stop func(), err error) {
+func startOperated(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, cluster admin.Cluster, log *slog.Logger) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	ln, err := admin.Listen(ctx, cfg.Dir())
 	if err != nil {
@@ -26,7 +25,7 @@ func startOperated(ctx context.Context, r *keys.Ring, e engine, cfg *server.Conf
 		return nil, err
 	}
 	k, stopKeeper := startKeeper(ctx, r, e, cfg, log)
-	o := admin.Operated{Keys: keysIn(member, k), Cluster: clusterOf(member), Backup: func(_ context.Context, w io.Writer) error { return writeBackup(w, e, cfg.Dir(), r) }}
+	o := admin.Operated{Keys: keysIn(cluster, k), Cluster: cluster, Backup: func(_ context.Context, w io.Writer) error { return writeBackup(w, e, cfg.Dir(), r) }}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := admin.Serve(ctx, ln, o, log); err != nil {

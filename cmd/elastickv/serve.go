@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -137,24 +138,26 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 		log.Warn("the clock of this machine is behind the newest data", "by", ahead.String())
 	}
 	var db *txn.Local
+	var running atomic.Pointer[server.Server]
 	if len(peers) > 0 {
-		if member, err = openCluster(cfg, peers[0], engine, log, io); err != nil {
+		if member, err = openCluster(cfg, peers[0], engine, &running, log, io); err != nil {
 			return errors.Join(err, engine.Close())
 		}
-		db = txn.NewReplicated(engine, clock, member.Group(), txn.Options{})
+		db = txn.NewReplicated(engine, clock, member.Group(), txn.Options{Now: time.Now})
 	} else {
 		db = txn.NewLocal(engine, clock, txn.Options{})
 	}
-	src := metrics.Source{Replica: replicaOf(member), Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
+	src := metrics.Source{Replica: replicaOf(member, db), Store: engine, Pins: pinsOf(db), Keys: keysOf(ring), Now: time.Now, Version: version()}
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Users: users, Log: log, Now: time.Now, Rand: rand.Uint64, Version: version(),
 		LogLevel:   level.Set,
 		Compact:    db.DropHistory,
-		Lead:       leadOf(member),
+		Cluster:    serverCluster(member),
 		EngineInfo: func() []server.Figure { return metrics.Info(src) },
 	})
 	src.Server = srv
-	stopOperated, err := startOperated(ctx, ring, engine, cfg, member, log)
+	running.Store(srv)
+	stopOperated, err := startOperated(ctx, ring, engine, cfg, clusterOf(member, db), log)
 	if err != nil {
 		return errors.Join(err, db.Close(), closeCluster(member), engine.Close())
 	}

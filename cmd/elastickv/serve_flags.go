@@ -36,7 +36,7 @@ Flags:
                            command:LINE, or off             (off)
   --encryption-rate SIZE   bytes a second at which what is clear is sealed, or sealed again (32mb)
   --metrics-listen HOST:PORT
-                           where /metrics and /healthz are served (nowhere)
+                           where /metrics, /healthz and /leader are served (nowhere)
   --cluster-listen HOST:PORT
                            where the other nodes of the cluster connect (nowhere: no cluster);
                            see elastickv cluster --help
@@ -44,6 +44,9 @@ Flags:
   --cluster-key-file FILE  its key
   --cluster-ca-file FILE   the authority of the cluster, and of nothing else
   --cluster-insecure yes   nodes trust whoever reaches that port, and talk in clear (no)
+  --cluster-announce-ip HOST, --cluster-announce-port PORT, --cluster-announce-tls-port PORT
+                           where clients are sent for this node, if others reach it elsewhere
+                           than it listens (the host of its address in the cluster, its own ports)
   --protected-mode yes|no  without a password, let in clients of this machine only (yes)
   --log-level LEVEL        debug, verbose, notice, warning  (notice)
   --log-format FORMAT      text, json                       (text)
@@ -62,6 +65,7 @@ var settingFlags = map[string]string{
 	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
 	"cluster-listen": "cluster-listen", "cluster-cert-file": "cluster-cert-file", "cluster-key-file": "cluster-key-file",
 	"cluster-ca-file": "cluster-ca-file", "cluster-insecure": "cluster-insecure",
+	"cluster-announce-ip": "cluster-announce-ip", "cluster-announce-port": "cluster-announce-port", "cluster-announce-tls-port": "cluster-announce-tls-port",
 	"tls-cert-file": "tls-cert-file", "tls-key-file": "tls-key-file", "tls-ca-cert-file": "tls-ca-cert-file",
 	"tls-auth-clients": "tls-auth-clients",
 	"encryption":       "encryption", "encryption-rate": "encryption-rate",

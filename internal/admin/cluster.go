@@ -31,7 +31,9 @@ type ClusterStatus struct {
 	Commit  uint64 `json:"commit"`  // entries up to here are on a majority
 	Applied uint64 `json:"applied"` // up to here in the data of this node
 	Removed bool   `json:"removed"` // this node is no member any more
-	Members []Node `json:"members"`
+	// What can be read at the node that tells is at most so old; below 0: it is not known.
+	StalenessMillis int64  `json:"staleness_ms"`
+	Members         []Node `json:"members"`
 }
 
 // Node is a member of a cluster.
@@ -39,9 +41,12 @@ type Node struct {
 	Node  uint64 `json:"node"`
 	Addr  string `json:"addr"`
 	Voter bool   `json:"voter"`
-	Known bool   `json:"known"` // what follows; only the leader knows it
-	Match uint64 `json:"match"` // entries up to here are on its disk
-	Alive bool   `json:"alive"` // it was heard of lately
+	// What it has said last of itself: where clients reach it, and up to which entry its data is.
+	Clients string `json:"clients"` // empty: not known
+	Applied uint64 `json:"applied"`
+	Known   bool   `json:"known"` // what follows; only the leader knows it
+	Match   uint64 `json:"match"` // entries up to here are on its disk
+	Alive   bool   `json:"alive"` // it was heard of lately
 }
 
 type nodeRequest struct {

@@ -56,6 +56,9 @@ type Block struct {
 	Gone    func(out *resp.Writer)
 	Timeout time.Duration          // from when the command arrived; 0: for ever
 	Expired func(out *resp.Writer) // the reply when the time is over
+	// Start, if not nil, is called when the wait has begun. end ends it as if its time were over, whenever it is called; stop
+	// is called when it has ended.
+	Start func(end func()) (stop func())
 }
 
 // Block makes the call wait: it gets no reply now. A call that cannot wait is answered

@@ -26,23 +26,30 @@ const (
 
 // Handler answers GET /metrics in the text format of Prometheus, with figures of the Go
 // runtime and of the process besides ours, and GET /healthz with 200 while src's store takes
-// writes and its server clients, else with 503 and the reason.
+// writes and its server clients, else with 503 and the reason. GET /leader does the same, and wants of a node of a cluster that
+// it leads.
 func Handler(src Source, log *slog.Logger) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(NewCollector(src), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, handlerOptions(log)))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /healthz", answering(src, (*Replica).health))
+	mux.HandleFunc("GET /leader", answering(src, (*Replica).lead))
+	return mux
+}
+
+// answering says whether all is well, of a node of a cluster by what of says.
+func answering(src Source, of func(*Replica) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if err := health(src); err != nil {
+		if err := health(src, of); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprintln(w, err)
 			return
 		}
 		fmt.Fprintln(w, "ok")
-	})
-	return mux
+	}
 }
 
 func handlerOptions(log *slog.Logger) promhttp.HandlerOpts {
@@ -54,7 +61,7 @@ func handlerOptions(log *slog.Logger) promhttp.HandlerOpts {
 }
 
 // health is why nothing can be written; nil if it can.
-func health(src Source) error {
+func health(src Source, of func(*Replica) error) error {
 	if err := src.Server.Health(); err != nil {
 		return err
 	}
@@ -62,7 +69,7 @@ func health(src Source) error {
 		return err
 	}
 	r := src.Replica()
-	return r.health()
+	return of(&r)
 }
 
 // errorLog is where promhttp tells of figures that it could not show.

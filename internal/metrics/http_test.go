@@ -22,9 +22,9 @@ func TestHandler(t *testing.T) {
 	failed.stats.Failure = errors.New("write-ahead log failed, so nothing more can be made durable")
 	ending := filled()
 	ending.health = errors.New("server: shutdown asked for")
-	alone, removed, led := filled(), filled(), filled()
-	alone.clustered, removed.clustered, led.clustered = true, true, true
-	alone.replica, led.replica = Replica{}, Replica{Leader: 2}
+	alone, removed, led, leader := filled(), filled(), filled(), filled()
+	alone.clustered, removed.clustered, led.clustered, leader.clustered = true, true, true, true
+	alone.replica, led.replica, leader.replica = Replica{}, Replica{Leader: 2}, Replica{Leader: 1, Leading: true}
 	for _, tc := range []struct {
 		name, method, path string
 		of                 *fake
@@ -41,6 +41,11 @@ func TestHandler(t *testing.T) {
 		{"a node without a leader", "GET", "/healthz", alone, 503, "nobody is known to lead the cluster\n"},
 		{"a node that was removed", "GET", "/healthz", removed, 503, "this node has been removed from its cluster\n"},
 		{"a node that follows", "GET", "/healthz", led, 200, "ok\n"},
+		{"the leader", "GET", "/leader", leader, 200, "ok\n"},
+		{"the leader is another", "GET", "/leader", led, 503, "node 2 leads\n"},
+		{"nobody leads", "GET", "/leader", alone, 503, "nobody is known to lead the cluster\n"},
+		{"the leader, of none", "GET", "/leader", filled(), 200, "ok\n"},
+		{"the leader, which ends", "GET", "/leader", ending, 503, "server: shutdown asked for\n"},
 		{"without a body", "HEAD", "/healthz", ending, 503, ""},
 		{"another method", "POST", "/metrics", filled(), 405, ""},
 		{"another method", "DELETE", "/healthz", filled(), 405, ""},

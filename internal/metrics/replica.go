@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type Replica struct {
 	First, Last uint64 // where the log begins and ends
 
 	Proposed, Refused, Unknown uint64 // proposals of this node: in the log, not in it, and those whose end nobody knows
+
+	// Staleness is how old what can be read here without asking others is at most; below 0: nobody knows.
+	Staleness time.Duration
 
 	LogWrites int64 // of the log, with their sync
 	LogTime   time.Duration
@@ -37,6 +41,8 @@ var replicaMetrics = []metric{
 		func(s *sample) uint64 { return s.replica.Applied }),
 	gauge("cluster_apply_lag", "Entries that are known to be on a majority and not yet in the data of this node.",
 		func(s *sample) uint64 { return s.replica.Commit - min(s.replica.Commit, s.replica.Applied) }),
+	gauge("cluster_staleness_seconds", "How old what connections read here that have asked for READONLY is at most; below 0: nobody knows.",
+		func(s *sample) float64 { return s.replica.Staleness.Seconds() }),
 	gauge("cluster_log_first_index", "Where the log of this node begins: what is older is in the data alone.",
 		func(s *sample) uint64 { return s.replica.First }),
 	gauge("cluster_log_last_index", "Where the log of this node ends.",
@@ -51,6 +57,14 @@ var replicaMetrics = []metric{
 		func(s *sample) int64 { return s.replica.LogWrites }),
 	counter("cluster_log_write_seconds_total", "Time that those took. Divided by their number: the floor under the latency of every write.",
 		func(s *sample) float64 { return s.replica.LogTime.Seconds() }),
+}
+
+// lead is why a node of a cluster does not take writes; nil if it does.
+func (r *Replica) lead() error {
+	if err := r.health(); err != nil || r.Leading {
+		return err
+	}
+	return fmt.Errorf("node %d leads", r.Leader)
 }
 
 // health is why a node of a cluster can answer nobody; nil if it can.

@@ -11,8 +11,6 @@ import (
 
 const replicaFlags = command.Admin | command.NoScript | command.Stale | command.NoAsyncLoading
 
-const clusterAdmin = command.Admin | command.Stale | command.NoAsyncLoading
-
 var aloneRows = []*command.Command{
 	{Name: "replicaof", Arity: 3, Flags: replicaFlags, Group: command.GroupServer, Run: replicaof, Since: "5.0.0",
 		Syntax:  "args(host-port(host port) | no-one(NO ONE))",
@@ -30,71 +28,8 @@ var aloneRows = []*command.Command{
 		Summary: "Fails: there is no stream for replicas.", Complexity: "O(1)"},
 	{Name: "replconf", Arity: -1, Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.AllowBusy, Group: command.GroupServer, Run: replconf, Since: "3.0.0", Internal: true,
 		Summary: "Takes what a replica says of itself, to no effect.", Complexity: "O(1)"},
-	{Name: "readonly", Arity: 1, Flags: command.Fast | command.Loading | command.Stale, Group: command.GroupCluster, Cats: command.CatConnection, Run: noCluster, Since: "3.0.0",
-		Summary: "Fails: this is no cluster.", Complexity: "O(1)"},
-	{Name: "readwrite", Arity: 1, Flags: command.Fast | command.Loading | command.Stale, Group: command.GroupCluster, Cats: command.CatConnection, Run: noCluster, Since: "3.0.0",
-		Summary: "Fails: this is no cluster.", Complexity: "O(1)"},
-	{Name: "asking", Arity: 1, Flags: command.Fast, Group: command.GroupCluster, Cats: command.CatConnection, Run: noCluster, Since: "3.0.0",
-		Summary: "Fails: this is no cluster.", Complexity: "O(1)"},
-	{Name: "cluster", Arity: -2, Group: command.GroupCluster, Since: "3.0.0", Sub: clusterSubs(),
-		Summary: "A container for commands of clusters, which all fail: this is none.", Complexity: "O(1)"},
 	{Name: "module", Arity: -2, Group: command.GroupServer, Since: "4.0.0", Sub: moduleSubs,
 		Summary: "A container for commands about modules, of which there are none.", Complexity: "O(1)"},
-}
-
-func clusterSubs() []*command.Command {
-	unsure := []string{"nondeterministic_output"}
-	subs := []*command.Command{
-		{Name: "addslots", Arity: -3, Flags: clusterAdmin, Syntax: "slot..."},
-		{Name: "addslotsrange", Arity: -4, Flags: clusterAdmin, Syntax: "range(start-slot end-slot)..."},
-		{Name: "bumpepoch", Arity: 2, Flags: clusterAdmin, Tips: unsure},
-		{Name: "count-failure-reports", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id"},
-		{Name: "countkeysinslot", Arity: 3, Flags: command.Stale, Syntax: "slot"},
-		{Name: "delslots", Arity: -3, Flags: clusterAdmin, Syntax: "slot..."},
-		{Name: "delslotsrange", Arity: -4, Flags: clusterAdmin, Syntax: "range(start-slot end-slot)..."},
-		{Name: "failover", Arity: -2, Flags: clusterAdmin, Syntax: "[options(FORCE | TAKEOVER)]"},
-		{Name: "flushslots", Arity: 2, Flags: clusterAdmin},
-		{Name: "forget", Arity: 3, Flags: clusterAdmin, Syntax: "node-id"},
-		{Name: "getkeysinslot", Arity: 4, Flags: command.Stale, Tips: unsure, Syntax: "slot count"},
-		{Name: "help", Arity: 2, Flags: command.Loading | command.Stale},
-		{Name: "info", Arity: 2, Flags: command.Stale, Tips: unsure},
-		{Name: "keyslot", Arity: 3, Flags: command.Stale, Syntax: "key:string"},
-		{Name: "links", Arity: 2, Flags: command.Stale, Tips: unsure},
-		{Name: "meet", Arity: -4, Flags: clusterAdmin, Syntax: "ip port [cluster-bus-port@4.0.0]"},
-		{Name: "myid", Arity: 2, Flags: command.Stale},
-		{Name: "myshardid", Arity: 2, Flags: command.Stale, Tips: unsure},
-		{Name: "nodes", Arity: 2, Flags: command.Stale, Tips: unsure},
-		{Name: "replicas", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id"},
-		{Name: "replicate", Arity: 3, Flags: clusterAdmin, Syntax: "node-id"},
-		{Name: "reset", Arity: -2, Flags: command.Admin | command.Stale | command.NoScript, Syntax: "[reset-type(HARD | SOFT)]"},
-		{Name: "saveconfig", Arity: 2, Flags: clusterAdmin},
-		{Name: "set-config-epoch", Arity: 3, Flags: clusterAdmin, Syntax: "config-epoch"},
-		{Name: "setslot", Arity: -4, Flags: clusterAdmin, Syntax: "slot subcommand(IMPORTING importing=node-id | MIGRATING migrating=node-id | NODE node=node-id | STABLE)"},
-		{Name: "shards", Arity: 2, Flags: command.Stale, Tips: unsure},
-		{Name: "slaves", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id"},
-		{Name: "slots", Arity: 2, Flags: command.Stale, Tips: unsure, History: []string{"4.0.0 Tells the ids of nodes.", "7.0.0 Tells more of the network."}},
-	}
-	for _, s := range subs {
-		s.Group, s.Run = command.GroupCluster, noCluster
-		s.Summary, s.Complexity = "Fails: this is no cluster.", "O(1)"
-		switch s.Name {
-		case "addslotsrange", "delslotsrange", "links", "shards":
-			s.Since = "7.0.0"
-		case "help", "replicas":
-			s.Since = "5.0.0"
-		case "myshardid":
-			s.Since = "7.2.0"
-		default:
-			s.Since = "3.0.0"
-		}
-		switch s.Name {
-		case "slaves":
-			s.Deprecated, s.Instead = "5.0.0", "`CLUSTER REPLICAS`"
-		case "slots":
-			s.Deprecated, s.Instead = "7.0.0", "`CLUSTER SHARDS`"
-		}
-	}
-	return subs
 }
 
 const moduleFlags = command.Admin | command.NoScript | command.NoAsyncLoading
@@ -114,8 +49,6 @@ var moduleSubs = []*command.Command{
 	{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: command.GroupServer, Run: moduleHelp, Since: "5.0.0",
 		Summary: "Returns help about the subcommands.", Complexity: "O(1)"},
 }
-
-func noCluster(*command.Ctx) error { return errNoCluster }
 
 func noModules(*command.Ctx) error { return errNoModules }
 

@@ -104,7 +104,7 @@ func (c *session) park(calls [][][]byte) [][][]byte {
 	w := c.blocked
 	c.blocked = nil
 	if err := c.beginWait(w); err != nil {
-		if told := errorOf(err); told != "" {
+		if told := c.toldOf(err, w.call); told != "" {
 			if w.begun {
 				c.srv.waiters.decide(w, left)
 			}
@@ -121,7 +121,12 @@ func (c *session) park(calls [][][]byte) [][][]byte {
 	calls = ownCalls(calls)
 	c.facts.lastTime.Store(c.clock.UnixNano())
 	c.flush()
+	stop := func() {}
+	if w.block.Start != nil {
+		stop = w.block.Start(func() { c.srv.waiters.expire(w) })
+	}
 	how := c.await(w)
+	stop()
 	c.clock = c.srv.opts.Now()
 	c.arrived = c.clock
 	c.answer(w, how)

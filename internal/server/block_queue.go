@@ -106,6 +106,13 @@ func (t *waiters) decideLocked(w *waiter, how outcome) (outcome, bool) {
 	return how, true
 }
 
+// expire ends a wait as if its time were over, if it has no end yet.
+func (t *waiters) expire(w *waiter) {
+	if _, mine := t.decide(w, timedOut); mine {
+		w.wake()
+	}
+}
+
 func (t *waiters) removeLocked(p *turn) {
 	q := p.q
 	if q.next == p {

@@ -54,6 +54,7 @@ func (c *session) flags() string {
 		{'d', c.dirty.Load()},
 		{'A', f.closed.Load()},
 		{'U', c.onSocket},
+		{'r', f.near.Load()},
 		{'e', f.noEvict.Load()},
 		{'T', f.noTouch.Load()},
 	} {

@@ -38,6 +38,7 @@ type Config struct {
 	enableDebug     string
 	metricsListen   string // address for metrics; none if empty
 	cluster         ClusterSettings
+	staleMillis     int64 // how old what a follower shows may be
 	dir             string
 	cacheSize       int64 // bytes
 	encryption      string
@@ -131,10 +132,19 @@ type ClusterSettings struct {
 	Listen                    string // address for the others; empty: this is no node of a cluster
 	CertFile, KeyFile, CAFile string
 	Insecure                  bool // what is said is clear, and said by anybody
+
+	// Where clients are to connect to this node; empty and 0: see Announced.
+	AnnounceHost                  string
+	AnnouncePort, AnnounceTLSPort int64
+
+	redirects bool // writes at a node that follows are answered MOVED, not READONLY
 }
 
 // Cluster returns those of the cluster.
 func (c *Config) Cluster() ClusterSettings { return c.cluster }
+
+// maxStaleness is how old what a follower shows may be, to who is content with what is not the newest.
+func (c *Config) maxStaleness() time.Duration { return milliseconds(c.staleMillis) }
 
 // MetricsListen is the address at which metrics are served; none if it is empty.
 func (c *Config) MetricsListen() string { return c.metricsListen }

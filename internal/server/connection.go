@@ -94,6 +94,7 @@ func reset(ctx *command.Ctx) error {
 	c.mute, c.skip, c.skipOne = false, false, false
 	c.facts.noEvict.Store(false)
 	c.facts.noTouch.Store(false)
+	c.facts.near.Store(false)
 	c.setUser(c.srv.users.Get(acl.Default))
 	c.setAuthed(c.srv.open())
 	ctx.Out.Simple("RESET")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"strings"
@@ -193,6 +194,6 @@ func (c *session) debugRead(ctx *command.Ctx, fn func(keys *keyspace.Space) erro
 		return fn(ctx.Keys)
 	}
 	var err error
-	c.transact(func(root *keyspace.Space) { err = fn(root.DB(c.db)) })
-	return err
+	told := c.transact(c.running, func(root *keyspace.Space) { err = fn(root.DB(c.db)) })
+	return cmp.Or(told, err)
 }

@@ -144,7 +144,7 @@ func (c *session) populate(prefix string, size, from, to int64) error {
 	})
 	if err != nil {
 		c.srv.storeFailed(err)
-		return err
+		return c.told(err, c.running)
 	}
 	return failed
 }

@@ -2,7 +2,10 @@ package server
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/resp"
@@ -27,12 +30,43 @@ const (
 // errOutcomeUnknown.
 const (
 	errNotLeader      = command.Error("READONLY You can't write against a read only replica.")
+	errNobodyLeads    = command.Error("CLUSTERDOWN The cluster is down: nobody leads at the moment")
+	errBeginsToLead   = command.Error("TRYAGAIN Nothing was written: this node has only begun to lead. Try again.")
 	errNotCommitted   = command.Error("TRYAGAIN Nothing was written: this node has ceased to lead, or could not keep up. Try again.")
 	errNoMajority     = command.Error("CLUSTERDOWN The cluster is down: no majority of its nodes has answered")
 	errOutcomeUnknown = command.Error("ERR The outcome is unknown: this node has ceased to lead. The command was carried out, or will be, or never will.")
 	errNotTracked     = command.Error("ERR this node does not lead, so nobody can be told when what it reads changes: switch CLIENT TRACKING off, or ask the leader")
+	errMessageSize    = command.Error("ERR a message can have 63 MiB at most, with its channel: it goes to the other nodes, too")
 	errDeposed        = command.Error("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
 )
+
+func errMoved(slot int, addr string) command.Error {
+	return command.Error("MOVED " + strconv.Itoa(slot) + " " + addr)
+}
+
+// redirects reports whether a client that knows clusters goes on elsewhere because of an error.
+func redirects(err error) bool { return strings.HasPrefix(err.Error(), "MOVED ") }
+
+func errLeaderIs(addr string) command.Error {
+	return errNotLeader + command.Error(" The leader is "+addr+".")
+}
+
+func errTooStale(within time.Duration) command.Error {
+	return command.Error(fmt.Sprintf("MASTERDOWN The leader does not answer, and what this node has may be older than %d ms (cluster-max-staleness). Ask another node, or again later.", within.Milliseconds()))
+}
+
+// Errors of the commands about a cluster.
+const (
+	errNoStatus     = command.Error("ERR What this node knows of the cluster cannot be told: it is about to end")
+	errNotByClients = command.Error("ERR This is not for clients to do: a cluster is looked after by elastickv cluster, on the machines of its nodes")
+	errNoMaster     = command.Error("ERR The specified node is not a master")
+	errSlot         = command.Error("ERR Invalid slot")
+	errSlotOrCount  = command.Error("ERR Invalid slot or number of keys")
+	errWaitReplica  = command.Error("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.")
+	errWaitAOF      = command.Error("ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.")
+)
+
+func errUnknownNode(name []byte) error { return command.Spell("ERR Unknown node %s", name) }
 
 // errUnblocked is the reply to a call whose wait somebody has ended.
 const errUnblocked = command.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
@@ -135,6 +169,7 @@ const (
 	errMigrateConnect = command.Error("IOERR error or timeout connecting to the client")
 	errMigrateWrite   = command.Error("IOERR error or timeout writing to target instance")
 	errMigrateRead    = command.Error("IOERR error or timeout reading to target instance")
+	errMigrateKept    = command.Error("ERR this node has ceased to lead: what was moved is on the other server, and may still be here")
 	errMigrateChanged = command.Error("ERR a key was changed while it was moved: it is on both servers")
 )
 

@@ -76,7 +76,7 @@ func (e *expiry) report(s *Server, err error) {
 // databasesDue returns the databases that have expired keys or fields of hashes. It only reads, so
 // a server without them does no writes.
 func (s *Server) databasesDue() (due []int, err error) {
-	err = s.view(func(root *keyspace.Space) error {
+	err = s.glance(func(root *keyspace.Space) error {
 		for db := range keyspace.Databases {
 			// A read-only transaction counts and leaves the keys alone.
 			n, err := removeExpired(root.DB(db), 1)

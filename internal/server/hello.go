@@ -92,12 +92,24 @@ func hello(ctx *command.Ctx) error {
 	w.BulkString("id")
 	w.Int(c.id)
 	w.BulkString("mode")
-	w.BulkString("standalone")
+	w.BulkString(c.srv.mode())
 	w.BulkString("role")
-	w.BulkString("master")
+	if c.srv.following.Load() {
+		w.BulkString("replica")
+	} else {
+		w.BulkString("master")
+	}
 	w.BulkString("modules")
 	w.Array(0)
 	return nil
+}
+
+// mode is the word for what a server is one of.
+func (s *Server) mode() string {
+	if s.shared() {
+		return "cluster"
+	}
+	return "standalone"
 }
 
 func auth(ctx *command.Ctx) error {

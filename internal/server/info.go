@@ -43,7 +43,7 @@ var sections = []section{
 	{name: "commandstats", title: "Commandstats", special: true, write: (*Server).infoCommands},
 	{name: "errorstats", title: "Errorstats", write: (*Server).infoErrors},
 	{name: "latencystats", title: "Latencystats", special: true, write: (*Server).infoLatency},
-	{name: "cluster", title: "Cluster", write: func(_ *Server, r *report) error { r.add("cluster_enabled", 0); return nil }},
+	{name: "cluster", title: "Cluster", write: func(s *Server, r *report) error { r.add("cluster_enabled", s.shared()); return nil }},
 	{name: "keyspace", title: "Keyspace", write: (*Server).infoKeyspace},
 }
 
@@ -114,7 +114,7 @@ func (s *Server) infoServer(r *report) error {
 	r.add("redis_git_sha1", "00000000") // of a build from a release
 	r.add("redis_git_dirty", 0)
 	r.add("elastickv_version", s.opts.Version)
-	r.add("redis_mode", "standalone")
+	r.add("redis_mode", s.mode())
 	r.add("os", runtime.GOOS+" "+runtime.GOARCH)
 	r.add("arch_bits", strconv.IntSize)
 	r.add("go_version", runtime.Version())
@@ -281,7 +281,7 @@ const staleMost = 1000
 // infoExpiry tells what has expired, and how much of it is still to be removed.
 func (s *Server) infoExpiry(r *report) error {
 	var due, expires int64
-	err := s.view(func(root *keyspace.Space) error {
+	err := s.glance(func(root *keyspace.Space) error {
 		for db := range keyspace.Databases {
 			size, err := root.DB(db).Size()
 			if err != nil || size.Expires == 0 {
@@ -300,18 +300,6 @@ func (s *Server) infoExpiry(r *report) error {
 	r.add("expired_stale_perc", 100*float64(due)/float64(max(expires, 1)))
 	r.add("expired_time_cap_reached_count", s.stats.expireCut.Load())
 	return err
-}
-
-func (s *Server) infoReplication(r *report) error {
-	r.add("role", "master")
-	r.add("connected_slaves", 0)
-	if s.cfg.Load().lacksReplicas() {
-		r.add("min_slaves_good_slaves", 0)
-	}
-	r.add("master_failover_state", "no-failover")
-	r.add("master_replid", s.runID)
-	r.add("master_repl_offset", 0)
-	return nil
 }
 
 func (s *Server) infoCPU(r *report) error {
@@ -369,7 +357,7 @@ func (s *Server) infoLatency(r *report) error {
 }
 
 func (s *Server) infoKeyspace(r *report) error {
-	return s.view(func(root *keyspace.Space) error {
+	return s.glance(func(root *keyspace.Space) error {
 		for db := range keyspace.Databases {
 			n, err := root.DB(db).Size()
 			if err != nil {

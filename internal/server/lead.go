@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/tracking"
@@ -10,14 +11,14 @@ import (
 )
 
 // shared reports whether several machines keep the data, so that reads may have to wait for others.
-func (s *Server) shared() bool { return s.opts.Lead != nil }
+func (s *Server) shared() bool { return s.opts.Cluster != nil }
 
 // leads reports whether updates are made here, and so what is read can be said to have changed.
 func (s *Server) leads() bool {
-	if s.opts.Lead == nil {
+	if !s.shared() {
 		return true
 	}
-	leading, _ := s.opts.Lead()
+	leading, _ := s.opts.Cluster.Lead()
 	return leading
 }
 
@@ -25,7 +26,8 @@ func (s *Server) leads() bool {
 func (s *Server) leadLoop(ctx context.Context) {
 	led := false
 	for {
-		leading, changed := s.opts.Lead()
+		leading, changed := s.opts.Cluster.Lead()
+		s.following.Store(!leading)
 		if led && !leading {
 			s.leadLost()
 		}
@@ -34,6 +36,25 @@ func (s *Server) leadLoop(ctx context.Context) {
 		case <-changed:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// clusterLoop finds out, time and again, what nobody who needs it is to wait for: which nodes are heard of, and
+// that what this one has, if it follows, is not old.
+func (s *Server) clusterLoop(ctx context.Context) {
+	for {
+		enough := s.cfg.Load().maxStaleness() / 4
+		t := time.NewTimer(enough)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+		s.countReplicas()
+		if s.following.Load() {
+			_ = s.db.ViewStale(ctx, enough, func(*txn.Tx) error { return nil }) // if it is not to be known, clients are told
 		}
 	}
 }

@@ -132,7 +132,7 @@ func memoryStats(c *command.Ctx) error {
 
 // keyCount returns the number of keys of all databases.
 func (s *Server) keyCount() (n int64, err error) {
-	err = s.view(func(root *keyspace.Space) error {
+	err = s.glance(func(root *keyspace.Space) error {
 		for db := range keyspace.Databases {
 			size, err := root.DB(db).Size()
 			if err != nil {
@@ -159,7 +159,7 @@ func (s *Server) datasetSize() (n int64, err error) {
 	if m := s.db.Measured(); m.Exact() {
 		return m.Bytes, nil
 	}
-	err = s.view(func(root *keyspace.Space) error {
+	err = s.glance(func(root *keyspace.Space) error {
 		n, err = root.DatasetSize(s.opts.Rand)
 		return err
 	})

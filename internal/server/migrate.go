@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"net"
@@ -79,9 +80,9 @@ func migrate(ctx *command.Ctx) error {
 		return errMigrateInMulti
 	}
 	there := false
-	m.c.transact(func(root *keyspace.Space) { there, err = m.look(root.DB(m.c.db).Reading()) })
-	if err != nil || m.c.ending {
-		return err
+	told := m.c.transact(m.c.running, func(root *keyspace.Space) { there, err = m.look(root.DB(m.c.db).Reading()) })
+	if told != nil || err != nil || m.c.ending {
+		return cmp.Or(told, err)
 	}
 	if !there {
 		ctx.Out.Simple("NOKEY")
@@ -190,7 +191,7 @@ func (m *migration) watch() (map[string]*session, error) {
 			watchers[string(key)] = w
 		}
 	})
-	return watchers, err
+	return watchers, m.c.told(err, m.c.running)
 }
 
 func (m *migration) unwatch(watchers map[string]*session) {
@@ -208,7 +209,7 @@ type restoring struct {
 // pack makes the calls of RESTORE for the keys that are there.
 func (m *migration) pack() (out []restoring, err error) {
 	srv := m.c.srv
-	err2 := srv.view(func(root *keyspace.Space) error {
+	err2 := srv.viewAs(false, func(root *keyspace.Space) error {
 		keys := root.DB(m.c.db)
 		for _, key := range m.keys {
 			payload, at, ok, e := command.Payload(keys, key, srv.env.Load().MaxBulk)
@@ -238,7 +239,7 @@ func (m *migration) pack() (out []restoring, err error) {
 		}
 		return nil
 	})
-	return out, errors.Join(err, err2)
+	return out, cmp.Or(err, m.c.told(err2, m.c.running))
 }
 
 // writeCall adds a call as a client writes it.
@@ -288,9 +289,12 @@ func (m *migration) remove(moved [][]byte, watchers map[string]*session) error {
 			return nil
 		})
 	})
-	if err != nil {
-		m.c.srv.storeFailed(err)
-		return err
+	switch {
+	case err == nil:
+		return errors.Join(failed, kept)
+	case errorOf(err) != "":
+		return errMigrateKept
 	}
-	return errors.Join(failed, kept)
+	m.c.srv.storeFailed(err)
+	return err
 }

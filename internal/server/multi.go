@@ -126,7 +126,7 @@ func exec(ctx *command.Ctx) error {
 		return errExecAbort
 	}
 	c.rememberReads(m.calls...)
-	c.transact(func(root *keyspace.Space) {
+	return c.transact(c.running, func(root *keyspace.Space) {
 		if c.disturbed(root) {
 			ctx.Out.NullArray()
 			return
@@ -140,5 +140,4 @@ func exec(ctx *command.Ctx) error {
 			c.invoke(k, root.DB(c.db))
 		}
 	})
-	return nil
 }

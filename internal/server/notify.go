@@ -105,14 +105,14 @@ func (n notifications) recorded() keyspace.Class {
 }
 
 // publish tells the subscribers of an event.
-func (n notifications) publish(hub *pubsub.Hub, e keyspace.Event) {
+func (n notifications) publish(s *Server, e keyspace.Event) {
 	db := strconv.Itoa(e.DB)
 	if n.byKey {
 		channel := append([]byte("__keyspace@"+db+"__:"), e.Key...)
-		hub.Publish(pubsub.Channel, channel, []byte(e.Name), pubsub.Own{})
+		s.publish(pubsub.Channel, channel, []byte(e.Name), pubsub.Own{})
 	}
 	if n.byEventName {
-		hub.Publish(pubsub.Channel, []byte("__keyevent@"+db+"__:"+e.Name), e.Key, pubsub.Own{})
+		s.publish(pubsub.Channel, []byte("__keyevent@"+db+"__:"+e.Name), e.Key, pubsub.Own{})
 	}
 }
 
@@ -176,7 +176,7 @@ func (c *session) tellNow(err error) {
 	if err != nil {
 		return
 	}
-	if events, said := c.tx.Events(), c.telling.said; len(events)+len(said) > 0 && c.srv.hub.Active() {
+	if events, said := c.tx.Events(), c.telling.said; len(events)+len(said) > 0 && c.srv.heard() {
 		c.srv.db.Settled() // what the client has read is told before what it says
 		c.srv.publishAll(c.srv.cfg.Load().notify, events, said)
 	}
@@ -198,18 +198,18 @@ func (s *Server) tellNothing(t *telling) {
 
 // publishAll publishes events and messages of a transaction in the order in which they came.
 func (s *Server) publishAll(how notifications, events []keyspace.Event, said []saying) {
-	if !s.hub.Active() {
+	if !s.heard() {
 		return
 	}
 	for i, e := range events {
 		for len(said) > 0 && said[0].after <= i {
-			s.hub.Publish(said[0].kind, said[0].channel, said[0].payload, pubsub.Own{})
+			s.publish(said[0].kind, said[0].channel, said[0].payload, pubsub.Own{})
 			said = said[1:]
 		}
-		how.publish(s.hub, e)
+		how.publish(s, e)
 	}
 	for _, m := range said {
-		s.hub.Publish(m.kind, m.channel, m.payload, pubsub.Own{})
+		s.publish(m.kind, m.channel, m.payload, pubsub.Own{})
 	}
 }
 

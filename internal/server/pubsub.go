@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+
 	"github.com/elastickv/elastickv/internal/acl"
 	"github.com/elastickv/elastickv/internal/command"
 	"github.com/elastickv/elastickv/internal/pubsub"
@@ -231,6 +233,9 @@ func spublish(ctx *command.Ctx) error { return callerOf(ctx).publish(ctx, pubsub
 // durable, and else when it has.
 func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 	hub, channel, payload := c.srv.hub, ctx.Args[1], ctx.Args[2]
+	if c.srv.shared() && len(channel)+len(payload) > messageMost {
+		return errMessageSize
+	}
 	own := c.ownMessages(ctx)
 	switch {
 	case c.tx != nil:
@@ -242,15 +247,35 @@ func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 			own.Client.Hear(k, channel, payload, own.Deliver)
 			own.Deliver = func(*pubsub.Message) {}
 		}
-		c.seq.AfterSync(func() { hub.Publish(k, channel, payload, own) })
+		c.seq.AfterSync(func() { c.srv.publish(k, channel, payload, own) })
 		ctx.Out.Int(int64(n))
 	default:
-		if hub.Active() {
+		if c.srv.heard() {
 			c.srv.db.Settled() // what the client has read is told before what it says
 		}
-		ctx.Out.Int(int64(hub.Publish(k, channel, payload, own)))
+		ctx.Out.Int(int64(c.srv.publish(k, channel, payload, own)))
 	}
 	return nil
+}
+
+// publish tells those who listen here, and has those told who listen at other nodes. It returns how many are here.
+func (s *Server) publish(k pubsub.Kind, channel, payload []byte, own pubsub.Own) int {
+	if s.shared() {
+		s.opts.Cluster.Say(Message{k == pubsub.Shard, channel, payload})
+	}
+	return s.hub.Publish(k, channel, payload, own)
+}
+
+// heard reports whether anybody may listen to what is published.
+func (s *Server) heard() bool { return s.shared() || s.hub.Active() }
+
+// Hear tells those who listen here what was published at another node. It keeps nothing of it.
+func (s *Server) Hear(m Message) {
+	k := pubsub.Channel
+	if m.Shard {
+		k = pubsub.Shard
+	}
+	s.hub.Publish(k, bytes.Clone(m.Channel), bytes.Clone(m.Payload), pubsub.Own{})
 }
 
 // ownMessages says how the client hears what it publishes itself: before the reply, unless that is

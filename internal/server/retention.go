@@ -43,7 +43,7 @@ func (s *Server) dropHistory(ctx context.Context) error {
 // belowExpired lowers ts below the time of every key that has expired and still waits to be
 // removed.
 func (s *Server) belowExpired(ts uint64) (uint64, error) {
-	err := s.view(func(root *keyspace.Space) error {
+	err := s.glance(func(root *keyspace.Space) error {
 		for db := range keyspace.Databases {
 			at, any, err := root.DB(db).SoonestExpiry()
 			if err != nil {

@@ -15,7 +15,7 @@ func rows() []*command.Command {
 	for _, family := range [][]*command.Command{
 		transactionRows, connectionRows, pubsubRows, {monitorRow, helloRow, authRow, aclRow, clientRow},
 		{configRow, infoRow, timeRow, roleRow, debugRow, slowlogRow, shutdownRow, migrateRow, waitRow, waitAOFRow},
-		saveRows, aloneRows, {swapdbRow, latencyRow, memoryRow, lolwutRow},
+		saveRows, aloneRows, clusterRows, {swapdbRow, latencyRow, memoryRow, lolwutRow},
 	} {
 		out = append(out, family...)
 	}

@@ -122,7 +122,7 @@ func (c *session) RefuseForScript(cmd *command.Command, why command.Error) {
 func (s *Server) infoScripts(r *report) error {
 	f := s.scripts.engine.Figures()
 	var libs script.LibraryFigures
-	err := s.view(func(root *keyspace.Space) (err error) {
+	err := s.glance(func(root *keyspace.Space) (err error) {
 		libs, err = s.scripts.engine.LibraryFigures(root)
 		return err
 	})

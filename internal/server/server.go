@@ -41,9 +41,8 @@ type Options struct {
 	// server calls it from time to time, with the moment up to which history is kept.
 	Compact func(ctx context.Context, ts uint64) error
 
-	// Lead, if not nil, reports whether updates are made here, where several machines keep the data; changed is
-	// closed when the answer has become another. Reads of the DB then wait for others.
-	Lead func() (leading bool, changed <-chan struct{})
+	// Cluster, if not nil, is that of the machines which keep the data together. Reads of the DB then wait for others.
+	Cluster Cluster
 
 	// EngineInfo, if not nil, returns figures of the store for INFO storage.
 	EngineInfo func() []Figure
@@ -88,6 +87,8 @@ type Server struct {
 	// freedBefore is what Measure.Spans was when the counters were set to zero.
 	freedBefore atomic.Int64
 	uses        *eviction.Uses
+	following   atomic.Bool  // others lead: what only the leader does is not tried here
+	replicas    atomic.Int64 // other nodes that were heard of, as of a moment ago
 
 	listeners listeners
 	identity  atomic.Pointer[identity] // nil: nobody speaks TLS
@@ -99,6 +100,19 @@ type Server struct {
 
 	stop     chan struct{} // closed when a shutdown begins
 	stopOnce sync.Once
+}
+
+// Announced is where other nodes of a cluster send clients for this one. It may change while the server runs. An empty host is
+// that at which others reach the node.
+func (s *Server) Announced() (host string, port, tlsPort uint16) {
+	cfg := s.cfg.Load()
+	own := func(announced, listened int64) uint16 {
+		if announced != 0 {
+			return uint16(announced)
+		}
+		return uint16(listened)
+	}
+	return cfg.cluster.AnnounceHost, own(cfg.cluster.AnnouncePort, cfg.port), own(cfg.cluster.AnnounceTLSPort, cfg.tls.port)
 }
 
 // samplesBytes is what may be remembered of large collections for random picks.
@@ -137,6 +151,7 @@ func New(opts Options) *Server {
 		}
 	}
 	s.applyConfig(opts.Config.clone())
+	s.following.Store(!s.leads())
 	return s
 }
 
@@ -193,6 +208,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	periodic.Go(func() { s.evictionLoop(background) })
 	if s.shared() {
 		periodic.Go(func() { s.leadLoop(background) })
+		periodic.Go(func() { s.clusterLoop(background) })
 	}
 	if s.opts.Compact != nil {
 		periodic.Go(func() { s.retentionLoop(background) })
@@ -378,15 +394,28 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	return err
 }
 
-// view runs fn on a snapshot.
-func (s *Server) view(fn func(root *keyspace.Space) error) error {
-	return s.db.View(s.ctx, func(tx *txn.Tx) error {
+// viewAs runs fn on a snapshot, which is of now; near says that it may be what this node has, as long as that is
+// not too old.
+func (s *Server) viewAs(near bool, fn func(root *keyspace.Space) error) error {
+	if near {
+		return s.db.ViewStale(s.ctx, s.cfg.Load().maxStaleness(), s.onRoot(fn))
+	}
+	return s.db.View(s.ctx, s.onRoot(fn))
+}
+
+// glance runs fn on what this node has, whatever its age: for figures, and to find work.
+func (s *Server) glance(fn func(root *keyspace.Space) error) error {
+	return s.db.ViewStale(s.ctx, txn.AnyAge, s.onRoot(fn))
+}
+
+func (s *Server) onRoot(fn func(root *keyspace.Space) error) func(*txn.Tx) error {
+	return func(tx *txn.Tx) error {
 		root := keyspace.Open(tx, 0, s.env.Load().Keys)
 		if err := s.places.Arrange(root); err != nil {
 			return err
 		}
 		return fn(root)
-	})
+	}
 }
 
 // runID is 40 random hexadecimal digits.

@@ -85,6 +85,7 @@ type sessionFacts struct {
 	peak     atomic.Int64 // bytes of replies that it has held at most
 	noEvict  atomic.Bool
 	noTouch  atomic.Bool
+	near     atomic.Bool // READONLY: what is read need not be the newest
 
 	subs       [pubsub.Kinds]atomic.Int64 // subscriptions
 	subscribed atomic.Bool                // has any, or at least has asked for some
@@ -243,7 +244,7 @@ func (c *session) endUnit(err error) [][][]byte {
 	}
 	if err != nil {
 		c.out.Truncate(from) // nobody may be told of what is not durable
-		if told := errorOf(err); told != "" {
+		if told := c.toldOf(err, first); told != "" {
 			return c.unitLost(told, first, calls, done)
 		}
 		c.ending = true
@@ -287,6 +288,9 @@ func (c *session) refusal(k call) error {
 	}
 	if c.multi.on && k.route.cmd.Has(command.NoMulti) {
 		return errNotInMulti
+	}
+	if err := c.refusalByLead(k); err != nil {
+		return err
 	}
 	return c.refusalByMode(k.route)
 }
@@ -338,7 +342,9 @@ func (c *session) refuse(k call, err error) {
 	if strings.EqualFold(string(k.args[0]), "exec") {
 		c.multi.reset(c)
 		c.unwatch()
-		err = errExecAbortedBy(err)
+		if !redirects(err) {
+			err = errExecAbortedBy(err)
+		}
 	}
 	c.out.Error(err.Error())
 }
@@ -351,13 +357,16 @@ func (c *session) run(k call) {
 		return
 	}
 	c.rememberReads(k)
-	c.transact(func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) })
+	if err := c.transact(k, func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) }); err != nil {
+		c.out.Error(err.Error())
+	}
 	c.beginBlocked()
 }
 
-// transact runs fn in one transaction: inside the sequencer if the session is
-// there, else on a snapshot.
-func (c *session) transact(fn func(root *keyspace.Space)) {
+// transact runs fn in one transaction of a call: inside the sequencer if the session is
+// there, else on a snapshot. The error is what the client is told if that has come to nothing; if the store has
+// failed there is none, and the session ends.
+func (c *session) transact(k call, fn func(root *keyspace.Space)) error {
 	do := func(root *keyspace.Space) error {
 		c.tx, c.telling = root, telling{by: c}
 		fn(root)
@@ -368,7 +377,7 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 	if c.seq != nil {
 		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
-		err = c.srv.view(do)
+		err = c.srv.viewAs(c.near(), do)
 		if err == nil && !c.srv.leads() { // asked after the view: if the lead ends now, the client is told to forget
 			if _, tracks := c.srv.tracking.Mode(tracking.ID(c.id)); tracks {
 				err = errNotTracked
@@ -379,18 +388,15 @@ func (c *session) transact(fn func(root *keyspace.Space)) {
 	}
 	c.tx = nil
 	if err == nil {
-		return
+		return nil
 	}
 	c.out.Truncate(mark)
-	if told := errorOf(err); told != "" {
-		err = told
-	}
-	if told := command.Error(""); errors.As(err, &told) {
-		c.out.Error(told.Error())
-		return
+	if told := command.Error(""); errors.As(c.told(err, k), &told) {
+		return told
 	}
 	c.ending = true
 	c.srv.storeFailed(err)
+	return nil
 }
 
 // invoke runs the handler of a call. keys is the selected database, nil if the command

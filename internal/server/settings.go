@@ -53,6 +53,7 @@ const (
 	errSettingCiphers   = badValue("argument must be names of cipher suites of TLS 1.2 that are secure, separated by colons, such as ECDHE-ECDSA-AES128-GCM-SHA256")
 	errSavePoints       = badValue("Invalid save parameters")
 	errSettingHosts     = badValue("argument must be one or more addresses or host names, separated by spaces")
+	errSettingCluster   = badValue("a server is a node of a cluster if it has cluster-listen")
 )
 
 // settings is every setting, in the order of CONFIG GET. Those that always and atLeast have
@@ -103,6 +104,11 @@ var settings = slices.Concat([]setting{
 	textSetting("cluster-key-file", "", func(c *Config) *string { return &c.cluster.KeyFile }).onlyAtStart(),
 	textSetting("cluster-ca-file", "", func(c *Config) *string { return &c.cluster.CAFile }).onlyAtStart(),
 	boolSetting("cluster-insecure", "no", func(c *Config) *bool { return &c.cluster.Insecure }).onlyAtStart(),
+	textSetting("cluster-announce-ip", "", func(c *Config) *string { return &c.cluster.AnnounceHost }).check(checkAnnounced),
+	intSetting("cluster-announce-port", "0", 0, 65535, func(c *Config) *int64 { return &c.cluster.AnnouncePort }),
+	intSetting("cluster-announce-tls-port", "0", 0, 65535, func(c *Config) *int64 { return &c.cluster.AnnounceTLSPort }),
+	boolSetting("cluster-redirects", "yes", func(c *Config) *bool { return &c.cluster.redirects }),
+	intSetting("cluster-max-staleness", "1000", 50, math.MaxInt32, func(c *Config) *int64 { return &c.staleMillis }),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
 	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
 	textSetting("encryption", "off", func(c *Config) *string { return &c.encryption }).check(checkEncryption).onlyAtStart(),
@@ -157,7 +163,14 @@ var settings = slices.Concat([]setting{
 	always("lazyfree-lazy-server-del", "yes"),
 	always("lazyfree-lazy-user-del", "yes"),
 	always("lazyfree-lazy-user-flush", "yes"),
-	always("cluster-enabled", "no").onlyAtStart(),
+	setting{name: "cluster-enabled",
+		get: func(c *Config) string { return map[bool]string{true: "yes", false: "no"}[c.cluster.Listen != ""] },
+		set: func(_ *Config, v string) error {
+			if strings.EqualFold(v, "no") {
+				return nil
+			}
+			return errSettingCluster
+		}}.onlyAtStart(),
 	always("replica-read-only", "yes").formerly("slave-read-only"),
 	always("replicaof", "").formerly("slaveof"),
 	always("daemonize", "no").onlyAtStart(),
@@ -369,6 +382,14 @@ func checkListen(v string) error {
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return errSettingListen
+	}
+	return nil
+}
+
+// checkAnnounced accepts the name or address of a host, or none.
+func checkAnnounced(v string) error {
+	if len(v) > 255 || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' || r == '@' }) {
+		return errSettingHosts
 	}
 	return nil
 }

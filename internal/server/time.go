@@ -19,18 +19,3 @@ func clockTime(c *command.Ctx) error {
 	c.Out.BulkString(strconv.Itoa(now.Nanosecond() / 1000))
 	return nil
 }
-
-var roleRow = &command.Command{
-	Name: "role", Arity: 1, Flags: sessionFlags | command.Fast, Cats: command.CatAdmin | command.CatDangerous,
-	Group: command.GroupServer, Run: role,
-	Since: "2.8.12", Summary: "Tells what part the server plays in replication.", Complexity: "O(1)",
-}
-
-// role answers for a server that is alone: a master without replicas.
-func role(c *command.Ctx) error {
-	c.Out.Array(3)
-	c.Out.BulkString("master")
-	c.Out.Int(0)
-	c.Out.Array(0)
-	return nil
-}

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"context"
+	"math"
+	"sync"
 	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
@@ -35,7 +38,7 @@ func waitTimeout(ctx *command.Ctx, i int) (time.Duration, error) {
 	return command.MillisecondsOrLongest(ms), nil
 }
 
-// wait answers for a server without replicas: none has acknowledged anything.
+// wait counts the nodes that have on their disks what was acknowledged before: of a cluster, those that follow; else none.
 func wait(ctx *command.Ctx) error {
 	replicas, err := parseInt(ctx.Args[1])
 	if err != nil {
@@ -45,16 +48,14 @@ func wait(ctx *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	none := func(out *resp.Writer) { out.Int(0) }
-	if replicas <= 0 {
-		none(ctx.Out)
-		return nil
+	cp, err := serverOf(ctx).copiesOfNow(errWaitReplica)
+	if err != nil {
+		return err
 	}
-	return ctx.Block(&command.Block{Timeout: timeout, Expired: none})
+	return cp.await(ctx, replicas, timeout, func(out *resp.Writer, n int64) { out.Int(n) })
 }
 
-// waitAOF answers for a server without replicas, on whose disk is whatever it has
-// acknowledged.
+// waitAOF is wait, and on the disk of the one that is asked is whatever it has acknowledged.
 func waitAOF(ctx *command.Ctx) error {
 	local, err := parseInt(ctx.Args[1])
 	switch {
@@ -74,14 +75,80 @@ func waitAOF(ctx *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	onlyHere := func(out *resp.Writer) {
+	cp, err := serverOf(ctx).copiesOfNow(errWaitAOF)
+	if err != nil {
+		return err
+	}
+	return cp.await(ctx, replicas, timeout, func(out *resp.Writer, n int64) {
 		out.Array(2)
 		out.Int(1)
-		out.Int(0)
+		out.Int(n)
+	})
+}
+
+// copies are those that other nodes have of the log up to an index.
+type copies struct {
+	srv   *Server
+	index uint64
+	n     int64 // so many have it already
+}
+
+// copiesOfNow counts those of all that has been acknowledged so far. Who follows is told that it cannot.
+func (s *Server) copiesOfNow(followed command.Error) (*copies, error) {
+	cp := &copies{srv: s}
+	if !s.shared() {
+		return cp, nil
 	}
-	if replicas == 0 {
-		onlyHere(ctx.Out)
+	st, err := s.clusterStatus()
+	switch {
+	case err != nil:
+		return nil, err
+	case !st.Leading:
+		return nil, followed
+	}
+	cp.index = st.Applied
+	cp.count(st)
+	return cp, nil
+}
+
+func (cp *copies) count(st ClusterStatus) {
+	cp.n = 0
+	for _, n := range st.Nodes {
+		if !n.Self && n.Match >= cp.index {
+			cp.n++
+		}
+	}
+}
+
+// await answers when there are at least so many, or with as many as there are when the time is over.
+func (cp *copies) await(ctx *command.Ctx, wanted int64, timeout time.Duration, reply func(*resp.Writer, int64)) error {
+	if cp.n >= wanted {
+		reply(ctx.Out, cp.n)
 		return nil
 	}
-	return ctx.Block(&command.Block{Timeout: timeout, Expired: onlyHere})
+	b := &command.Block{Timeout: timeout}
+	b.Expired = func(out *resp.Writer) {
+		if cp.srv.shared() {
+			if st, err := cp.srv.clusterStatus(); err == nil && st.Leading {
+				cp.count(st)
+			}
+		}
+		reply(out, cp.n)
+	}
+	if cp.srv.shared() {
+		b.Start = func(end func()) (stop func()) {
+			waiting, cancel := context.WithCancel(cp.srv.ctx)
+			var asking sync.WaitGroup
+			asking.Go(func() {
+				if cp.srv.opts.Cluster.AwaitCopies(waiting, cp.index, int(min(wanted, math.MaxInt32))) == nil {
+					end()
+				}
+			})
+			return func() {
+				cancel()
+				asking.Wait()
+			}
+		}
+	}
+	return ctx.Block(b)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"sync"
 	"sync/atomic"
 
@@ -102,7 +103,7 @@ func watch(ctx *command.Ctx) error {
 	}
 	there := make([]bool, 0, len(ctx.Args)-1)
 	var err error
-	c.transact(func(root *keyspace.Space) {
+	told := c.transact(c.running, func(root *keyspace.Space) {
 		keys := root.DB(c.db)
 		for _, key := range ctx.Args[1:] {
 			var kind keyspace.Kind
@@ -114,8 +115,8 @@ func watch(ctx *command.Ctx) error {
 			there = append(there, kind != keyspace.KindNone)
 		}
 	})
-	if err != nil {
-		return err
+	if told != nil || err != nil {
+		return cmp.Or(told, err)
 	}
 	for i, exists := range there {
 		c.watch(dbKey{c.db, string(ctx.Args[1+i])}, exists)

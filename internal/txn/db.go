@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/elastickv/elastickv/store"
 )
+
+// AnyAge has ViewStale read what is here, even if nobody knows how old that is.
+const AnyAge time.Duration = math.MaxInt64
 
 // DB runs transactions. All methods are safe for concurrent use.
 type DB interface {
@@ -15,9 +20,13 @@ type DB interface {
 	// each of them: it waits until this one is sure to have all that was acknowledged.
 	View(ctx context.Context, fn func(*Tx) error) error
 
-	// ViewStale is View at a moment that may be up to Options.Staleness in the past, where several machines
-	// keep the data. It then waits for nothing, mostly.
-	ViewStale(ctx context.Context, fn func(*Tx) error) error
+	// ViewStale is View at a moment that may be up to within in the past, where several machines
+	// keep the data. It then waits for nothing, as long as Staleness is less, and with AnyAge never.
+	ViewStale(ctx context.Context, within time.Duration, fn func(*Tx) error) error
+
+	// Staleness returns how old what can be read here is at most, without asking others: everything
+	// that was acknowledged longer ago is here. known is false as long as nobody knows.
+	Staleness() (age time.Duration, known bool)
 
 	// ViewAt calls fn with a read-only transaction at the moment ts in the past.
 	// A ts below the retention floor fails with store.ErrReadTSCompacted.

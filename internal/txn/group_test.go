@@ -87,7 +87,7 @@ func (g *group) close() {
 
 func (n *node) open() {
 	clock := hlc.New(func() time.Time { return time.Now().Add(n.skew) })
-	n.db.Store(txn.NewReplicated(n.engine, clock, n, txn.Options{RunBytes: 4 << 10}))
+	n.db.Store(txn.NewReplicated(n.engine, clock, n, txn.Options{RunBytes: 4 << 10, Now: time.Now}))
 }
 
 // pause lets some time pass.

@@ -15,8 +15,9 @@ type Options struct {
 	// handed to the engine although more transactions wait. 0 means 4 MiB.
 	RunBytes int
 
-	// Staleness is how old what ViewStale reads may be, where several machines keep the data. 0 means 1 second.
-	Staleness time.Duration
+	// Now is the time, of a clock that nobody sets: it has to have a monotonic part. It says how old
+	// what ViewStale reads is, where several machines keep the data; without it ViewStale is View.
+	Now func() time.Time
 
 	// BarrierWait is how long reads wait for the proof that they are not stale. 0 means 5 seconds.
 	BarrierWait time.Duration
@@ -31,9 +32,6 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.RunBytes <= 0 {
 		o.RunBytes = 4 << 20
-	}
-	if o.Staleness <= 0 {
-		o.Staleness = time.Second
 	}
 	if o.BarrierWait <= 0 {
 		o.BarrierWait = 5 * time.Second
@@ -134,12 +132,15 @@ func (l *Local) View(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // ViewStale implements DB.
-func (l *Local) ViewStale(ctx context.Context, fn func(*Tx) error) error {
-	if err := l.to.recent(ctx); err != nil {
+func (l *Local) ViewStale(ctx context.Context, within time.Duration, fn func(*Tx) error) error {
+	if err := l.to.recent(ctx, within); err != nil {
 		return err
 	}
 	return l.viewPresent(ctx, fn)
 }
+
+// Staleness implements DB.
+func (l *Local) Staleness() (age time.Duration, known bool) { return l.to.stale() }
 
 // viewPresent is a view of what the engine has.
 func (l *Local) viewPresent(ctx context.Context, fn func(*Tx) error) error {

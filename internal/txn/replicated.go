@@ -33,11 +33,11 @@ type replicated struct {
 	clock  *hlc.Clock
 	meter  *meter
 	wait   time.Duration // for a barrier
-	stale  time.Duration // how old may be what is recent
+	now    func() time.Time
 	ctx    context.Context
 	stop   context.CancelFunc
-	lowest atomic.Uint64 // see oldest
-	known  atomic.Pointer[recency]
+	lowest atomic.Uint64             // see oldest
+	known  atomic.Pointer[time.Time] // what had been acknowledged before is in the engine; nil: nobody knows
 
 	// The sequencer's:
 	term    uint64          // 0 while this node does not lead
@@ -88,7 +88,7 @@ func (f *fate) isKnown() bool {
 // while this node leads. Nobody but the log may write to the engine. The log has to answer until Close has returned.
 func NewReplicated(engine store.Engine, clock *hlc.Clock, log Log, opts Options) *Local {
 	l := &Local{engine: engine, clock: clock, opts: opts.withDefaults(), runs: make(chan run, flightsMost)}
-	r := &replicated{log: log, engine: engine, clock: clock, meter: &l.meter, wait: l.opts.BarrierWait, stale: l.opts.Staleness}
+	r := &replicated{log: log, engine: engine, clock: clock, meter: &l.meter, wait: l.opts.BarrierWait, now: l.opts.Now}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.lowest.Store(math.MaxUint64)
 	l.to, l.copies, l.passedMost, l.txMost = r, true, replicatedPassedMost, replicatedTxBytesMost
@@ -283,21 +283,31 @@ func (r *replicated) fresh(ctx context.Context) error {
 	return err
 }
 
-// recency is that the engine has what had been acknowledged some time ago.
-type recency struct{ past atomic.Bool }
-
-func (r *replicated) recent(ctx context.Context) error {
-	if k := r.known.Load(); k != nil && !k.past.Load() {
+func (r *replicated) recent(ctx context.Context, within time.Duration) error {
+	if age, known := r.stale(); known && age <= within || within == AnyAge {
 		return nil
 	}
-	k := &recency{} // from here on, and not from the answer on
-	timer := time.AfterFunc(r.stale, func() { k.past.Store(true) })
+	var asked time.Time // before the answer
+	if r.now != nil {
+		asked = r.now()
+	}
 	if err := r.fresh(ctx); err != nil {
-		timer.Stop()
 		return err
 	}
-	r.known.Store(k)
+	for old := r.known.Load(); r.now != nil && (old == nil || old.Before(asked)); old = r.known.Load() {
+		if r.known.CompareAndSwap(old, &asked) {
+			return nil
+		}
+	}
 	return nil
+}
+
+func (r *replicated) stale() (age time.Duration, known bool) {
+	k := r.known.Load()
+	if k == nil {
+		return 0, false
+	}
+	return r.now().Sub(*k), true
 }
 
 // oldest is what the layers lie on.

@@ -109,7 +109,7 @@ func (h *historian) step(t *testing.T, node int, id string) {
 		op.err = db.View(ctx, look)
 	case 1:
 		op.stale = true
-		op.err = db.ViewStale(ctx, look)
+		op.err = db.ViewStale(ctx, time.Second, look)
 	case 2:
 		op.err = db.Sequence(ctx, func(s *txn.Seq) {
 			if err := s.Do(look); err != nil {

@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/elastickv/elastickv/store"
 )
@@ -27,9 +28,10 @@ type sink interface {
 	proof() store.Staged
 
 	// fresh returns when the engine has everything that was acknowledged before the call, recent when it has
-	// everything that was acknowledged some time ago.
+	// everything that was acknowledged longer ago than within. stale is how long ago that is at least.
 	fresh(ctx context.Context) error
-	recent(ctx context.Context) error
+	recent(ctx context.Context, within time.Duration) error
+	stale() (age time.Duration, known bool)
 
 	// oldest returns a timestamp below which the sequencer reads nothing.
 	oldest() uint64
@@ -68,7 +70,9 @@ func (direct) proof() store.Staged { return nil }
 
 func (direct) fresh(context.Context) error { return nil }
 
-func (direct) recent(context.Context) error { return nil }
+func (direct) recent(context.Context, time.Duration) error { return nil }
+
+func (direct) stale() (time.Duration, bool) { return 0, true }
 
 // oldest is no bound: what is staged is never below what the engine shows.
 func (direct) oldest() uint64 { return math.MaxUint64 }

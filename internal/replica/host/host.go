@@ -34,6 +34,11 @@ type Options struct {
 	// more: the process has to end. Everything of the host has stopped, or is about to. It does not wait for Close.
 	Failed func(error)
 	Logger *slog.Logger // nothing by default
+	// Note, if not nil, is what this node says of itself to all others, a few times a second. Noted takes what another
+	// one says, and keeps nothing of the bytes; Heard takes what it has passed on. None waits for anything.
+	Note  func() []byte
+	Noted func(from transport.NodeID, note []byte)
+	Heard func(from transport.NodeID, word []byte)
 
 	// Tick is the time that raft counts in; 100 ms by default. A heartbeat takes two ticks, and ten to twenty
 	// without one begin an election.
@@ -59,6 +64,12 @@ func (o *Options) withDefaults() {
 	}
 	if o.LogBytes == 0 {
 		o.LogBytes = 64 << 20
+	}
+	if o.Noted == nil {
+		o.Noted = func(transport.NodeID, []byte) {}
+	}
+	if o.Heard == nil {
+		o.Heard = func(transport.NodeID, []byte) {}
 	}
 }
 
@@ -217,6 +228,7 @@ func (h *Host) keepTime() {
 type peers struct {
 	known   map[transport.NodeID]string
 	leaving map[transport.NodeID]int // for so many ticks more
+	ticks   uint64
 }
 
 // refresh tells the transport where the nodes of all groups are.
@@ -250,7 +262,18 @@ func (p *peers) refresh(h *Host) {
 	}
 }
 
+// noteTicks is how often a node says something of itself.
+const noteTicks = 5
+
 func (p *peers) tick(h *Host) {
+	if p.ticks++; h.o.Note != nil && p.ticks%noteTicks == 0 {
+		note := h.o.Note()
+		for node := range p.known {
+			if err := h.transport.Note(node, note); err != nil && h.ctx.Err() == nil {
+				h.o.Logger.Error("a note cannot be sent", "node", node, "err", err)
+			}
+		}
+	}
 	for node := range p.leaving {
 		if p.leaving[node]--; p.leaving[node] <= 0 {
 			h.transport.RemovePeer(node)
@@ -317,6 +340,23 @@ func (in *inbound) SnapshotSent(to transport.Address, err error) {
 	if g := in.host().group(to.Group); g != nil {
 		g.snapshotSent(to.Replica, err == nil)
 	}
+}
+
+// Noted implements transport.Host.
+func (in *inbound) Noted(from transport.NodeID, note []byte) { in.o.Noted(from, note) }
+
+// Heard implements transport.Host.
+func (in *inbound) Heard(from transport.NodeID, word []byte) { in.o.Heard(from, word) }
+
+// Pass passes a word on to all other nodes of the group, as far as they can be reached now.
+func (g *Group) Pass(word []byte) error {
+	var errs []error
+	for node := range g.nodes() {
+		if node != g.h.o.Transport.Node {
+			errs = append(errs, g.h.transport.Pass(node, word))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // addressee returns the group that a message is for, or why there is none.

@@ -84,6 +84,22 @@ func (g *Group) Status(ctx context.Context) (Status, error) {
 	return Status{Replica: g.replica, Removed: g.Removed(), Figures: g.Figures(), Members: members}, nil
 }
 
+// AwaitCopies returns when so many other replicas have the log up to index on their disks. It fails if this one does not lead.
+func (g *Group) AwaitCopies(ctx context.Context, index uint64, others int) error {
+	return g.until(ctx, func(w *worker) (bool, error) {
+		if !w.role.Leading {
+			return true, replica.ErrNotLeader
+		}
+		n := 0
+		for id, p := range w.r.Followers() {
+			if id != g.replica && p.Match >= index {
+				n++
+			}
+		}
+		return n >= others, nil
+	})
+}
+
 // Leader returns where the leader is, as far as that is known.
 func (g *Group) Leader() (transport.NodeID, error) {
 	if id := g.Figures().Leader; id != 0 {

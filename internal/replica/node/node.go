@@ -28,7 +28,12 @@ type Options struct {
 	Now    func() time.Time
 	Rand   *rand.Rand // only the node uses it from here
 	Failed func(error)
-	Log    *slog.Logger
+	// Contact, if not nil, is where clients reach this node, to be told to the others. Without a host it is that of
+	// the address of the node.
+	Contact func() Contact
+	// Heard, if not nil, takes what others have said with Say. It keeps nothing of it, and waits for nothing.
+	Heard func(Message)
+	Log   *slog.Logger
 }
 
 // Node takes part in a cluster. Its methods may be called by any number of goroutines.
@@ -38,6 +43,11 @@ type Node struct {
 	log   *raftlog.Log
 	host  *host.Host
 	group *host.Group
+
+	contact func() Contact
+	heard   func(Message)
+	machine *replica.Machine
+	notes   notes
 }
 
 // Open has a data folder take part in its cluster, until Close. If Failed is called, the process has to end.
@@ -65,19 +75,49 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := host.Open(host.Options{
+	n = &Node{id: id, files: o.Files, log: log, contact: o.Contact, heard: o.Heard, machine: m, notes: notes{now: o.Now}}
+	n.host, err = host.Open(host.Options{
 		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
 			Now: o.Now, Rand: o.Rand},
 		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: o.Failed, Logger: o.Log,
+		Note: n.note, Noted: n.notes.hear, Heard: n.hear,
 	})
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	g, err := h.Start(host.GroupOptions{ID: group, Replica: id.Replica, Machine: m, Seeds: id.Peers})
+	n.group, err = n.host.Start(host.GroupOptions{ID: group, Replica: id.Replica, Machine: m, Seeds: id.Peers})
 	if err != nil {
-		return nil, errors.Join(err, h.Close(), log.Close())
+		return nil, errors.Join(err, n.host.Close(), log.Close())
 	}
-	return &Node{id, o.Files, log, h, g}, nil
+	return n, nil
+}
+
+// note is what this node says of itself.
+func (n *Node) note() []byte { return appendNote(nil, n.Own()) }
+
+// Own is what the others hear of this node.
+func (n *Node) Own() Heard {
+	h := Heard{Applied: n.machine.Applied(), At: n.notes.now()}
+	if n.contact != nil {
+		h.Contact = n.contact()
+	}
+	if h.Host == "" {
+		h.Host, _, _ = net.SplitHostPort(n.addrOf(n.id.Node)) // a member has an address
+	}
+	return h
+}
+
+// member reports whether a node is one, as far as this one knows: as long as it has no data, whoever has the right certificate.
+func (n *Node) member(other transport.NodeID) bool {
+	return n.addrOf(other) != "" || len(n.machine.Members().Nodes) == 0
+}
+
+// Heard returns what a node has said of itself last; the zero Heard if nothing.
+func (n *Node) Heard(of transport.NodeID) Heard {
+	if of == n.id.Node {
+		return n.Own()
+	}
+	return n.notes.get(of)
 }
 
 // Close ends it. The engine stays open.
@@ -127,7 +167,7 @@ func (n *Node) Invite(ctx context.Context, other transport.NodeID, addr string) 
 }
 
 func (n *Node) addrOf(other transport.NodeID) string {
-	for _, at := range n.group.Machine().Members().Nodes {
+	for _, at := range n.machine.Members().Nodes {
 		if transport.NodeID(at.ID) == other {
 			return at.Addr
 		}

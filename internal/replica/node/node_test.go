@@ -91,6 +91,7 @@ type folder struct {
 	dir    string
 	addr   string
 	engine store.Engine
+	served Contact // where it says that clients reach it
 	*Node
 }
 
@@ -132,7 +133,8 @@ func (f *folder) open() error {
 	f.t.Helper()
 	f.openEngine()
 	n, err := Open(Options{Dir: f.dir, Engine: f.engine, Listener: f.listen(f.addr), Now: time.Now, Rand: rand.New(rand.NewPCG(1, 2)),
-		Failed: func(err error) { f.t.Errorf("%s has failed: %v", f.dir, err) }, Log: slog.New(slog.DiscardHandler)})
+		Failed: func(err error) { f.t.Errorf("%s has failed: %v", f.dir, err) }, Log: slog.New(slog.DiscardHandler),
+		Contact: func() Contact { return f.served }})
 	if err != nil {
 		f.end()
 		return err
@@ -223,6 +225,7 @@ func TestCluster(t *testing.T) {
 	nodes := []*folder{first}
 	for id := transport.NodeID(2); id <= 3; id++ {
 		f := newFolder(t)
+		f.served = Contact{Port: uint16(7000 + id)}
 		nodes = append(nodes, f)
 		i, err := first.Invite(first.ctx(), id, f.addr)
 		must(t, err)
@@ -241,6 +244,16 @@ func TestCluster(t *testing.T) {
 	}
 
 	second, third := nodes[1], nodes[2]
+	second.status("that node 3 tells of itself", func(st host.Status) bool {
+		h := second.Heard(3)
+		return h.Contact == Contact{"127.0.0.1", 7003, 0} && h.Applied >= st.Applied
+	})
+	if h := second.Heard(2); h.Port != 7002 || h.Applied == 0 {
+		t.Errorf("node 2 hears of itself %+v", h)
+	}
+	if h := second.Heard(9); h != (Heard{}) {
+		t.Errorf("a node that is none has said %+v", h)
+	}
 	for what, err := range map[string]error{
 		"an invitation of a member":   second2(first.Invite(first.ctx(), 2, "a:1")),
 		"an invitation to nowhere":    second2(first.Invite(first.ctx(), 9, "nowhere")),

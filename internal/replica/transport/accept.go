@@ -72,7 +72,7 @@ func (t *Transport) entertain(c *conn, h hello) error {
 		return err
 	}
 	for {
-		k, body, err := c.frames.next(kindMessage, kindPing)
+		k, body, err := c.frames.next(kindMessage, kindPing, kindNote, kindWord)
 		if err != nil {
 			return err
 		}
@@ -80,6 +80,14 @@ func (t *Transport) entertain(c *conn, h hello) error {
 			if _, err := c.Write(appendFrame(nil, kindPong, nil)); err != nil {
 				return err
 			}
+			continue
+		}
+		switch k {
+		case kindNote:
+			t.o.Host.Noted(h.node, body)
+			continue
+		case kindWord:
+			t.o.Host.Heard(h.node, body)
 			continue
 		}
 		group, m, err := parseMessage(k, body)

@@ -28,6 +28,8 @@ const (
 	kindMessage  kind = 4  // | group (4) | from (8) | to (8) | raftpb.Message |
 	kindPing     kind = 5  // of who dials; no body
 	kindPong     kind = 6  // the answer; no body
+	kindNote     kind = 13 // what a host says of its node; the host knows its form
+	kindWord     kind = 14 // what a host passes on to another, of any length; likewise
 	kindSnapshot kind = 7  // as a message: the MsgSnap whose image follows
 	kindChunk    kind = 8  // a part of an image
 	kindEnd      kind = 9  // | length of the image (8) | SHA-256 (32) | of the snapshot's body and the image
@@ -38,6 +40,8 @@ const (
 const (
 	maxHello    = 1 << 10 // also of a later version
 	maxRefusal  = 1 << 10
+	maxNote     = 4 << 10
+	maxWord     = 64 << 20
 	maxMessage  = 65 << 20 // what raft takes as uncommitted, and some more
 	maxSnapshot = 1 << 20
 	maxChunk    = 256 << 10
@@ -46,6 +50,7 @@ const (
 
 // limits are those of the kinds there are.
 var limits = map[kind]uint32{
+	kindNote: maxNote, kindWord: maxWord,
 	kindHello: maxHello, kindWelcome: maxHello, kindRefusal: maxRefusal, kindMessage: maxMessage, kindPing: 0, kindPong: 0,
 	kindSnapshot: maxSnapshot, kindChunk: maxChunk, kindEnd: endSize, kindAccepted: 32,
 }

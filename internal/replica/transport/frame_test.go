@@ -73,6 +73,8 @@ func samples(t testing.TB) []struct {
 		{"message", kindMessage, framed(t, kindMessage, app(11, 12, 100))},
 		{"ping", kindPing, appendFrame(nil, kindPing, nil)},
 		{"pong", kindPong, appendFrame(nil, kindPong, nil)},
+		{"note", kindNote, appendFrame(nil, kindNote, []byte("I am here"))},
+		{"word", kindWord, appendFrame(nil, kindWord, []byte("to whom it may concern"))},
 		{"snapshot", kindSnapshot, framed(t, kindSnapshot, snap(11, 12, 100))},
 		{"chunk", kindChunk, appendFrame(nil, kindChunk, []byte("image"))},
 		{"end", kindEnd, appendFrame(nil, kindEnd, make([]byte, endSize))},
@@ -102,7 +104,7 @@ func TestFrameBytes(t *testing.T) {
 }
 
 // allKinds are those of samples.
-var allKinds = []kind{kindHello, kindWelcome, kindRefusal, kindMessage, kindPing, kindPong, kindSnapshot, kindChunk, kindEnd, kindAccepted}
+var allKinds = []kind{kindHello, kindWelcome, kindRefusal, kindMessage, kindPing, kindPong, kindNote, kindWord, kindSnapshot, kindChunk, kindEnd, kindAccepted}
 
 // TestFrameDamage flips every bit of every frame and cuts it everywhere: nothing of it is taken for a frame.
 func TestFrameDamage(t *testing.T) {

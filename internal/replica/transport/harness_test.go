@@ -51,11 +51,13 @@ type host struct {
 	missed  map[Address]int
 	images  map[uint64]string // by the index of the snapshot
 	sent    []sentSnapshot
+	notes   map[NodeID][]string
+	words   map[NodeID][]string
 	log     bytes.Buffer
 }
 
 func newHost(t *testing.T) *host {
-	return &host{dir: t.TempDir(), changed: make(chan struct{}), missed: map[Address]int{}, images: map[uint64]string{}}
+	return &host{dir: t.TempDir(), changed: make(chan struct{}), missed: map[Address]int{}, images: map[uint64]string{}, notes: map[NodeID][]string{}, words: map[NodeID][]string{}}
 }
 
 func (h *host) change(f func()) {
@@ -133,6 +135,14 @@ func (h *host) ReceiveSnapshot(_ NodeID, _ raftlog.GroupID, m *pb.Message, image
 
 func (h *host) SnapshotSent(to Address, err error) {
 	h.change(func() { h.sent = append(h.sent, sentSnapshot{to, err}) })
+}
+
+func (h *host) Noted(from NodeID, note []byte) {
+	h.change(func() { h.notes[from] = append(h.notes[from], string(note)) })
+}
+
+func (h *host) Heard(from NodeID, word []byte) {
+	h.change(func() { h.words[from] = append(h.words[from], string(word)) })
 }
 
 // ends are those of the snapshots so far.

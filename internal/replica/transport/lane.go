@@ -170,21 +170,37 @@ func (q *queue) push(group raftlog.GroupID, m *pb.Message) (taken bool, err erro
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	before := len(q.mu.buf)
-	if waiting := before + q.mu.inside; !q.mu.opened || waiting > 0 && waiting+size > q.max {
+	if !q.roomLocked(size) {
 		return false, nil
 	}
 	if q.mu.buf, err = appendMessage(q.mu.buf, kindMessage, group, m); err != nil {
 		return false, err
 	}
 	q.mu.to[Address{group, m.GetTo()}] = struct{}{}
-	if before == 0 {
-		select {
-		case q.ready <- struct{}{}:
-		default:
-		}
-	}
+	q.signal()
 	return true, nil
+}
+
+// pushFrame adds what may get lost, if there is room.
+func (q *queue) pushFrame(k kind, body []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.roomLocked(frameStart + len(body)) {
+		q.mu.buf = appendFrame(q.mu.buf, k, body)
+		q.signal()
+	}
+}
+
+func (q *queue) roomLocked(size int) bool {
+	waiting := len(q.mu.buf) + q.mu.inside
+	return q.mu.opened && (waiting == 0 || waiting+size <= q.max)
+}
+
+func (q *queue) signal() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
 }
 
 // take returns all frames that wait, in order. They are valid until written is called.

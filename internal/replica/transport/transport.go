@@ -34,6 +34,9 @@ type Host interface {
 	// SnapshotSent says how a call of SendSnapshot ended: exactly once for each, nil if the other
 	// host has the image.
 	SnapshotSent(to Address, err error)
+	// Noted takes a note of a node, and keeps nothing of it; so does Heard with a word.
+	Noted(from NodeID, note []byte)
+	Heard(from NodeID, word []byte)
 }
 
 // Options say who a node is and how it talks.
@@ -254,6 +257,27 @@ func (t *Transport) Send(to NodeID, group raftlog.GroupID, m *pb.Message) error 
 	taken, err := p.lanes[purposeOf(m)].queue.push(group, m)
 	if err == nil && !taken {
 		t.lost.add(Address{group, m.GetTo()})
+	}
+	return err
+}
+
+// Note sends a note to a node, now or never, and tells nobody if it gets lost.
+func (t *Transport) Note(to NodeID, note []byte) error { return t.say(to, forControl, kindNote, note) }
+
+// Pass sends a word to a node, now or never, in the order of the calls, and tells nobody if it gets lost. It may be longer than
+// a note, and holds up nothing that is urgent.
+func (t *Transport) Pass(to NodeID, word []byte) error { return t.say(to, forBulk, kindWord, word) }
+
+func (t *Transport) say(to NodeID, use purpose, k kind, what []byte) error {
+	if len(what) > int(limits[k]) {
+		return fmt.Errorf("%w: %d bytes; %d are the most", ErrNotSendable, len(what), limits[k])
+	}
+	p, err := t.peer(to)
+	if errors.Is(err, ErrUnknownNode) {
+		return nil
+	}
+	if err == nil {
+		p.lanes[use].queue.pushFrame(k, what)
 	}
 	return err
 }

@@ -74,6 +74,39 @@ func TestThreeNodes(t *testing.T) {
 	}
 }
 
+// TestNotes has nodes say what raft knows nothing of: it comes as it was said, once and in order, or is refused before
+// it is sent. To whom nobody knows it goes nowhere, and nobody is told.
+func TestNotes(t *testing.T) {
+	a, b := start(t, 1), start(t, 2)
+	introduce(t, a, b)
+	long := strings.Repeat("x", maxNote)
+	for _, what := range []string{"one", "", long} {
+		for _, send := range []func(NodeID, []byte) error{a.Note, a.Pass} {
+			if err := send(2, []byte(what)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := a.Pass(2, []byte(long+"x")); err != nil {
+		t.Fatal(err)
+	}
+	b.await(t, "that all arrives", func() bool { return len(b.notes[1]) == 3 && len(b.words[1]) == 4 })
+	if got := append(b.notes[1], b.words[1]...); !slices.Equal(got, []string{"one", "", long, "one", "", long, long + "x"}) {
+		t.Errorf("got %.20q", got)
+	}
+	for what, err := range map[string]error{"note": a.Note(2, []byte(long+"x")), "word": a.Pass(2, make([]byte, maxWord+1))} {
+		if !errors.Is(err, ErrNotSendable) {
+			t.Errorf("a %s that is too long: %v", what, err)
+		}
+	}
+	if err := errors.Join(a.Note(9, nil), a.Pass(9, nil)); err != nil {
+		t.Errorf("to nobody: %v", err)
+	}
+	if len(a.missed) > 0 || len(b.got) > 0 {
+		t.Errorf("missed %v, got %v", a.missed, b.got)
+	}
+}
+
 // TestCuts has connections cut after any number of bytes. What arrives is whole, in order and comes once, and
 // whoever was sent something that was lost is named.
 func TestCuts(t *testing.T) {
