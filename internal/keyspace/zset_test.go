@@ -339,7 +339,10 @@ func TestZSetRandom(t *testing.T) {
 // TestZSetCounts grows sets to several rows of counts, of the sizes that servers have, and takes them apart again
 // in different ways.
 func TestZSetCounts(t *testing.T) {
-	const n = 40_000
+	n := 40_000
+	if testing.Short() {
+		n = 12_000
+	}
 	name := func(i int) []byte { return bigMember(i * 7919 % n) } // not in the order of scores
 	ways := []struct {
 		name string

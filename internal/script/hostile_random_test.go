@@ -15,7 +15,7 @@ import (
 
 var (
 	hostileSeed   = flag.Uint64("script.seed", 1, "the seed of the random hostile programs")
-	hostileChecks = flag.Int("script.checks", 40, "how many random hostile programs to run")
+	hostileChecks = flag.Int("script.checks", 40, "how many random hostile programs to run; a quarter of them with -short")
 )
 
 // hostileFactor is how many times the memory limit the process may hold while a program runs: what the
@@ -32,8 +32,12 @@ func TestRandomHostile(t *testing.T) {
 		"lua-memory-limit": "16mb", "busy-reply-threshold": "20", "proto-max-bulk-len": "8mb",
 	})
 	other := testkit.Dial(t, addr, 2)
+	checks := *hostileChecks
+	if testing.Short() {
+		checks = (checks + 3) / 4
+	}
 	memory, killed := 0, 0
-	for i := range *hostileChecks {
+	for i := range checks {
 		g := &hostileGenerator{rand.New(rand.NewPCG(*hostileSeed, uint64(i)))}
 		source := g.program()
 		c := testkit.Dial(t, addr, 2)
@@ -52,7 +56,7 @@ func TestRandomHostile(t *testing.T) {
 		}
 		other.MustDo(t, "SET", "after", fmt.Sprint(i))
 	}
-	t.Logf("%d programs: %d ran out of memory, %d were killed", *hostileChecks, memory, killed)
+	t.Logf("%d programs: %d ran out of memory, %d were killed", checks, memory, killed)
 }
 
 // A program is killed when the server has said busyMost times that it is busy, or after busyTime
