@@ -165,7 +165,7 @@ func (n *nemesis) round(load *nemesisLoad) {
 		n.counts[name]++
 		harms[name]()
 	}
-	<-time.After(300*time.Millisecond + time.Duration(n.rng.IntN(2500))*time.Millisecond) // for as long as that lasts
+	time.Sleep(300*time.Millisecond + time.Duration(n.rng.IntN(2500))*time.Millisecond) // for as long as that lasts
 	n.heal(ballast)
 	before := load.answered.Load()
 	n.c.await("progress", func() bool { return load.answered.Load() > before+100 })

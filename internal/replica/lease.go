@@ -13,9 +13,9 @@ import (
 //
 // Each heartbeat says when it was sent, by the clock of the leader, and its answer says it again. A voter that has answered one
 // votes for nobody until electionTicks ticks of its own have passed since it arrived (see mute), and one that was started anew
-// for as long from then on, since it does not remember. So from the moment at which the newest heartbeat was sent that a majority has answered, nobody else can come to lead for as long as the
-// fastest clock takes for that. A lease is half of it, less than which no clock shows that is not broken: a tick that came
-// late and one under way count against the voter, and what is left allows clocks whose speeds differ by two fifths.
+// for as long from then on, since it does not remember. So from the moment on at which the newest heartbeat was sent that a
+// majority has answered, nobody else can come to lead for as long as the fastest clock takes for that. A lease is half of it: a
+// tick that came late and those under way count against the voter, and what is left allows clocks whose speeds differ by two fifths.
 //
 // Raft lets a voter be overruled by who has been offered the lead, whenever that message arrives. So a term in which the
 // lead was offered to anybody has no lease any more.
