@@ -83,6 +83,7 @@ func TestSimulationNotices(t *testing.T) {
 		"a lease from the answer on":                {lateLease: true},
 		"a lease while the lead is offered":         {keepLease: true},
 		"a lease that who was started anew forgets": {forgetLease: true},
+		"a lease without what others have applied":  {aheadLease: true},
 		"a lease without a look at the clock":       {noClock: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,8 @@ type Group struct {
 	inbox   inbox
 	applier applier
 	appends appends
-	lease   atomic.Int64 // until when by Host.now what is applied here has all that was acknowledged; 0: not known
+	lease   atomic.Int64  // until when by Host.now nobody else can lead, and have committed more; 0: not known
+	commit  atomic.Uint64 // as far as a replica elsewhere can know, and apply it before this one
 
 	mu struct { // a leaf
 		sync.Mutex

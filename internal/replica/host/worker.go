@@ -91,7 +91,7 @@ func (w *worker) settle() {
 // route hands the work of the replica to those who do it.
 func (w *worker) route() {
 	work := w.r.Ready()
-	w.lease() // it may have ended, and others must not hear of that first
+	w.lease() // it may have ended, or more be committed, and others must not hear of that first
 	if len(work.Append) > 0 {
 		appends := make([]toAppend, 0, len(work.Append))
 		for _, m := range work.Append {
@@ -203,6 +203,7 @@ func (w *worker) lease() {
 	if w.role.Leading && w.r.Role() == w.role && w.g.machine.Applied() >= w.began {
 		end = int64(w.r.LeaseEnd())
 	}
+	w.g.commit.Store(w.r.Commit())
 	w.g.lease.Store(end)
 }
 
