@@ -15,6 +15,7 @@ type appendTx struct {
 	acts             []appendAct
 	called, returned time.Duration
 	outcome          appendOutcome
+	told             string // in words, if it was refused
 }
 
 type appendAct struct {
@@ -34,7 +35,7 @@ const (
 
 func (x *appendTx) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "client %d, %v to %v, %v:", x.client, x.called, x.returned, []string{"done", "unknown", "refused"}[x.outcome])
+	fmt.Fprintf(&b, "client %d, %v to %v, %v:", x.client, x.called, x.returned, []string{"done", "unknown", "refused: " + x.told}[x.outcome])
 	for _, a := range x.acts {
 		if a.added != "" {
 			fmt.Fprintf(&b, " append %s to %s (%d);", a.added, a.list, a.size)

@@ -63,13 +63,20 @@ func (g *Group) refuse(done func(error), why error) {
 	done(fmt.Errorf("%w: %w", txn.ErrNotCommitted, why))
 }
 
-// await has somebody told of the fate of an entry that is in the log.
+// await has somebody told of the fate of an entry that is in the log. If somebody waits there for the entry of an
+// earlier lead, that has lost its place: a leader has everything in its log that was ever committed.
 func (g *Group) await(index uint64, w wait) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	before, replaced := g.mu.waits[index]
 	g.mu.figures.Proposed++
 	g.mu.waits[index] = w
+	g.mu.Unlock()
+	if replaced {
+		before.done(errReplaced)
+	}
 }
+
+var errReplaced = fmt.Errorf("%w: another leader has put something else in its place", txn.ErrNotCommitted)
 
 // settle tells who waits for the entry at index that one is applied there: his own, if it is of
 // the same term. effective says that it has changed the members.
@@ -81,7 +88,7 @@ func (g *Group) settle(index, term uint64, effective bool) {
 	switch {
 	case !ok:
 	case w.term != term:
-		w.done(fmt.Errorf("%w: another leader has put something else in its place", txn.ErrNotCommitted))
+		w.done(errReplaced)
 	case w.change && !effective:
 		w.done(ErrRefused)
 	default:
