@@ -10,6 +10,7 @@ HISTORIES ?= 20000
 LIVETIME  ?= 10m
 BENCHTIME ?= 1s
 SIMULATIONS ?= 50000
+HARMTIME ?= 30m
 
 # Packages whose tests run a good deal with the race detector on: all but the
 # checks of the source itself.
@@ -90,6 +91,7 @@ nightly: lint ## the long run: many rounds, many random histories, a million key
 	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
 	$(GO) test -timeout 60m ./test -run TestLiveFuzz -live.time $(LIVETIME)
+	$(GO) test -timeout 120m ./test -run 'TestNemesis$$' -nemesis.time $(HARMTIME)
 	$(GO) test -timeout 60m ./test -run TestDifferential -histories $(HISTORIES)
 	$(GO) test -C test/clients -timeout 120m . -kills $(KILLS)
 	$(MAKE) kms

@@ -207,7 +207,9 @@ func (s *pebbleStore) VersionCacheStats() VersionCacheStats { return s.versions.
 
 // settled reports whether what gaps and versions say holds for reads at ts. While a
 // batch is being applied, the engine may show it before they do: reads that would see
-// it then ask the engine.
+// it then ask the engine. It is asked before gaps and versions are: asked behind them it may
+// find the batch done that they did not have yet, and the read would go back behind one
+// that the engine has answered.
 func (s *pebbleStore) settled(ts uint64) bool {
 	low := s.inFlight.Load()
 	return low == 0 || ts < low

@@ -190,3 +190,21 @@ func TestCrashWhileCreating(t *testing.T) {
 		}
 	}
 }
+
+// TestCrashKeepsStagedWhateverTheMode crashes a store of the mode that a server has: what is
+// staged is durable once Wait has returned, as the mode concerns the Raft path alone.
+func TestCrashKeepsStagedWhateverTheMode(t *testing.T) {
+	ctx := context.Background()
+	mem := vfs.NewCrashableMem()
+	s := openTest(t, "db", WithFS(mem), WithFSMSyncMode(FSMNoSync))
+	staged, err := s.Stage(ctx, []Commit{{TS: 1, Mutations: put("staged", "v")}})
+	must(t, err)
+	must(t, staged.Wait())
+	must(t, s.PutAt(ctx, []byte("direct"), []byte("v"), 2, 0))
+	s = openTest(t, "db", WithFS(mem.CrashClone(vfs.CrashCloneCfg{})))
+	for _, key := range []string{"staged", "direct"} {
+		if ok, err := s.ExistsAt(ctx, []byte(key), 2); err != nil || !ok {
+			t.Errorf("%s is gone after a crash: %v", key, err)
+		}
+	}
+}

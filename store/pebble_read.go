@@ -173,9 +173,9 @@ func (s *pebbleStore) versionAt(ctx context.Context, key []byte, ts uint64) (v V
 		return VersionedValue{}, false, false, err
 	}
 	defer s.gate.leave()
-	ranges := s.ranges.Load() // before the cache
+	settled, ranges := s.settled(ts), s.ranges.Load() // before the cache
 	v, none, known, mark := s.versions.newest(key)
-	if known && (none || v.TS <= ts) && s.settled(ts) {
+	if settled && known && (none || v.TS <= ts) {
 		if err := s.checkReadable(ts); err != nil || none {
 			return VersionedValue{}, false, false, err
 		}
@@ -241,8 +241,8 @@ func (s *pebbleStore) commitTSAt(ctx context.Context, key []byte, ts uint64) (ui
 		return 0, false, err
 	}
 	defer s.gate.leave()
-	ranges := s.ranges.Load() // before the cache
-	if v, none, known, _ := s.versions.newest(key); known && (none || v.TS <= ts) && s.settled(ts) {
+	settled, ranges := s.settled(ts), s.ranges.Load() // before the cache
+	if v, none, known, _ := s.versions.newest(key); settled && known && (none || v.TS <= ts) {
 		if none {
 			return 0, false, nil
 		}

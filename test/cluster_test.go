@@ -27,6 +27,7 @@ type peer struct {
 	id   int
 	dir  string
 	addr string   // for other nodes
+	at   string   // where it listens for them; the same, unless a test stands between
 	tls  []string // flags
 	*testkit.Server
 }
@@ -58,8 +59,8 @@ func mustRun(t testing.TB, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// startCluster makes one of n empty machines, as an operator does.
-func startCluster(t testing.TB, n int) *cluster {
+// startCluster makes one of n empty machines, as an operator does. Before the first act of each, shape may change what it is.
+func startCluster(t testing.TB, n int, shape ...func(*peer)) *cluster {
 	t.Helper()
 	authority := testkit.NewAuthority(t, "a cluster")
 	c := &cluster{t: t}
@@ -67,6 +68,10 @@ func startCluster(t testing.TB, n int) *cluster {
 		shown := authority.Valid(t, fmt.Sprintf("node-%d.elastickv", id))
 		p := &peer{t: t, id: id, dir: filepath.Join(t.TempDir(), "data"), addr: testkit.FreeAddr(t),
 			tls: []string{"--cluster-cert-file", shown.CertFile, "--cluster-key-file", shown.KeyFile, "--cluster-ca-file", authority.File}}
+		p.at = p.addr
+		for _, f := range shape {
+			f(p)
+		}
 		c.nodes = append(c.nodes, p)
 		if id == 1 {
 			mustRun(t, "cluster", "init", "--dir", p.dir, "--node", "1", "--addr", p.addr)
@@ -74,7 +79,7 @@ func startCluster(t testing.TB, n int) *cluster {
 			word := mustRun(t, "cluster", "invite", "--dir", c.leader().dir, "--node", fmt.Sprint(id), "--addr", p.addr)
 			mustRun(t, "cluster", "join", "--dir", p.dir, "--invitation", word)
 		}
-		p.Server = testkit.Elastickv(t, p.dir, append(p.tls, "--cluster-listen", p.addr)...)
+		p.Server = testkit.Elastickv(t, p.dir, append(p.tls, "--cluster-listen", p.at)...)
 		c.await(fmt.Sprint(id, " voters"), func() bool {
 			st, err := c.leader().status()
 			voters := 0

@@ -112,7 +112,7 @@ func TestHostile(t *testing.T) {
 		{"  1) ", []string{"CONFIG", "GET", strings.Repeat("*", 10_000)}},
 		{"(error) ERR Error in ACL SETUSER modifier", []string{"ACL", "SETUSER", "u", "%" + strings.Repeat("*~", 1000)}},
 		{"OK", []string{"ACL", "SETUSER", "u", "~" + strings.Repeat("*a", 5000), "&" + strings.Repeat("*a", 5000), "+@all"}},
-		{"\"This user has no permissions", []string{"ACL", "DRYRUN", "u", "GET", strings.Repeat("a", 20_000) + "b"}},
+		{"\"User u has no permissions", []string{"ACL", "DRYRUN", "u", "GET", strings.Repeat("a", 20_000) + "b"}},
 		{"OK", []string{"ACL", "DRYRUN", "u", "GET", strings.Repeat("a", 20_000)}},
 
 		// Counts.

@@ -20,11 +20,16 @@ var otherEvents = map[string]string{
 	"XAUTOCLAIM none g c abc 0": "what is wrong in itself does not ask for keys",
 }
 
+// ofConsumer reports whether an event is about a consumer of a stream. In 7.0 one comes to be when it gets something, since 7.2
+// when it is named: only a server of 7.2 is asked for these events.
+func ofConsumer(event string) bool { return strings.Contains(event, "consumer") }
+
 // TestKeyEvents carries out the commands of all scripts about keys here and on a real
 // redis-server, and compares the events that they publish. When keys expire by
 // themselves is left out, for that nobody can foretell.
 func TestKeyEvents(t *testing.T) {
 	redis, ours := testkit.Redis(t).Addr, testkit.Memory(t)
+	version := redisVersion(t, redis)
 	eachScript(t, func(t *testing.T, path string) {
 		if slices.Contains(notKeys, strings.Split(path, "/")[1]) {
 			t.Skip("not about keys")
@@ -32,7 +37,7 @@ func TestKeyEvents(t *testing.T) {
 		here, there := listen(t, ours), listen(t, redis)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			b := parseBlock(t, d)
-			if b.ours || b.only == 3 {
+			if b.ours || b.only == 3 || b.redis != "" && b.redis != version {
 				return d.Expected
 			}
 			for _, c := range b.calls {
@@ -43,6 +48,9 @@ func TestKeyEvents(t *testing.T) {
 						break
 					}
 					got = append(got, here.heard(t)...)
+				}
+				if version != "7.2" {
+					got, want = slices.DeleteFunc(got, ofConsumer), slices.DeleteFunc(want, ofConsumer)
 				}
 				if !slices.Equal(got, want) && otherEvents[strings.Join(c.args, " ")] == "" {
 					t.Errorf("%q: got events\n%s\nwant\n%s", c.args, strings.Join(got[:min(len(got), 20)], "\n"), strings.Join(want[:min(len(want), 20)], "\n"))

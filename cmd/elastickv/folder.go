@@ -53,7 +53,9 @@ func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, e
 // keys of ring.
 func openEngine(path string, cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
 	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now),
-		store.WithFSMSyncMode(store.FSMNoSync)} // the log of the cluster is synced, and replayed
+		// What a member of a cluster applies its log replays, which is synced. It concerns no
+		// other write: what a server on its own acknowledges is staged, and always synced.
+		store.WithFSMSyncMode(store.FSMNoSync)}
 	s, err := store.NewPebbleStore(path, append(opts, sealOptions(ring)...)...)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -23,6 +24,10 @@ type Config struct {
 	Log     *raftlog.Group
 	Machine *Machine
 	Logger  raft.Logger
+	// Now is a clock that never stands still and is never set; only its differences count. Tick is how long a tick is, by it.
+	// Without a clock a leader has no lease.
+	Now  func() time.Duration
+	Tick time.Duration
 }
 
 // Replica is a member of a group, as a state machine: events go in, and Ready says what there is
@@ -33,14 +38,18 @@ type Replica struct {
 	last uint64 // index of the last entry of the log, durable or not
 	next Place  // of the next proposal, while its term is that of the group
 	// The index of the last snapshot that raft has taken in; the data may not have it yet.
-	restored uint64
-	work     Work // gathered since Ready was called
+	restored  uint64
+	work      Work // gathered since Ready was called
+	lease     lease
+	muteTicks int // for so many ticks more it votes for nobody
 }
 
 // New returns the replica that the log and the data say it was.
-func New(c Config) (*Replica, error) {
+func New(c Config) (*Replica, error) { return open(c, storage{c.Log, c.Machine}) }
+
+func open(c Config, from raft.Storage) (*Replica, error) {
 	rn, err := raft.NewRawNode(&raft.Config{
-		ID: c.ID, Storage: storage{c.Log, c.Machine}, Applied: c.Machine.Applied(), Logger: c.Logger,
+		ID: c.ID, Storage: from, Applied: c.Machine.Applied(), Logger: c.Logger,
 		HeartbeatTick: heartbeatTicks, ElectionTick: electionTicks,
 		AsyncStorageWrites: true,
 		// A leader that has lost its majority knows it; a replica that comes back disturbs nobody.
@@ -61,6 +70,10 @@ func New(c Config) (*Replica, error) {
 		return nil, fmt.Errorf("replica: %w", err)
 	}
 	r := &Replica{id: c.ID, rn: rn, last: last}
+	r.lease.init(c)
+	if c.Log.HardState().GetTerm() > 0 { // it has taken part before
+		r.muteTicks = electionTicks
+	}
 	r.gather()
 	return r, nil
 }
@@ -155,20 +168,39 @@ func (r *Replica) Changed(c Change) {
 		return
 	}
 	r.rn.ApplyConfChange(c.Change)
+	r.renew()
 	r.gather()
 }
 
 // Tick says that a tick has passed.
 func (r *Replica) Tick() {
+	r.muteTicks = max(0, r.muteTicks-1)
 	r.rn.Tick()
+	r.renew()
 	r.gather()
 }
 
-// Step takes a message in: of another replica, or the answer to work that is done.
+// Step takes a message in, and keeps it: of another replica, or the answer to work that is done.
 func (r *Replica) Step(m *pb.Message) {
+	if r.mute(m) {
+		return
+	}
+	answer := m.GetType() == pb.MsgHeartbeatResp
+	if answer {
+		r.heartbeatAnswered(m)
+	}
 	// What raft refuses is a message that comes too late, or from somebody who is no member.
 	_ = r.rn.Step(m)
+	if answer || r.lease.end > 0 && !r.leases() {
+		r.renew()
+	}
 	r.gather()
+}
+
+// leases reports whether this replica may still have the lease that it has.
+func (r *Replica) leases() bool {
+	st := r.rn.BasicStatus()
+	return st.RaftState == raft.StateLeader && st.GetTerm() == r.lease.term && st.LeadTransferee == 0
 }
 
 // Campaign has the replica try to become the leader now.
@@ -180,6 +212,7 @@ func (r *Replica) Campaign() {
 // Transfer hands the lead to another voter.
 func (r *Replica) Transfer(to uint64) {
 	r.rn.TransferLeader(to)
+	r.renew()
 	r.gather()
 }
 
@@ -285,11 +318,23 @@ func (r *Replica) gather() {
 			case raft.LocalApplyThread:
 				r.work.Apply = append(r.work.Apply, m)
 			default:
-				r.work.Send = append(r.work.Send, m)
+				r.work.Send = append(r.work.Send, r.sent(m))
 			}
 		}
 		for _, s := range rd.ReadStates {
 			r.work.Reads = append(r.work.Reads, Read{s.RequestCtx, s.Index})
 		}
 	}
+}
+
+// sent returns what goes to another replica in the place of a message of raft.
+func (r *Replica) sent(m *pb.Message) *pb.Message {
+	switch m.GetType() {
+	case pb.MsgHeartbeat:
+		return r.lease.stamp(m)
+	case pb.MsgTimeoutNow:
+		r.lease.of(m.GetTerm())
+		r.lease.offered, r.lease.end = true, 0
+	}
+	return m
 }

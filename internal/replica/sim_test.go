@@ -8,11 +8,14 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
@@ -32,32 +35,55 @@ import (
 // And at the end, when everything is up and nothing gets lost any more, all replicas are the same,
 // with everything that was acknowledged.
 type sim struct {
-	t       testing.TB
-	rng     *rand.Rand
-	rules   simRules
-	nodes   []*simNode
-	net     []simMessage
-	cut     map[[2]uint64]bool
-	applied map[uint64]simEntry // by index: what the first replica that came there has applied
-	leaders map[uint64]uint64   // by term
-	acked   uint64              // the highest index of an acknowledged entry
-	acks    int
-	reads   int
-	nextID  uint64
-	counts  map[string]int
-	failed  error
+	t        testing.TB
+	rng      *rand.Rand
+	rules    simRules
+	nodes    []*simNode
+	net      []simMessage
+	cut      map[[2]uint64]bool
+	applied  map[uint64]simEntry      // by index: what the first replica that came there has applied
+	leaders  map[uint64]uint64        // by term
+	failedAt map[uint64]uint64        // index to term, of entries that were said not to be committed
+	seen     map[uint64]uint64        // index to term, of entries that a read has seen
+	held     map[uint64]time.Duration // nothing reaches a node before this moment
+	hunt     bool                     // for what a lease could do wrong, see harmLease
+	trap     func() bool              // called in every step until it says that it is over
+	idle     bool                     // nobody proposes
+	now      time.Duration            // what no node knows
+	acked    uint64                   // the highest index of an acknowledged entry
+	shown    uint64                   // the highest index that a read has seen applied
+	acks     int
+	reads    int
+	nextID   uint64
+	counts   map[string]int
+	failed   error
 }
 
 // simRules are the rules that keep a group safe. A test breaks one to see that the simulation notices.
 type simRules struct {
-	noSync    bool // promises are not on the disk when others hear of them
-	noBarrier bool // the log is cut off although the data is not on the disk
-	noIntent  bool // nothing notes that a snapshot is being installed
-	noReport  bool // raft does not hear how the sending of a snapshot ended
-	noPlace   bool // an entry goes wherever the log ends
-	noWait    bool // a leader evaluates before it has applied what was before its term
-	noIndex   bool // a read does not ask whether this is still the leader
-	reuseID   bool // a replica with an empty disk comes back under its old id
+	noSync       bool // promises are not on the disk when others hear of them
+	earlyAnswers bool // others hear of promises before they are written
+	dropAppend   bool // now and then a message for the log is not written
+	noBarrier    bool // the log is cut off although the data is not on the disk
+	noIntent     bool // nothing notes that a snapshot is being installed
+	noReport     bool // raft does not hear how the sending of a snapshot ended
+	oldHeader    bool // a snapshot says of which moment the data was when raft asked for it, and not when it was made
+	noRaise      bool // the commit index at the start is what the log has, which need not be synced
+	noPlace      bool // an entry goes wherever the log ends
+	noWait       bool // a leader evaluates before it has applied what was before its term
+	ownTime      bool // a leader goes on from its own last timestamp, and not from that of the data
+	failUnknown  bool // when a lead ends, what was proposed counts as not committed
+	localApply   bool // what is applied depends on where
+	noChange     bool // raft does not hear of changes of members that were applied
+	noIndex      bool // a read does not ask whether this is still the leader
+	readAhead    bool // a read sees what was evaluated and is not committed yet
+	reuseID      bool // a replica with an empty disk comes back under its old id
+	longLease    bool // a lease lasts longer than it takes until others vote
+	lateLease    bool // a lease begins when a heartbeat is answered, and not when it is sent
+	keepLease    bool // who offers the lead to another keeps the lease
+	forgetLease  bool // a voter that was started anew votes for whoever asks
+	aheadLease   bool // who answers by a lease does not wait for what others may have applied
+	noClock      bool // a lease that was good once counts until something happens
 }
 
 type simEntry struct {
@@ -84,11 +110,17 @@ type simNode struct {
 	disk    []byte            // the data that is on the disk
 	up      bool
 
+	speed  float64       // of its clock
+	ticked time.Duration // when it ticked last, by that
+	stops  time.Duration // it does nothing before this moment
+
 	// As a leader:
 	role     Role
-	from     uint64 // the entry that its term begins with
-	counter  uint64 // the newest that was evaluated
+	lease    time.Duration // as it was when something happened last
+	from     uint64        // the entry that its term begins with
+	counter  uint64        // the newest that was evaluated
 	ts       uint64
+	mine     uint64 // the newest timestamp that it has made
 	next     Place
 	proposed map[uint64]uint64 // index to term, of those that wait for an answer
 	waiting  map[string]uint64 // reads to what was acknowledged when they began
@@ -117,7 +149,9 @@ var simCounter = []byte("counter")
 
 func newSim(t testing.TB, seed uint64, rules simRules) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 0)), rules: rules, cut: map[[2]uint64]bool{},
-		applied: map[uint64]simEntry{}, leaders: map[uint64]uint64{}, counts: map[string]int{}}
+		held: map[uint64]time.Duration{}, hunt: seed%2 == 1,
+		applied: map[uint64]simEntry{}, leaders: map[uint64]uint64{},
+		failedAt: map[uint64]uint64{}, seen: map[uint64]uint64{}, counts: map[string]int{}}
 	first := map[uint64]Node{1: {}, 2: {}, 3: {}}
 	for range 3 {
 		n := s.newNode()
@@ -143,7 +177,8 @@ func must(t testing.TB, err error) {
 // newNode returns a machine with an empty disk.
 func (s *sim) newNode() *simNode {
 	s.nextID++
-	n := &simNode{id: s.nextID, fs: vfs.NewCrashableMem(), images: map[uint64][]byte{}}
+	n := &simNode{id: s.nextID, fs: vfs.NewCrashableMem(), images: map[uint64][]byte{},
+		speed: 0.85 + 0.35*s.rng.Float64()}
 	s.nodes = append(s.nodes, n)
 	s.openLog(n)
 	s.openData(n)
@@ -185,12 +220,34 @@ func (s *sim) start(n *simNode) {
 		s.fail("node %d does not start: %w", n.id, err)
 		return
 	}
-	n.r, err = New(Config{ID: n.id, Log: n.group, Machine: n.machine, Logger: quiet{}})
+	c := Config{ID: n.id, Log: n.group, Machine: n.machine, Logger: quiet{}, Now: func() time.Duration { return s.clock(n) }, Tick: simTick}
+	from := raft.Storage(storage{n.group, n.machine})
+	if s.rules.noRaise {
+		from = lowCommit{from}
+	}
+	n.r, err = open(c, from)
 	must(s.t, err)
+	if s.rules.forgetLease {
+		n.r.muteTicks = 0
+	}
+	if s.rules.longLease {
+		n.r.lease.length = 2 * electionTicks * simTick
+	}
+	n.ticked, n.stops = s.clock(n), 0
 	n.up, n.role = true, Role{}
 	n.appends, n.applies, n.images = nil, nil, map[uint64][]byte{}
 	n.proposed, n.waiting, n.ready = map[uint64]uint64{}, map[string]uint64{}, map[string]uint64{}
 	s.settle(n)
+}
+
+// lowCommit is a log that does not know what was committed.
+type lowCommit struct{ raft.Storage }
+
+// InitialState implements raft.Storage.
+func (l lowCommit) InitialState() (*pb.HardState, *pb.ConfState, error) {
+	h, conf, err := l.Storage.InitialState()
+	first, _ := l.FirstIndex()
+	return hard(h.GetTerm(), h.GetVote(), first-1), conf, err
 }
 
 // crash takes a node down. The disk keeps what was synced, and sometimes what was not.
@@ -209,6 +266,26 @@ func (s *sim) crash(n *simNode) {
 	}
 	s.openLog(n)
 	s.openData(n)
+}
+
+// simTick is how long a tick is. In a step of a simulation a thirtieth of it passes, so that much can happen in one.
+const simTick = 30 * time.Millisecond
+
+// clock returns what the clock of a node shows. Its speed is anything from 0.85 to 1.2.
+func (s *sim) clock(n *simNode) time.Duration {
+	return time.Second + time.Duration(float64(s.now)*n.speed)
+}
+
+// pass lets time pass, and ticks the nodes whose time has come. Who was stopped has missed ticks.
+func (s *sim) pass(d time.Duration) {
+	s.now += d
+	for _, n := range s.nodes {
+		if n.up && s.now >= n.stops && s.clock(n) >= n.ticked+simTick {
+			n.ticked += (s.clock(n) - n.ticked).Truncate(simTick)
+			n.r.Tick()
+			s.settle(n)
+		}
+	}
 }
 
 func (s *sim) fail(format string, args ...any) {
@@ -240,12 +317,30 @@ func (s *sim) settle(n *simNode) {
 		n.next, n.from = n.r.Next(), n.r.Last()
 		n.counter, n.ts = 0, 0
 	}
+	n.lease = n.r.LeaseEnd()
+	if l := &n.r.lease; s.rules.keepLease && role.Leading && role.Term == l.term {
+		l.heard[n.id] = s.clock(n)
+		n.lease = time.Duration(n.r.rn.Status().Config.Voters.CommittedIndex(heardOf(l.heard))) + l.length
+	}
 	if n.role != role { // whoever waits does not know
+		if s.rules.failUnknown {
+			for index, term := range n.proposed {
+				s.tellFailed(index, term)
+			}
+		}
 		clear(n.proposed)
 		clear(n.waiting)
 		clear(n.ready)
 	}
 	n.role = role
+}
+
+// tellFailed says that an entry never will be committed.
+func (s *sim) tellFailed(index, term uint64) {
+	s.failedAt[index] = max(s.failedAt[index], term)
+	if e, ok := s.applied[index]; ok && e.term == term {
+		s.fail("entry %d of term %d is committed, and who has proposed it was told that it is not", index, term)
+	}
 }
 
 func (s *sim) node(id uint64) *simNode { return s.nodes[id-1] }
@@ -260,7 +355,9 @@ func (s *sim) send(n *simNode, m *pb.Message) {
 			s.fail("node %d: term of the last entry that is applied: %w", n.id, err)
 			return
 		}
-		msg.m.Snapshot.Metadata = meta
+		if !s.rules.oldHeader {
+			msg.m.Snapshot.Metadata = meta
+		}
 		msg.image = n.image(s.t)
 	}
 	s.net = append(s.net, msg)
@@ -272,6 +369,13 @@ func (s *sim) deliver(i int, lost bool) {
 	s.net[i] = s.net[len(s.net)-1]
 	s.net = s.net[:len(s.net)-1]
 	from, to := s.node(msg.m.GetFrom()), s.node(msg.m.GetTo())
+	if to.up && s.now < max(to.stops, s.held[to.id]) {
+		s.net = append(s.net, msg) // it arrives when somebody is there
+		return
+	}
+	if s.rules.oldHeader && msg.image != nil && from.up {
+		msg.image = from.image(s.t)
+	}
 	lost = lost || !to.up || s.cut[[2]uint64{from.id, to.id}]
 	if msg.image != nil && from.up && !s.rules.noReport {
 		from.r.SnapshotSent(to.id, !lost)
@@ -288,7 +392,11 @@ func (s *sim) deliver(i int, lost bool) {
 	if msg.image != nil {
 		to.images[msg.m.GetSnapshot().GetMetadata().GetIndex()] = msg.image
 	}
-	to.r.Step(proto.Clone(msg.m).(*pb.Message))
+	m := proto.Clone(msg.m).(*pb.Message)
+	if at := len(m.GetContext()) - stampBytes; s.rules.lateLease && m.GetType() == pb.MsgHeartbeatResp && at >= 0 {
+		binary.BigEndian.PutUint64(m.Context[at:], uint64(s.clock(to)))
+	}
+	to.r.Step(m)
 	s.settle(to)
 }
 
@@ -309,8 +417,21 @@ func (s *sim) append(n *simNode) {
 	}
 	work := n.appends[:count]
 	n.appends = n.appends[count:]
+	if s.rules.dropAppend && len(work) > 1 && s.rng.IntN(20) == 0 {
+		work = work[1:]
+	}
 	var answers []*pb.Message
 	var err error
+	if s.rules.earlyAnswers {
+		for _, m := range work {
+			s.answer(n, m.GetResponses())
+			m.Responses = nil
+		}
+		if s.rng.IntN(10) == 0 {
+			s.crash(n)
+			return
+		}
+	}
 	if s.rules.noSync {
 		var writes []raftlog.Write
 		for _, m := range work {
@@ -382,7 +503,10 @@ func (s *sim) install(n *simNode, a *Appender) {
 	} else {
 		answers, err = a.Install(n.group, n.machine, m, bytes.NewReader(image))
 	}
-	must(s.t, err)
+	if err != nil {
+		s.fail("node %d: %w", n.id, err)
+		return
+	}
 	s.answer(n, answers)
 }
 
@@ -393,6 +517,14 @@ func (s *sim) apply(n *simNode) {
 	}
 	m := n.applies[0]
 	n.applies = n.applies[1:]
+	if s.rules.localApply {
+		for _, e := range m.GetEntries() {
+			if commits, err := ParseEntry(e.GetData()); err == nil && len(commits) == 1 && e.GetIndex()%2 == 0 {
+				commits[0].Mutations[0].ExpireAt = math.MaxUint64 - n.id
+				e.Data = AppendEntry(nil, commits)
+			}
+		}
+	}
 	done, err := n.machine.Do(m)
 	if err != nil {
 		s.fail("node %d: %w", n.id, err)
@@ -402,6 +534,9 @@ func (s *sim) apply(n *simNode) {
 		s.check(n, e)
 	}
 	for _, c := range done.Changes {
+		if s.rules.noChange {
+			break
+		}
 		n.r.Changed(c)
 		s.settle(n)
 	}
@@ -420,12 +555,20 @@ func (s *sim) check(n *simNode, e *pb.Entry) {
 	if !ok {
 		s.applied[index] = got
 		s.checkOrder(index, got)
+		if term, ok := s.failedAt[index]; ok && term == got.term {
+			s.tellFailed(index, term)
+		}
+		if term, ok := s.seen[index]; ok && term != got.term {
+			s.fail("a read has seen entry %d of term %d, and one of term %d is committed", index, term, got.term)
+		}
 	}
 	if term, ok := n.proposed[index]; ok {
 		delete(n.proposed, index)
 		if term == e.GetTerm() {
 			s.acked = max(s.acked, index)
 			s.acks++
+		} else {
+			s.tellFailed(index, term)
 		}
 	}
 }
@@ -460,12 +603,16 @@ func simContent(data string) (ts, counter uint64) {
 
 // propose has a leader count one up, on what it has evaluated before.
 func (s *sim) propose(n *simNode) {
-	if !n.role.Leading || n.machine.Applied() < n.from && !s.rules.noWait {
+	if s.idle || !n.role.Leading || n.machine.Applied() < n.from && !s.rules.noWait {
 		return
 	}
 	if n.ts == 0 {
 		n.counter, n.ts = n.count(s.t), n.engine.LastCommitTS()
+		if s.rules.ownTime {
+			n.ts = n.mine
+		}
 	}
+	defer func() { n.mine = max(n.mine, n.ts) }()
 	value := binary.BigEndian.AppendUint64(nil, n.counter+1)
 	data := AppendEntry(nil, []store.Commit{{TS: n.ts + 1, Mutations: []*store.KVPairMutation{{Op: store.OpTypePut, Key: simCounter, Value: value}}}})
 	at := n.next
@@ -510,12 +657,23 @@ func (n *simNode) count(t testing.TB) uint64 {
 func (s *sim) read(n *simNode) {
 	s.reads++
 	id := fmt.Sprint("read ", s.reads)
-	n.waiting[id] = s.acked
-	if s.rules.noIndex {
+	n.waiting[id] = max(s.acked, s.shown)
+	switch {
+	case s.rules.noIndex:
 		if n.role.Leading {
 			n.ready[id] = n.machine.Applied()
 		}
-	} else {
+	case s.rules.readAhead && n.role.Leading:
+		if term, err := n.group.Term(n.r.Last()); err == nil {
+			s.seen[n.r.Last()] = term
+		}
+	case n.role.Leading && n.machine.Applied() >= n.from && (s.clock(n) < n.lease || s.rules.noClock && n.lease > 0):
+		s.counts["read by lease"]++
+		n.ready[id] = n.r.Commit()
+		if s.rules.aheadLease {
+			n.ready[id] = n.machine.Applied()
+		}
+	default:
 		n.r.ReadIndex([]byte(id))
 		s.settle(n)
 	}
@@ -531,13 +689,120 @@ func (s *sim) answerReads(n *simNode) {
 		}
 		if acked, ok := n.waiting[id]; ok {
 			s.counts["read"]++
+			s.shown = max(s.shown, applied)
 			if applied < acked {
-				s.fail("node %d answers a read as of entry %d, and entry %d was acknowledged before it", n.id, applied, acked)
+				s.fail("node %d answers a read as of entry %d, and entry %d was acknowledged, or shown by another, before it", n.id, applied, acked)
 			}
 		}
 		delete(n.ready, id)
 		delete(n.waiting, id)
 	}
+}
+
+// harmLease does to a leader what a lease that is too long, or is kept too long, does not survive.
+func (s *sim) harmLease() {
+	var leader *simNode
+	for _, n := range s.nodes {
+		if n.up && n.role.Leading && n.lease > s.clock(n) {
+			leader = n
+		}
+	}
+	if leader == nil {
+		return
+	}
+	var voters []*simNode
+	for _, id := range leader.machine.Members().Conf.GetVoters() {
+		if n := s.node(id); n != leader && n.up {
+			voters = append(voters, n)
+		}
+	}
+	if len(voters) < 2 {
+		return
+	}
+	s.counts["harm to a lease"]++
+	s.peace()
+	cut := func(from, to *simNode) { s.cut[[2]uint64{from.id, to.id}] = true }
+	one, other := voters[0], voters[1]
+	alone := func() {
+		for _, n := range voters {
+			cut(leader, n)
+			cut(n, leader)
+		}
+	}
+	switch s.rng.IntN(4) {
+	case 0: // nobody hears of it
+		alone()
+	case 1: // what the others have answered arrives when another leads
+		s.held[leader.id] = s.now + time.Duration(10+s.rng.IntN(8))*simTick
+		begin := s.now + 3*simTick
+		s.trap = func() bool {
+			if s.now >= begin {
+				for _, n := range voters {
+					cut(leader, n)
+				}
+			}
+			if s.now < s.held[leader.id] {
+				return false
+			}
+			for s.deliverFirst(func(m *pb.Message) bool { return m.GetType() == pb.MsgHeartbeatResp && m.GetTo() == leader.id }) {
+			}
+			if leader.up {
+				s.read(leader)
+			}
+			return true
+		}
+	case 2: // one does not hear of it, and another, which does, is started anew and asked for its vote
+		s.idle = true // or else the log of the one would be too old
+		quiet := s.now + 5*simTick
+		s.trap = func() bool {
+			if s.now < quiet {
+				return false
+			}
+			cut(leader, one)
+			asked := slices.ContainsFunc(s.net, func(m simMessage) bool { return m.m.GetType() == pb.MsgPreVote && m.m.GetTo() == other.id })
+			if !asked || !other.up {
+				return false
+			}
+			s.crash(other)
+			s.start(other)
+			alone()
+			s.idle = false
+			return true
+		}
+	case 3: // it has just offered the lead
+		s.idle = true // so that there is nothing to wait for
+		quiet := s.now + 3*simTick
+		s.trap = func() bool {
+			if s.now < quiet || !leader.up || s.now < max(one.stops, leader.stops) {
+				return false
+			}
+			leader.r.Transfer(one.id)
+			s.settle(leader)
+			if s.deliverFirst(func(m *pb.Message) bool { return m.GetType() == pb.MsgTimeoutNow && m.GetFrom() == leader.id }) {
+				alone()
+			}
+			s.idle = false
+			return true
+		}
+	}
+}
+
+// peace ends what harmLease has begun, and every cut.
+func (s *sim) peace() {
+	clear(s.cut)
+	clear(s.held)
+	s.trap, s.idle = nil, false
+}
+
+// deliverFirst delivers the first message of some kind, and reports whether there was one that could be delivered.
+func (s *sim) deliverFirst(which func(*pb.Message) bool) bool {
+	i := slices.IndexFunc(s.net, func(m simMessage) bool { return which(m.m) })
+	if i < 0 {
+		return false
+	}
+	msg := s.net[i]
+	s.deliver(i, false)
+	return !slices.ContainsFunc(s.net, func(m simMessage) bool { return m.m == msg.m })
 }
 
 // truncate cuts off the beginning of a node's log.
@@ -595,7 +860,33 @@ func (s *sim) change(n *simNode) {
 
 // step lets something happen.
 func (s *sim) step() {
+	s.pass(simTick / 30)
+	if s.hunt { // by a group that is quick, so that another leads before a lease has ended
+		if s.trap != nil && s.trap() {
+			s.trap = nil
+		}
+		for range 8 {
+			if n := s.nodes[s.rng.IntN(len(s.nodes))]; n.up && s.now >= n.stops {
+				s.append(n)
+				if n.up {
+					s.apply(n)
+				}
+			}
+			if len(s.net) > 0 {
+				s.deliver(s.rng.IntN(len(s.net)), false)
+			}
+		}
+		for _, n := range s.nodes {
+			if n.up && s.now >= n.stops && n.role.Leading {
+				s.propose(n)
+				s.read(n)
+			}
+		}
+	}
 	n := s.nodes[s.rng.IntN(len(s.nodes))]
+	if n.up && s.now < n.stops {
+		return
+	}
 	switch k := s.rng.IntN(1000); {
 	case !n.up:
 		if s.rng.IntN(20) == 0 {
@@ -608,9 +899,6 @@ func (s *sim) step() {
 		if msg.image == nil {
 			s.net = append(s.net, simMessage{m: proto.Clone(msg.m).(*pb.Message)})
 		}
-	case k < 420:
-		n.r.Tick()
-		s.settle(n)
 	case k < 650:
 		s.append(n)
 	case k < 800:
@@ -624,20 +912,32 @@ func (s *sim) step() {
 	case k < 965 && !s.rules.noBarrier:
 		n.sync(s.t)
 	case k < 970:
-		s.crash(n)
+		if !s.hunt || s.rng.IntN(5) == 0 {
+			s.crash(n)
+		}
 	case k < 975:
 		s.change(n)
+	case k < 980 && s.hunt: // an election takes hundreds of steps
+		switch s.rng.IntN(6) {
+		case 0, 1:
+			s.harmLease()
+		case 2:
+			s.peace()
+		}
 	case k < 980:
 		if voters := n.machine.Members().Conf.GetVoters(); len(voters) > 0 {
 			n.r.Transfer(voters[s.rng.IntN(len(voters))])
 			s.settle(n)
 		}
-	case k < 990:
+	case k < 990 && !s.hunt:
 		for _, other := range s.nodes {
 			cut := s.rng.IntN(4) == 0
 			s.cut[[2]uint64{n.id, other.id}], s.cut[[2]uint64{other.id, n.id}] = cut, cut && s.rng.IntN(4) > 0
 		}
-	case k < 992 && s.rules.reuseID:
+	case k < 991 && k >= 990:
+		s.counts["stop"]++
+		n.stops = s.now + time.Duration(s.rng.IntN(25))*simTick
+	case k < 993 && k >= 991 && s.rules.reuseID:
 		s.crash(n)
 		n.fs, n.disk = vfs.NewCrashableMem(), nil
 		s.openLog(n)
@@ -658,17 +958,17 @@ func (s *sim) run(steps int) error {
 			return s.failed
 		}
 	}
-	clear(s.cut)
+	s.peace()
 	for round := range 3000 {
+		s.pass(simTick)
 		for _, n := range s.nodes {
+			n.stops = 0
 			if !n.up {
 				s.start(n)
 			}
 			if s.failed != nil {
 				return s.failed
 			}
-			n.r.Tick()
-			s.settle(n)
 			for n.up && len(n.appends)+len(n.applies) > 0 {
 				s.append(n)
 				if n.up {

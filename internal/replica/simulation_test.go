@@ -3,6 +3,7 @@ package replica
 import (
 	"flag"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -51,7 +52,7 @@ func TestSimulation(t *testing.T) {
 	if runs < 20 {
 		return
 	}
-	for _, what := range []string{"acknowledged", "lead", "crash", "snapshot", "install", "crash in install", "lost", "truncate", "read", "change of members", "lost proposal"} {
+	for _, what := range []string{"acknowledged", "lead", "crash", "snapshot", "install", "crash in install", "lost", "truncate", "read", "change of members", "lost proposal", "stop", "read by lease", "harm to a lease"} {
 		if total[what] == 0 {
 			t.Errorf("there was no %s", what)
 		}
@@ -61,17 +62,39 @@ func TestSimulation(t *testing.T) {
 // Whatever rule is broken, a simulation notices.
 func TestSimulationNotices(t *testing.T) {
 	for name, rules := range map[string]simRules{
-		"promises without a sync":                  {noSync: true},
-		"the log is cut before the data is synced": {noBarrier: true},
-		"a snapshot without a note":                {noIntent: true},
-		"raft is not told of snapshots":            {noReport: true},
-		"proposals at any place":                   {noPlace: true},
-		"a leader that does not catch up first":    {noWait: true},
-		"reads without a question":                 {noIndex: true},
-		"an id that is used again":                 {reuseID: true},
+		"promises without a sync":                   {noSync: true},
+		"promises that are told of before":          {earlyAnswers: true},
+		"messages for the log that get lost":        {dropAppend: true},
+		"the log is cut before the data is synced":  {noBarrier: true},
+		"a snapshot without a note":                 {noIntent: true},
+		"raft is not told of snapshots":             {noReport: true},
+		"a snapshot of another moment than it says": {oldHeader: true},
+		"a commit index below what is applied":      {noRaise: true},
+		"proposals at any place":                    {noPlace: true},
+		"a leader that does not catch up first":     {noWait: true},
+		"timestamps of the leader's own":            {ownTime: true},
+		"a failure instead of not knowing":          {failUnknown: true},
+		"applying depends on the node":              {localApply: true},
+		"raft is not told of members":               {noChange: true},
+		"reads without a question":                  {noIndex: true},
+		"reads of what is not committed":            {readAhead: true},
+		"an id that is used again":                  {reuseID: true},
+		"a lease longer than an election":           {longLease: true},
+		"a lease from the answer on":                {lateLease: true},
+		"a lease while the lead is offered":         {keepLease: true},
+		"a lease that who was started anew forgets": {forgetLease: true},
+		"a lease without what others have applied":  {aheadLease: true},
+		"a lease without a look at the clock":       {noClock: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(100) {
+			first, step := uint64(0), uint64(1)
+			if strings.Contains(name, "lease") {
+				if testing.Short() {
+					t.Skip("it takes many simulations to find a lease that is wrong")
+				}
+				first, step = 1, 2 // those in which sim.hunt is set
+			}
+			for seed := first; seed < 400; seed += step {
 				if _, err := simulate(t, seed, rules); err != nil {
 					t.Logf("seed %d: %v", seed, err)
 					return

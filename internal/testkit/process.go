@@ -115,6 +115,12 @@ func (s *Server) Stop() error {
 // Hangup sends the process SIGHUP, which does not end it.
 func (s *Server) Hangup() error { return s.cmd.Process.Signal(syscall.SIGHUP) }
 
+// Pause stops the process where it is, with SIGSTOP, until Resume; it can be killed meanwhile.
+func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets it go on.
+func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Ended returns once the process has ended: nil for exit code 0.
 func (s *Server) Ended() error {
 	select {

@@ -17,7 +17,8 @@ import (
 // group is nodes that keep one log, as Log describes it, without what makes it so: who leads, what of
 // a leader's proposals is committed and when everybody hears of it is drawn. It lives in a bubble.
 type group struct {
-	t     *testing.T
+	t     testing.TB
+	rules groupRules
 	nodes []*node
 	ends  context.Context
 	stop  context.CancelFunc
@@ -29,6 +30,16 @@ type group struct {
 	lead  *node   // of the term, whoever believes what
 	log   []entry // what is committed
 	moved chan struct{}
+}
+
+// groupRules are what Log promises, and a test breaks.
+type groupRules struct {
+	anyPlace   bool // a proposal gets into the log although one before it did not
+	earlyLead  bool // who leads need not have applied what was before
+	early      bool // done is called before the entry is committed
+	noUnknown  bool // what may be committed yet is said not to be
+	noQuestion bool // Barrier asks nobody
+	noCatchUp  bool // Barrier does not wait until this node has what it heard of
 }
 
 // entry is a proposal, and who made it.
@@ -56,8 +67,8 @@ type node struct {
 	tail    []entry // proposed and not committed
 }
 
-func newGroup(t *testing.T, seed uint64, n int) *group {
-	g := &group{t: t, draw: rand.New(rand.NewPCG(seed, 1)), moved: make(chan struct{})}
+func newGroup(t testing.TB, seed uint64, n int, rules groupRules) *group {
+	g := &group{t: t, rules: rules, draw: rand.New(rand.NewPCG(seed, 1)), moved: make(chan struct{})}
 	g.ends, g.stop = context.WithCancel(context.Background())
 	for i := range n {
 		nd := &node{g: g, engine: store.NewMVCCStore().(store.Engine), changed: make(chan struct{}),
@@ -181,7 +192,7 @@ func (g *group) elect(to *node) {
 	term, all := g.term, len(g.log)
 	g.moveLocked()
 	g.mu.Unlock()
-	if to.g.until(g.ends, func() bool { return to.applied >= all || g.term != term }) != nil {
+	if !g.rules.earlyLead && to.g.until(g.ends, func() bool { return to.applied >= all || g.term != term }) != nil {
 		return
 	}
 	g.mu.Lock()
@@ -272,7 +283,11 @@ func (n *node) restart() {
 	n.g.moveLocked()
 	n.g.mu.Unlock()
 	for _, e := range open {
-		e.done(fmt.Errorf("%w: restarted", txn.ErrUnknown))
+		if n.g.rules.noUnknown {
+			e.done(fmt.Errorf("%w: restarted", txn.ErrNotCommitted))
+		} else {
+			e.done(fmt.Errorf("%w: restarted", txn.ErrUnknown))
+		}
 	}
 	if err := n.db.Load().Close(); err != nil {
 		n.g.t.Error(err)
@@ -290,8 +305,12 @@ func (n *node) Lead() (uint64, bool, <-chan struct{}) {
 // Propose implements txn.Log.
 func (n *node) Propose(term, number uint64, commits []store.Commit, done func(error)) {
 	n.g.mu.Lock()
-	fits := n.leading && n.term == term && n.next == number && n.g.draw.IntN(60) > 0
+	fits := n.leading && n.term == term && (n.next == number || n.g.rules.anyPlace) && n.g.draw.IntN(60) > 0
 	if fits {
+		if told := done; n.g.rules.early {
+			go told(nil)
+			done = func(error) {}
+		}
 		n.next++
 		n.tail = append(n.tail, entry{commits, n, n.life, done})
 	}
@@ -310,11 +329,17 @@ func (n *node) Propose(term, number uint64, commits []store.Commit, done func(er
 func (n *node) Barrier(ctx context.Context) error {
 	n.g.pause(time.Millisecond)
 	all := 0
+	if n.g.rules.noQuestion {
+		return nil
+	}
 	if err := n.g.until(ctx, func() bool {
 		all = len(n.g.log)
-		return !n.leading || n.term == n.g.term
+		return n.g.rules.noCatchUp || !n.leading || n.term == n.g.term
 	}); err != nil {
 		return err
+	}
+	if n.g.rules.noCatchUp {
+		return nil
 	}
 	return n.g.until(ctx, func() bool { return n.applied >= all })
 }

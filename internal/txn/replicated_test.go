@@ -22,9 +22,78 @@ import (
 func TestReplicatedHistories(t *testing.T) {
 	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { playHistory(t, seed) })
+			synctest.Test(t, func(t *testing.T) { playHistory(t, seed, groupRules{}) })
 		})
 	}
+}
+
+// Whatever the log does not keep of its promises, a history shows.
+func TestReplicatedNotices(t *testing.T) {
+	for name, rules := range map[string]groupRules{
+		"proposals at any place":                {anyPlace: true},
+		"a lead without what was before":        {earlyLead: true},
+		"an end before the entry is committed":  {early: true},
+		"a failure instead of not knowing":      {noUnknown: true},
+		"reads that ask nobody":                 {noQuestion: true},
+		"reads that do not wait for the answer": {noCatchUp: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(40) {
+				r := &faults{TB: t}
+				synctest.Test(t, func(t *testing.T) { r.record(func() { playHistory(r, seed, rules) }) })
+				if first := r.text(); first != "" {
+					t.Logf("seed %d: %s", seed, first)
+					return
+				}
+			}
+			t.Error("nothing was noticed")
+		})
+	}
+}
+
+// faults takes note of failures, which are wanted.
+type faults struct {
+	testing.TB
+	mu    sync.Mutex
+	first string
+}
+
+// errRecorded ends what cannot go on.
+var errRecorded = errors.New("a failure that is wanted")
+
+func (r *faults) record(play func()) {
+	defer func() {
+		if p := recover(); p != nil && p != errRecorded {
+			panic(p)
+		}
+	}()
+	play()
+}
+
+func (r *faults) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.first
+}
+
+func (r *faults) Error(args ...any) { r.Errorf("%s", fmt.Sprint(args...)) }
+
+func (r *faults) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.first == "" {
+		r.first = fmt.Sprintf(format, args...)
+	}
+}
+
+func (r *faults) Fatal(args ...any) {
+	r.Error(args...)
+	panic(errRecorded)
+}
+
+func (r *faults) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	panic(errRecorded)
 }
 
 // operation is what a client has done.
@@ -46,8 +115,8 @@ type historian struct {
 	ops   []operation
 }
 
-func playHistory(t *testing.T, seed uint64) {
-	h := &historian{g: newGroup(t, seed, 3), began: time.Now()}
+func playHistory(t testing.TB, seed uint64, rules groupRules) {
+	h := &historian{g: newGroup(t, seed, 3, rules), began: time.Now()}
 	h.g.elect(h.g.nodes[0])
 	var clients sync.WaitGroup
 	over := make(chan struct{})
@@ -83,7 +152,7 @@ func playHistory(t *testing.T, seed uint64) {
 }
 
 // step carries out one operation at a node.
-func (h *historian) step(t *testing.T, node int, id string) {
+func (h *historian) step(t testing.TB, node int, id string) {
 	op := operation{node: node, began: time.Since(h.began)}
 	db := h.g.nodes[node].db.Load()
 	ctx := context.Background()
@@ -191,7 +260,7 @@ func appendList(tx *txn.Tx, list, id string) (mine [][]byte, err error) {
 }
 
 // check compares what the clients were told with what has become of the list.
-func (h *historian) check(t *testing.T) {
+func (h *historian) check(t testing.TB) {
 	var final string
 	for i, n := range h.g.nodes {
 		list := listAt(t, n.engine)
@@ -236,7 +305,7 @@ func (h *historian) check(t *testing.T) {
 }
 
 // checkOrder looks for operations that have not seen what had been acknowledged, or read, before they began.
-func (h *historian) checkOrder(t *testing.T) {
+func (h *historian) checkOrder(t testing.TB) {
 	ops := slices.DeleteFunc(slices.Clone(h.ops), func(o operation) bool { return o.err != nil })
 	for i := range ops {
 		for j := range ops {
@@ -260,7 +329,7 @@ func (h *historian) checkOrder(t *testing.T) {
 	}
 }
 
-func listAt(t *testing.T, e store.Engine) string {
+func listAt(t testing.TB, e store.Engine) string {
 	v, ok, err := e.VersionAt(t.Context(), []byte("a"), e.LastCommitTS())
 	if err != nil || !ok {
 		t.Fatal("no list", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -35,6 +36,8 @@ type Group struct {
 	inbox   inbox
 	applier applier
 	appends appends
+	lease   atomic.Int64  // until when by Host.now nobody else can lead, and have committed more; 0: not known
+	commit  atomic.Uint64 // as far as a replica elsewhere can know, and apply it before this one
 
 	mu struct { // a leaf
 		sync.Mutex
@@ -74,7 +77,7 @@ func (h *Host) Start(o GroupOptions) (*Group, error) {
 	g.applier.init()
 	g.mu.lead.changed = make(chan struct{})
 	g.mu.waits, g.mu.heard = map[uint64]wait{}, map[uint64]transport.NodeID{}
-	r, err := replica.New(replica.Config{ID: o.Replica, Log: log, Machine: o.Machine, Logger: raftLogger{g.logger}})
+	r, err := replica.New(replica.Config{ID: o.Replica, Log: log, Machine: o.Machine, Logger: raftLogger{g.logger}, Now: h.now, Tick: h.o.Tick})
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,7 @@ func (o *Options) validate() error {
 	fault(o.Log == nil, "there is no log")
 	fault(o.Staging == "", "there is no folder for images")
 	fault(o.Failed == nil, "nobody is told of a failure")
+	fault(o.Transport.Now == nil, "there is no clock")
 	fault(o.Tick < 0 || o.LogBytes < 0, "a bound below zero")
 	if faults != nil {
 		return fmt.Errorf("host: %w", errors.Join(faults...))
@@ -93,6 +94,7 @@ func (o *Options) validate() error {
 // Host runs the replicas of a node. Its methods may be called by any number of goroutines.
 type Host struct {
 	o         Options
+	began     time.Time // with the reading of a clock that is never set
 	transport *transport.Transport
 	writer    writer
 	ctx       context.Context // until Close, or a failure
@@ -117,7 +119,7 @@ func Open(o Options) (*Host, error) {
 	if err := emptyFolder(o.Staging); err != nil {
 		return nil, fmt.Errorf("host: folder for images: %w", err)
 	}
-	h := &Host{o: o, peers: make(chan struct{}, 1)}
+	h := &Host{o: o, began: o.Transport.Now(), peers: make(chan struct{}, 1)}
 	h.writer.init(h)
 	h.mu.groups = map[raftlog.GroupID]*Group{}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
@@ -131,6 +133,9 @@ func Open(o Options) (*Host, error) {
 	h.wg.Go(h.keepTime)
 	return h, nil
 }
+
+// now returns how long the host has been there, and a second, by a clock that is never set.
+func (h *Host) now() time.Duration { return time.Second + h.o.Transport.Now().Sub(h.began) }
 
 // emptyFolder removes what a host before has staged and not installed.
 func emptyFolder(dir string) error {

@@ -21,8 +21,19 @@ type appliedRead struct {
 	*reader
 }
 
-// Barrier implements txn.Log.
+// Barrier implements txn.Log. A leader that has a lease asks nobody: nobody else has committed anything that it does not know of.
+// But another replica may have applied, and shown, what is not applied here yet.
 func (g *Group) Barrier(ctx context.Context) error {
+	// In this order: at the moment of now or at that of the lease, whichever was later, nobody else led.
+	if now := g.h.now(); int64(now) < g.lease.Load() {
+		index := g.commit.Load()
+		if g.machine.Applied() >= index {
+			return nil
+		}
+		r := &reader{done: make(chan error, 1)}
+		g.whenApplied(index, []*reader{r})
+		return r.wait(ctx)
+	}
 	r := &reader{done: make(chan error, 1)}
 	g.inbox.put(func(w *worker) {
 		switch {
@@ -34,6 +45,10 @@ func (g *Group) Barrier(ctx context.Context) error {
 			w.reads.waiting = append(w.reads.waiting, r)
 		}
 	})
+	return r.wait(ctx)
+}
+
+func (r *reader) wait(ctx context.Context) error {
 	select {
 	case err := <-r.done:
 		return err

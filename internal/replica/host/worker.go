@@ -65,6 +65,7 @@ func (w *worker) end() {
 	for _, e := range w.g.inbox.close() {
 		e(nil)
 	}
+	w.g.lease.Store(0)
 	w.g.publish(0, false)
 	w.g.abandon(func(wait) bool { return true })
 	w.reads.end()
@@ -90,6 +91,7 @@ func (w *worker) settle() {
 // route hands the work of the replica to those who do it.
 func (w *worker) route() {
 	work := w.r.Ready()
+	w.lease() // it may have ended, or more be committed, and others must not hear of that first
 	if len(work.Append) > 0 {
 		appends := make([]toAppend, 0, len(work.Append))
 		for _, m := range work.Append {
@@ -193,6 +195,16 @@ func (w *worker) follow() {
 		w.g.logger.Info("another replica leads", "term", role.Term, "leader", role.Leader)
 	}
 	w.reads.restart()
+}
+
+// lease shows until when this replica can answer reads by itself.
+func (w *worker) lease() {
+	var end int64
+	if w.role.Leading && w.r.Role() == w.role && w.g.machine.Applied() >= w.began {
+		end = int64(w.r.LeaseEnd())
+	}
+	w.g.commit.Store(w.r.Commit())
+	w.g.lease.Store(end)
 }
 
 // lead shows whether this replica leads and has everything of before applied.

@@ -34,6 +34,8 @@ const (
 	kindChunk    kind = 8  // a part of an image
 	kindEnd      kind = 9  // | length of the image (8) | SHA-256 (32) | of the snapshot's body and the image
 	kindAccepted kind = 10 // the answer, when the host has the image: the SHA-256 (32)
+	kindHave     kind = 11 // the answer to a snapshot: | length (8) | SHA-256 (32) | of what is there of its image, and of its body and that
+	kindAgain    kind = 12 // in the place of the first chunk: what is there is of another image, and this one begins anew; no body
 )
 
 // Limits of bodies. They are part of the format: what is longer is refused.
@@ -53,6 +55,7 @@ var limits = map[kind]uint32{
 	kindNote: maxNote, kindWord: maxWord,
 	kindHello: maxHello, kindWelcome: maxHello, kindRefusal: maxRefusal, kindMessage: maxMessage, kindPing: 0, kindPong: 0,
 	kindSnapshot: maxSnapshot, kindChunk: maxChunk, kindEnd: endSize, kindAccepted: 32,
+	kindHave: endSize, kindAgain: 0,
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

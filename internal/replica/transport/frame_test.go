@@ -79,6 +79,8 @@ func samples(t testing.TB) []struct {
 		{"chunk", kindChunk, appendFrame(nil, kindChunk, []byte("image"))},
 		{"end", kindEnd, appendFrame(nil, kindEnd, make([]byte, endSize))},
 		{"accepted", kindAccepted, appendFrame(nil, kindAccepted, make([]byte, 32))},
+		{"have", kindHave, appendFrame(nil, kindHave, make([]byte, endSize))},
+		{"again", kindAgain, appendFrame(nil, kindAgain, nil)},
 	}
 }
 
@@ -104,7 +106,7 @@ func TestFrameBytes(t *testing.T) {
 }
 
 // allKinds are those of samples.
-var allKinds = []kind{kindHello, kindWelcome, kindRefusal, kindMessage, kindPing, kindPong, kindNote, kindWord, kindSnapshot, kindChunk, kindEnd, kindAccepted}
+var allKinds = []kind{kindHello, kindWelcome, kindRefusal, kindMessage, kindPing, kindPong, kindNote, kindWord, kindSnapshot, kindChunk, kindEnd, kindAccepted, kindHave, kindAgain}
 
 // TestFrameDamage flips every bit of every frame and cuts it everywhere: nothing of it is taken for a frame.
 func TestFrameDamage(t *testing.T) {

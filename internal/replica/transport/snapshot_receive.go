@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -8,16 +9,18 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync/atomic"
+	"time"
 )
 
-// takeSnapshot receives a snapshot, if not too many are on their way already.
+// takeSnapshot receives a snapshot, if not too many are on their way already. If its connection breaks, what has come is kept
+// for the next one.
 func (t *Transport) takeSnapshot(c *conn, from NodeID) error {
-	select {
-	case t.taking <- struct{}{}:
-		defer func() { <-t.taking }()
-	default:
-		return refusef("this node is receiving %d snapshots already", cap(t.taking))
+	release, err := t.takeTurn(from)
+	if err != nil {
+		return err
 	}
+	defer release()
 	if err := t.welcome(c, t.o.SnapshotTimeout); err != nil {
 		return err
 	}
@@ -29,106 +32,242 @@ func (t *Transport) takeSnapshot(c *conn, from NodeID) error {
 	if err != nil {
 		return err
 	}
-	image := newImageReader(&c.frames, body)
-	file, err := t.o.Host.StageSnapshot(from, group, m)
+	key := imageKey{from, Address{group, m.GetTo()}}
+	r, leave, err := t.beginReception(key, c)
+	defer leave()
 	if err != nil {
-		return refusal(err.Error())
-	}
-	if err := stage(file, image); err != nil {
 		return err
 	}
-	if err := t.o.Host.ReceiveSnapshot(from, group, m, file.Name()); err != nil {
-		return errors.Join(refusal(err.Error()), os.Remove(file.Name()))
+	p := t.takePartial(key, body)
+	if p == nil {
+		file, err := t.o.Host.StageSnapshot(from, group, m)
+		if err != nil {
+			return refusal(err.Error())
+		}
+		p = newPartial(file, body)
 	}
-	_, err = c.Write(appendFrame(nil, kindAccepted, image.hash.Sum(nil)))
+	if _, err := c.Write(appendFrame(nil, kindHave, p.have())); err != nil {
+		t.keepPartial(key, p)
+		return err
+	}
+	if err := p.receive(&c.frames, func() { r.heard.Store(t.o.Now().UnixNano()) }); err != nil {
+		if _, refused := errors.AsType[refusal](err); refused {
+			return errors.Join(err, p.remove())
+		}
+		t.keepPartial(key, p)
+		return err
+	}
+	if err := t.o.Host.ReceiveSnapshot(from, group, m, p.file.Name()); err != nil {
+		return errors.Join(refusal(err.Error()), os.Remove(p.file.Name()))
+	}
+	_, err = c.Write(appendFrame(nil, kindAccepted, p.hash.Sum(nil)))
 	return err
 }
 
-// stage writes an image to a file and closes it. If anything fails there is no file.
-func stage(file *os.File, image io.Reader) error {
-	var disk error
-	_, err := io.Copy(writerFunc(func(p []byte) (int, error) {
-		n, err := file.Write(p)
-		disk = err
-		return n, err
-	}), image)
-	if err == nil {
-		disk = file.Sync()
-	}
-	if closed := file.Close(); disk == nil {
-		disk = closed
-	}
-	if disk != nil {
-		err = refusef("the image cannot be kept: %v", disk)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
+// imageKey names the images of which one is received at a time.
+type imageKey struct {
+	from NodeID
+	to   Address
 }
 
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-// imageReader reads an image. It returns io.EOF only when the image is whole, and any other
-// error if it is not.
-type imageReader struct {
-	frames *frameReader
-	hash   hash.Hash // of the snapshot's body and what was read
-	size   uint64
-	chunk  []byte // not read yet
-	ended  bool
+// reception is a connection on which an image comes.
+type reception struct {
+	c     *conn
+	heard atomic.Int64  // when the last piece has come, in nanoseconds
+	done  chan struct{} // closed when the connection has no part in anything any more
 }
 
-// newImageReader reads the image behind a frame of kindSnapshot with this body.
-func newImageReader(frames *frameReader, body []byte) *imageReader {
-	r := &imageReader{frames: frames, hash: newSum()}
-	r.hash.Write(body)
-	return r
-}
-
-// newSum is the sum over a snapshot.
-func newSum() hash.Hash { return sha256.New() }
-
-// Read implements io.Reader.
-func (r *imageReader) Read(p []byte) (int, error) {
-	for len(r.chunk) == 0 {
-		if r.ended {
-			return 0, io.EOF
+// takeTurn returns when a snapshot of a node may be received. If too many are, one of the same node that has been silent for a
+// while is taken for dead.
+func (t *Transport) takeTurn(from NodeID) (release func(), err error) {
+	release = func() { <-t.taking }
+	select {
+	case t.taking <- struct{}{}:
+		return release, nil
+	default:
+	}
+	var silent *reception
+	t.mu.Lock()
+	for key, r := range t.mu.images {
+		if key.from == from && t.o.Now().Sub(time.Unix(0, r.heard.Load())) > t.o.Timeout {
+			silent = r
 		}
-		k, body, err := r.frames.next(kindChunk, kindEnd)
-		switch {
-		case errors.Is(err, io.EOF):
-			return 0, fmt.Errorf("the image ends without its end: %w", io.ErrUnexpectedEOF)
-		case err != nil:
-			return 0, err
-		case k == kindEnd:
-			if err := r.end(body); err != nil {
-				return 0, err
+	}
+	t.mu.Unlock()
+	if silent != nil {
+		_ = silent.c.Close()
+		select {
+		case t.taking <- struct{}{}:
+			return release, nil
+		case <-t.ctx.Done():
+			return nil, t.ctx.Err()
+		}
+	}
+	return nil, refusef("this node is receiving %d snapshots already", cap(t.taking))
+}
+
+// beginReception makes c the one connection for an image. It ends the one before and waits for its end, so that what has come
+// on it can be gone on with. leave is to be called in any case.
+func (t *Transport) beginReception(key imageKey, c *conn) (r *reception, leave func(), err error) {
+	r = &reception{c: c, done: make(chan struct{})}
+	r.heard.Store(t.o.Now().UnixNano())
+	t.mu.Lock()
+	before := t.mu.images[key]
+	t.mu.images[key] = r
+	t.mu.Unlock()
+	leave = func() {
+		t.mu.Lock()
+		if t.mu.images[key] == r {
+			delete(t.mu.images, key)
+		}
+		t.mu.Unlock()
+		close(r.done)
+	}
+	if before == nil {
+		return r, leave, nil
+	}
+	_ = before.c.Close()
+	select {
+	case <-before.done:
+		return r, leave, nil
+	case <-t.ctx.Done():
+		return r, leave, t.ctx.Err()
+	}
+}
+
+// partial is an image as far as it has come.
+type partial struct {
+	body  []byte // of the snapshot
+	file  *os.File
+	hash  hash.Hash // of the body and what is in the file
+	size  uint64    // of the file
+	timer *time.Timer
+}
+
+func newPartial(file *os.File, body []byte) *partial {
+	p := &partial{body: bytes.Clone(body), file: file}
+	p.begin()
+	return p
+}
+
+// begin has it that nothing has come.
+func (p *partial) begin() {
+	p.hash, p.size = newSum(), 0
+	p.hash.Write(p.body)
+}
+
+func (p *partial) have() []byte { return p.hash.Sum(binary.BigEndian.AppendUint64(nil, p.size)) }
+
+func (p *partial) remove() error { return errors.Join(p.file.Close(), os.Remove(p.file.Name())) }
+
+// receive writes what comes to the file, up to the end of the image, and closes it. After a refusal the file is of no use,
+// after any other error it is what it was before, and more.
+func (p *partial) receive(frames *frameReader, heard func()) error {
+	for {
+		k, body, err := frames.next(kindChunk, kindEnd, kindAgain)
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("the image ends without its end: %w", io.ErrUnexpectedEOF)
+		}
+		if err != nil {
+			return err
+		}
+		heard()
+		switch k {
+		case kindChunk:
+			if _, err = p.file.Write(body); err == nil {
+				p.hash.Write(body)
+				p.size += uint64(len(body))
 			}
-			r.ended = true
-		default:
-			r.hash.Write(body)
-			r.size += uint64(len(body))
-			r.chunk = body
+		case kindAgain:
+			p.begin()
+			if err = p.file.Truncate(0); err == nil {
+				_, err = p.file.Seek(0, io.SeekStart)
+			}
+		case kindEnd:
+			if err := p.end(body); err != nil {
+				return err
+			}
+			if err = p.file.Sync(); err == nil {
+				if err = p.file.Close(); err == nil {
+					return nil
+				}
+			}
+		}
+		if err != nil {
+			return refusef("the image cannot be kept: %v", err)
 		}
 	}
-	n := copy(p, r.chunk)
-	r.chunk = r.chunk[n:]
-	return n, nil
 }
 
 // end compares what was announced with what has come.
-func (r *imageReader) end(body []byte) error {
+func (p *partial) end(body []byte) error {
 	if len(body) != endSize {
 		return refusef("an end of %d bytes; it has %d", len(body), endSize)
 	}
-	if size := binary.BigEndian.Uint64(body); size != r.size {
-		return refusef("the image has %d bytes and ends after %d", size, r.size)
+	if size := binary.BigEndian.Uint64(body); size != p.size {
+		return refusef("the image has %d bytes and ends after %d", size, p.size)
 	}
-	if string(body[8:]) != string(r.hash.Sum(nil)) {
+	if string(body[8:]) != string(p.hash.Sum(nil)) {
 		return refusef("the image is not what was sent: its SHA-256 is wrong")
 	}
 	return nil
 }
+
+// partialWaits is how many times Options.SnapshotTimeout a part of an image is kept for.
+const partialWaits = 5
+
+// keepPartial keeps what has come of an image until somebody goes on with it, or nobody does for a while.
+func (t *Transport) keepPartial(key imageKey, p *partial) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.closed || len(t.mu.partial) >= 2*cap(t.taking) {
+		t.left(p.remove())
+		return
+	}
+	t.mu.partial[key] = p
+	p.timer = time.AfterFunc(partialWaits*t.o.SnapshotTimeout, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.mu.partial[key] == p {
+			delete(t.mu.partial, key)
+			t.left(p.remove())
+		}
+	})
+}
+
+// takePartial returns what has come of the image of a snapshot, or nil. What there is of another one is removed.
+func (t *Transport) takePartial(key imageKey, body []byte) *partial {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.mu.partial[key]
+	if p == nil {
+		return nil
+	}
+	delete(t.mu.partial, key)
+	p.timer.Stop()
+	if !bytes.Equal(p.body, body) {
+		t.left(p.remove())
+		return nil
+	}
+	return p
+}
+
+func (t *Transport) dropPartials() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, p := range t.mu.partial {
+		p.timer.Stop()
+		t.left(p.remove())
+		delete(t.mu.partial, key)
+	}
+}
+
+// left says that a file was left, if it was.
+func (t *Transport) left(err error) {
+	if err != nil {
+		t.o.Log.Warn("a part of an image was left", "error", err)
+	}
+}
+
+// newSum is the sum over a snapshot.
+func newSum() hash.Hash { return sha256.New() }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -87,13 +88,14 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotCut cuts the connection after every so many bytes. The host of the sender is told once, and what the other
+// TestSnapshotCut cuts every connection after so many bytes. The host of the sender is told once, and what the other
 // host gets is whole.
 func TestSnapshotCut(t *testing.T) {
 	t.Cleanup(func() { noGoroutines(t) })
-	a, b := start(t, 1, func(o *Options) { o.Snapshots = 1 }), start(t, 2)
+	a, b := start(t, 1, func(o *Options) { o.Snapshots, o.Backoff = 1, time.Millisecond }), start(t, 2)
 	want := random(700)
-	whole := len(appendHello(nil, hello{})) + len(framed(t, kindSnapshot, snap(1, 2, 100))) + frameStart + len(want) + frameStart + endSize
+	begun := len(appendHello(nil, hello{})) + len(framed(t, kindSnapshot, snap(1, 2, 100))) + frameStart + len(want)
+	whole := begun + frameStart + endSize
 	var limit atomic.Int64
 	p := startProxy(t, b.addr, func() int64 { return limit.Load() })
 	var closed atomic.Int64
@@ -113,9 +115,11 @@ func TestSnapshotCut(t *testing.T) {
 		got, arrived := b.images[uint64(n+1)]
 		b.guard.Unlock()
 		switch {
-		case err == nil && n < whole:
+		case err == nil && n < begun: // the image is one piece, of which nothing is kept
 			t.Errorf("cut after %d bytes of %d, and sent", n, whole)
-		case arrived && (n < whole || got != string(want)):
+		case err == nil && !arrived:
+			t.Errorf("cut after %d bytes of %d: it is said to be sent, and has not arrived", n, whole)
+		case arrived && got != string(want):
 			t.Errorf("cut after %d bytes of %d, and %d of %d arrived", n, whole, len(got), len(want))
 		}
 	}
@@ -264,7 +268,7 @@ func TestSnapshotsInTurn(t *testing.T) {
 func (p *listener) welcome() (net.Conn, *frameReader) {
 	c, err := p.Accept()
 	if err != nil {
-		panic(err)
+		return nil, nil // it is over
 	}
 	frames := &frameReader{r: c}
 	_, _, _ = frames.next(kindHello)
@@ -285,16 +289,22 @@ func TestSnapshotStuck(t *testing.T) {
 						_, _ = hole.Accept()
 						return
 					}
-					_, frames := hole.welcome()
-					var err error
-					for stage == "at the end" && err == nil {
-						_, _, err = frames.next(kindSnapshot, kindChunk, kindEnd)
+					for {
+						c, frames := hole.welcome()
+						if c == nil {
+							return
+						}
+						_, _, err := frames.next(kindSnapshot)
+						_, _ = c.Write(appendFrame(nil, kindHave, make([]byte, endSize)))
+						for stage == "at the end" && err == nil {
+							_, _, err = frames.next(kindChunk, kindEnd)
+						}
 					}
 				}()
 				began := time.Now()
 				var closed atomic.Int64
 				a.SendSnapshot(2, to2, opened(random(1_000_000), 100, &closed))
-				time.Sleep(2 * a.o.SnapshotTimeout)
+				time.Sleep(2 * (resumeMost + 1) * a.o.SnapshotTimeout)
 				if len(a.ends()) != 1 || a.ends()[0].err == nil {
 					t.Errorf("after %v: %v", time.Since(began), a.ends())
 				}
@@ -312,7 +322,9 @@ func TestSnapshotAcceptedEarly(t *testing.T) {
 		a := startOn(t, 1, newPipes(), func(o *Options) { o.Dial = hole.dial })
 		a.only(2, "hole")
 		go func() {
-			c, _ := hole.welcome()
+			c, frames := hole.welcome()
+			_, _, _ = frames.next(kindSnapshot)
+			_, _ = c.Write(appendFrame(nil, kindHave, make([]byte, endSize)))
 			_, _ = c.Write(appendFrame(nil, kindAccepted, make([]byte, 32)))
 		}()
 		var closed atomic.Int64
@@ -344,35 +356,160 @@ func TestSnapshotRate(t *testing.T) {
 	})
 }
 
-// TestImageReader cuts an image everywhere: only the whole one ends with io.EOF.
-func TestImageReader(t *testing.T) {
-	client, server := net.Pipe()
+// TestImageCut cuts an image everywhere: only the whole one is taken for one. What has come of another is gone on with by a second
+// connection, from any byte, and the sum is that of the image.
+func TestImageCut(t *testing.T) {
 	want := random(2000)
-	var stream []byte
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		stream, _ = io.ReadAll(server)
-	}()
-	c := &conn{Conn: client, raw: client, now: time.Now, timeout: patience}
-	w := &chunkWriter{c: c, hash: newSum()}
 	frame := framed(t, kindSnapshot, snap(1, 2, 3))
-	var closed atomic.Int64
-	_, img, _ := opened(want, 3, &closed)()
-	if err := w.send(frame, img, func() error { return nil }); err != nil {
-		t.Fatal(err)
+	body := frame[frameStart:]
+	send := func(p *partial, image []byte) []byte {
+		client, server := net.Pipe()
+		var stream []byte
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			stream, _ = io.ReadAll(server)
+		}()
+		var closed atomic.Int64
+		_, img, _ := opened(image, 3, &closed)()
+		w := &chunkWriter{c: &conn{Conn: client, raw: client, now: time.Now, timeout: patience}, body: body, there: p.size, have: p.have()[8:]}
+		if err := w.send(img, func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		_ = client.Close()
+		<-done
+		return stream
 	}
-	_ = client.Close()
-	<-done
-	for n := len(frame); n <= len(stream); n++ {
-		frames := &frameReader{r: bytes.NewReader(stream[:n])}
-		_, body, err := frames.next(kindSnapshot)
+	receive := func(p *partial, stream []byte) error {
+		return p.receive(&frameReader{r: bytes.NewReader(stream)}, func() {})
+	}
+	fresh := func() *partial {
+		file, err := os.CreateTemp(t.TempDir(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := io.ReadAll(newImageReader(frames, body))
-		if whole := n == len(stream); (err == nil) != whole || whole && !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes of %d: %d bytes of the image, %v", n, len(stream), len(got), err)
+		return newPartial(file, body)
+	}
+	whole := send(fresh(), want)
+	for n := range len(whole) {
+		p := fresh()
+		if err := receive(p, whole[:n]); err == nil {
+			t.Fatalf("%d bytes of %d are a whole image", n, len(whole))
+		}
+		_ = p.file.Close()
+	}
+	other := random(3000)[1000:]
+	for n := 0; n <= len(want); n += 1 + n%97 {
+		for _, begun := range [][]byte{want, other} { // the same image, and another one at the same moment
+			p := fresh()
+			if err := receive(p, appendFrame(nil, kindChunk, begun[:n])); err == nil {
+				t.Fatal("a piece is a whole image")
+			}
+			rest := send(p, want)
+			if same := n > 0 && &begun[0] == &want[0]; same && len(rest) > len(whole)-n {
+				t.Errorf("%d bytes were there, and %d of %d were sent again", n, len(rest), len(whole))
+			}
+			if err := receive(p, rest); err != nil {
+				t.Fatalf("%d bytes were there: %v", n, err)
+			}
+			if got, err := os.ReadFile(p.file.Name()); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes were there, and %d of %d arrived, %v", n, len(got), len(want), err)
+			}
 		}
 	}
+}
+
+// TestSnapshotResumed has every connection break at a random place, and the image, which is made once, get there all the same, with
+// little of it sent twice.
+func TestSnapshotResumed(t *testing.T) {
+	t.Cleanup(func() { noGoroutines(t) })
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	a, b := start(t, 1, func(o *Options) { o.Backoff = time.Millisecond }), start(t, 2)
+	want := random(6_000_000)
+	var connections, passed atomic.Int64
+	p := startProxy(t, b.addr, func() int64 {
+		n := 300_000 + rng.Int64N(1_000_000)
+		connections.Add(1)
+		passed.Add(n)
+		return n
+	})
+	a.only(2, p.Addr().String())
+	var opens, closed atomic.Int64
+	a.SendSnapshot(2, to2, func() (*pb.Message, Image, error) {
+		opens.Add(1)
+		return opened(want, 100, &closed)()
+	})
+	if err := a.outcome(t, 0); err != nil {
+		t.Fatal(err)
+	}
+	b.guard.Lock()
+	got := b.images[100]
+	b.guard.Unlock()
+	if got != string(want) {
+		t.Errorf("%d bytes of %d arrived, or others", len(got), len(want))
+	}
+	if connections.Load() < 5 || opens.Load() != 1 || closed.Load() != 1 {
+		t.Errorf("%d connections, %d images made, %d closed", connections.Load(), opens.Load(), closed.Load())
+	}
+	// Of each connection what is no whole piece is lost, and of the last one what it was not used for.
+	if most := int64(len(want)) + (connections.Load()+1)*(maxChunk+1000) + 1_300_000; passed.Load() > most {
+		t.Errorf("%d bytes were sent for an image of %d, on %d connections", passed.Load(), len(want), connections.Load())
+	}
+}
+
+// TestSnapshotGivenUp has the connections break for good. Who sends is told; what has come is kept for the next image, which is another one of the same
+// moment, and removed when nobody asks for it.
+func TestSnapshotGivenUp(t *testing.T) {
+	t.Cleanup(func() { noGoroutines(t) })
+	a, b := start(t, 1, func(o *Options) { o.Backoff = time.Millisecond }), start(t, 2, func(o *Options) { o.SnapshotTimeout = time.Second })
+	var limit atomic.Int64
+	p := startProxy(t, b.addr, func() int64 { return limit.Swap(0) })
+	a.only(2, p.Addr().String())
+	var closed atomic.Int64
+	parts := func() int {
+		b.Transport.mu.Lock()
+		defer b.Transport.mu.Unlock()
+		return len(b.Transport.mu.partial)
+	}
+	await := func(what string, cond func() bool) {
+		t.Helper()
+		for began := time.Now(); !cond(); time.Sleep(time.Millisecond) { // between two looks
+			if time.Since(began) > patience {
+				t.Fatalf("%s does not happen", what)
+			}
+		}
+	}
+	for i, next := range [][]byte{random(3_000_000), random(3_000_001)[1:], nil} {
+		if next == nil {
+			break
+		}
+		limit.Store(1_000_000)
+		a.SendSnapshot(2, to2, opened(next, 100, &closed))
+		if err := a.outcome(t, i); err == nil {
+			t.Fatal("it was sent")
+		}
+		await("that a part is kept", func() bool { return parts() == 1 })
+	}
+	limit.Store(-1)
+	last := random(3_000_002)[2:]
+	a.SendSnapshot(2, to2, opened(last, 100, &closed))
+	if err := a.outcome(t, 2); err != nil {
+		t.Fatal(err)
+	}
+	b.guard.Lock()
+	got := b.images[100]
+	b.guard.Unlock()
+	if got != string(last) {
+		t.Errorf("%d bytes of %d arrived, or others", len(got), len(last))
+	}
+	limit.Store(1_000_000)
+	a.SendSnapshot(2, to2, opened(last, 101, &closed))
+	if err := a.outcome(t, 3); err == nil {
+		t.Fatal("it was sent")
+	}
+	await("that a part is kept", func() bool { return parts() == 1 })
+	await("that nobody keeps it for ever", func() bool { return parts() == 0 })
+	b.empty(t)
 }

@@ -149,6 +149,8 @@ type Transport struct {
 		closed  bool // nothing is added to wg any more
 		peers   map[NodeID]*peer
 		inbound map[inboundKey]*inbound
+		images  map[imageKey]*reception // that are being received
+		partial map[imageKey]*partial   // whose connections have broken
 		rand    *rand.Rand
 	}
 }
@@ -173,6 +175,7 @@ func New(o Options) (*Transport, error) {
 	t.lost.init()
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.mu.peers, t.mu.inbound, t.mu.rand = map[NodeID]*peer{}, map[inboundKey]*inbound{}, o.Rand
+	t.mu.images, t.mu.partial = map[imageKey]*reception{}, map[imageKey]*partial{}
 	t.wg.Go(t.accept)
 	t.wg.Go(func() { t.lost.tell(t.ctx, o.Host) })
 	return t, nil
@@ -290,6 +293,7 @@ func (t *Transport) Close() error {
 	t.cancel()
 	err := t.o.Listener.Close()
 	t.wg.Wait()
+	t.dropPartials()
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}

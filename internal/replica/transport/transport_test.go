@@ -225,8 +225,8 @@ func TestHostile(t *testing.T) {
 			}
 			frames := &frameReader{r: conn}
 			k, body, err := frames.next(kindWelcome, kindRefusal)
-			if err == nil && k == kindWelcome {
-				_, body, err = frames.next(kindRefusal)
+			for err == nil && k != kindRefusal {
+				k, body, err = frames.next(kindHave, kindRefusal)
 			}
 			if err != nil || !strings.Contains(string(body), c.want) {
 				t.Errorf("told %q, %v; want %q", body, err, c.want)
