@@ -23,6 +23,8 @@ var rows72 = map[string]string{
 	"bzpopmax":                "may be called by scripts",
 	"bzpopmin":                "may be called by scripts",
 	"client|setname":          "goes to all nodes of a cluster",
+	"cluster|shards":          "may be asked while data are loaded",
+	"cluster|slots":           "may be asked while data are loaded",
 	"command|getkeys":         "takes a command without arguments",
 	"command|getkeysandflags": "takes a command without arguments",
 	"config|resetstat":        "goes to all nodes of a cluster",

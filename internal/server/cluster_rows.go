@@ -57,11 +57,11 @@ func clusterSubs() []*command.Command {
 		{Name: "saveconfig", Arity: 2, Flags: clusterAdmin},
 		{Name: "set-config-epoch", Arity: 3, Flags: clusterAdmin, Syntax: "config-epoch"},
 		{Name: "setslot", Arity: -4, Flags: clusterAdmin, Syntax: "slot subcommand(IMPORTING importing=node-id | MIGRATING migrating=node-id | NODE node=node-id | STABLE)"},
-		{Name: "shards", Arity: 2, Flags: command.Stale, Tips: unsure, Run: clusterShards,
+		{Name: "shards", Arity: 2, Flags: command.Loading | command.Stale, Tips: unsure, Run: clusterShards,
 			Summary: "Tells of the shard, which has all slots, and its nodes.", Complexity: "O(N) where N is the number of nodes"},
 		{Name: "slaves", Arity: 3, Flags: command.Admin | command.Stale, Tips: unsure, Syntax: "node-id", Run: clusterReplicas,
 			Summary: "The old name of CLUSTER REPLICAS.", Complexity: "O(N) where N is the number of nodes"},
-		{Name: "slots", Arity: 2, Flags: command.Stale, Tips: unsure, History: []string{"4.0.0 Tells the ids of nodes.", "7.0.0 Tells more of the network."}, Run: clusterSlots,
+		{Name: "slots", Arity: 2, Flags: command.Loading | command.Stale, Tips: unsure, History: []string{"4.0.0 Tells the ids of nodes.", "7.0.0 Tells more of the network."}, Run: clusterSlots,
 			Summary: "Tells which nodes have which slots.", Complexity: "O(N) where N is the number of nodes"},
 	}
 	for _, s := range subs {
