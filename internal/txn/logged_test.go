@@ -2,7 +2,10 @@ package txn_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"testing"
+	"time"
 
 	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/txn"
@@ -16,6 +19,7 @@ type logged struct {
 
 	mu     sync.Mutex
 	term   uint64 // a new one for each DB
+	next   uint64 // the number of the next proposal of the term
 	queue  []func()
 	filled chan struct{}
 	done   sync.WaitGroup
@@ -37,6 +41,7 @@ func newDB(e store.Engine, clock *hlc.Clock, opts txn.Options) *txn.Local {
 	}
 	l.mu.Lock()
 	l.term++
+	l.next = 0
 	l.mu.Unlock()
 	return txn.NewReplicated(l.Engine, clock, l, opts)
 }
@@ -72,8 +77,14 @@ func (l *logged) Lead() (uint64, bool, <-chan struct{}) {
 }
 
 // Propose implements txn.Log.
-func (l *logged) Propose(_, _ uint64, commits []store.Commit, done func(error)) {
+func (l *logged) Propose(term, number uint64, commits []store.Commit, done func(error)) {
 	l.mu.Lock()
+	if term != l.term || number != l.next {
+		l.mu.Unlock()
+		done(fmt.Errorf("%w: number %d of term %d, not the next one", txn.ErrNotCommitted, number, term))
+		return
+	}
+	l.next++
 	l.queue = append(l.queue, func() { done(l.ApplyCommitsRaftAt(context.Background(), commits, 0)) })
 	l.mu.Unlock()
 	select {
@@ -84,3 +95,28 @@ func (l *logged) Propose(_, _ uint64, commits []store.Commit, done func(error)) 
 
 // Barrier implements txn.Log.
 func (l *logged) Barrier(context.Context) error { return nil }
+
+// What is in the log is never taken for lost, at whatever moment it becomes known that it is committed.
+func TestEveryProposalIsTheNext(t *testing.T) {
+	l := newLogged(store.NewMVCCStore().(store.Engine))
+	defer l.Close()
+	db := newDB(l, hlc.New(time.Now), txn.Options{})
+	defer db.Close()
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			for i := range 25_000 {
+				err := db.Sequence(context.Background(), func(s *txn.Seq) {
+					if err := s.Do(func(tx *txn.Tx) error { return tx.Put([]byte{byte(w)}, []byte{byte(i)}, 0) }); err != nil {
+						t.Error(err)
+					}
+				})
+				if err != nil {
+					t.Errorf("update %d of writer %d: %v", i, w, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}

@@ -110,8 +110,7 @@ func (r *replicated) begin(s *Seq) error {
 			r.endTerm(s)
 			r.beginTerm(s, term, changed)
 		}
-		r.dropApplied(s)
-		if len(r.flights) == 0 || !r.flights[0].isKnown() {
+		if !r.dropApplied(s) {
 			return nil
 		}
 		r.startOver(s)
@@ -168,15 +167,19 @@ func (r *replicated) startOver(s *Seq) {
 	r.fromEngine(s)
 }
 
-// dropApplied moves the base up to what the engine has of the layers.
-func (r *replicated) dropApplied(s *Seq) {
+// dropApplied moves the base up to what the engine has of the layers, and reports whether the next one is lost. It looks
+// at each once: one that becomes known meanwhile may be committed.
+func (r *replicated) dropApplied(s *Seq) (lost bool) {
 	n := 0
-	for ; n < len(r.flights) && r.flights[n].isKnown() && r.flights[n].err == nil; n++ {
+	for ; n < len(r.flights) && r.flights[n].isKnown(); n++ {
+		if lost = r.flights[n].err != nil; lost {
+			break
+		}
 		s.base.ts = r.flights[n].ts
 		r.size -= r.flights[n].writes.size
 	}
 	if n == 0 {
-		return
+		return lost
 	}
 	r.flights = slices.Delete(r.flights, 0, n)
 	if len(r.flights) > 0 {
@@ -185,6 +188,7 @@ func (r *replicated) dropApplied(s *Seq) {
 		s.pending.base = &s.base
 	}
 	r.lowest.Store(s.base.ts)
+	return lost
 }
 
 func (r *replicated) put(s *Seq, commits []store.Commit) (store.Staged, error) {
