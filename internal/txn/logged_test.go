@@ -102,10 +102,14 @@ func TestEveryProposalIsTheNext(t *testing.T) {
 	defer l.Close()
 	db := newDB(l, hlc.New(time.Now), txn.Options{})
 	defer db.Close()
+	n := 25_000
+	if testing.Short() {
+		n /= 5
+	}
 	var all sync.WaitGroup
 	for w := range 4 {
 		all.Go(func() {
-			for i := range 25_000 {
+			for i := range n {
 				err := db.Sequence(context.Background(), func(s *txn.Seq) {
 					if err := s.Do(func(tx *txn.Tx) error { return tx.Put([]byte{byte(w)}, []byte{byte(i)}, 0) }); err != nil {
 						t.Error(err)
