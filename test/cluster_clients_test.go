@@ -340,6 +340,9 @@ func TestClusterMessages(t *testing.T) {
 
 // What there is of a cluster has the form that a real redis-server gives it: clients parse that.
 func TestClusterForms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("clusters start slowly under the race detector, and others do there what this one does")
+	}
 	_, bus, err := net.SplitHostPort(testkit.FreeAddr(t))
 	ok(t, err)
 	real := testkit.Redis(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-announce-ip", "127.0.0.1", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))

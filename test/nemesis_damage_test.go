@@ -17,6 +17,9 @@ import (
 // A node that has lost its memory, or a part of it, refuses to start, says what to do, and leaves its folder as it is. It takes
 // part in nothing until it has joined anew with an empty one.
 func TestClusterDamagedDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("clusters start slowly under the race detector, and others do there what this one does")
+	}
 	c := startCluster(t, 3)
 	lead := func() *testkit.Client { return testkit.Dial(t, c.leader().Addr, 2) }
 	conn := lead()

@@ -483,6 +483,9 @@ func (c *nemesisClient) close() {
 
 // A disk becomes full under load. The node ends, in words; the others go on; with room again it starts, and has everything.
 func TestClusterFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("clusters start slowly under the race detector, and others do there what this one does")
+	}
 	n := &nemesis{t: t}
 	c := startCluster(t, 3, n.limitDisk)
 	if n.disk == "" {
