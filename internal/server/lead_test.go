@@ -139,6 +139,11 @@ func (c handCluster) Status(context.Context) (server.ClusterStatus, error) {
 	return st, nil
 }
 
+// Connect fails: the other node is of an earlier release.
+func (c handCluster) Connect(context.Context, uint64) (net.Conn, error) {
+	return nil, errors.New("a connection for purpose 4, which there is not")
+}
+
 // Say takes down what the other node is to hear.
 func (c handCluster) Say(m server.Message) {
 	c.l.mu.Lock()
@@ -255,7 +260,7 @@ func playLead(t *testing.T, steps [][3]string) {
 	db := txn.NewReplicated(l.Engine, hlc.New(time.Now), l, txn.Options{Now: time.Now})
 	log := &safeLog{}
 	srv := server.New(server.Options{
-		DB: db, Config: server.NewConfig(), Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64, Version: "test",
+		DB: db, Config: redirecting(t), Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64, Version: "test",
 		Cluster: handCluster{l},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -322,6 +327,16 @@ func playLead(t *testing.T, steps [][3]string) {
 	if t.Failed() {
 		t.Log(log.String())
 	}
+}
+
+// redirecting is a configuration of a node that asks no other for its clients.
+func redirecting(t *testing.T) *server.Config {
+	t.Helper()
+	cfg := server.NewConfig()
+	if err := cfg.Set("cluster-redirects", "yes"); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
 }
 
 // exchange sends a command, unless it is empty, and reads what is to be told.
