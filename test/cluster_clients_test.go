@@ -166,6 +166,7 @@ func TestClusterFollower(t *testing.T) {
 			t.Fatalf("the follower has %v of %s, which was acknowledged", v, want)
 		}
 	}
+	at.MustDo(t, "CONFIG", "SET", "cluster-redirects", "yes")
 	if v, err := at.Do("SET", "k", "x"); err != nil || v.Kind != resp.KindError || v.Str != "MOVED 7629 "+lead.Addr {
 		t.Errorf("a write: %v, %v", v, err)
 	}
