@@ -18,9 +18,8 @@ import (
 	"github.com/elastickv/elastickv/internal/testkit"
 )
 
-// Clients that know nothing of clusters use any node, and go on when the leader is lost.
-func TestClusterForward(t *testing.T) {
-	c := startCluster(t, 3)
+// forwarded has clients that know nothing of clusters use nodes that do not lead. In the end the leader is lost.
+func forwarded(t *testing.T, c *cluster) {
 	other := c.follower()
 	ctx, cancel := context.WithTimeout(t.Context(), clusterPatience)
 	defer cancel()

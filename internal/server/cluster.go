@@ -202,6 +202,8 @@ func (c *session) refusalByLead(k call) error {
 	switch {
 	case c.guest && !k.route.travels:
 		return errNotForGuests
+	case c.guest && c.multi.on: // EXEC is told
+		return nil
 	case c.srv.following.Load() && (k.route.place == inSequencer || c.changes(k)) && !c.forwards():
 		return c.notLeader(k)
 	}

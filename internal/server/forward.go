@@ -21,7 +21,7 @@ type away struct {
 	node     uint64        // that led when the stream began
 	stream   *relay.Stream // nil: there is none
 	watching bool          // the session has called WATCH there
-	lost     bool          // it has, and the stream has ended: the keys count as changed
+	lost     bool          // keys were watched where nobody watches them any more: they count as changed
 	unit     []call        // that the leader is asked for; kept for the next one
 	buf      []byte        // likewise
 }
@@ -44,7 +44,7 @@ func (c *session) watchAway(keys int) {
 
 // unwatchAway has the leader forget the watched keys.
 func (c *session) unwatchAway() {
-	if c.away.watching {
+	if c.away.watching || c.away.lost {
 		c.away.close()
 		c.unwatchedAway()
 	}
