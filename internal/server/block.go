@@ -106,9 +106,14 @@ func (c *session) park(calls [][][]byte) [][][]byte {
 	w := c.blocked
 	c.blocked = nil
 	if len(w.keys) > 0 && !w.begun && c.forwards() {
+		mark, silent := c.out.Len(), w.silent
 		if w = c.waitAway(w.call); w == nil {
+			if silent {
+				c.out.Truncate(mark)
+			}
 			return calls
 		}
+		w.silent = silent
 	}
 	if err := c.beginWait(w); err != nil {
 		if told := c.toldOf(err, w.call); told != "" {

@@ -6,8 +6,6 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -15,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
@@ -158,59 +155,13 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// forwardNode is a node of TestForward: a server over data that both have.
-type forwardNode struct {
-	log   *handLog
-	ln    *pipes
-	srv   *server.Server
-	stop  context.CancelFunc
-	close func()
-}
-
-func startForwardNode(t *testing.T, e store.Engine, log *safeLog, leading bool, cluster func(*handLog) server.Cluster) *forwardNode {
-	l := &handLog{Engine: e, changed: make(chan struct{})}
-	n := &forwardNode{log: l, ln: &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}}
-	db := txn.NewReplicated(l.Engine, hlc.New(time.Now), l, txn.Options{Now: time.Now})
-	n.srv = server.New(server.Options{
-		DB: db, Config: server.NewConfig(), Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64, Version: "test", Cluster: cluster(l),
-	})
-	var ctx context.Context
-	ctx, n.stop = context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- n.srv.Serve(ctx, n.ln) }()
-	if leading {
-		l.lead(true)
-	}
-	n.close = func() {
-		l.set(func() { l.held, l.cut = false, false })
-		l.end(nil)
-		n.stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	return n
-}
-
-func (n *forwardNode) client() (net.Conn, *bufio.ReadWriter) {
-	ours, theirs := net.Pipe()
-	n.ln.conns <- theirs
-	synctest.Wait() // so that numbers of clients are known
-	_ = ours.SetReadDeadline(time.Now().Add(time.Minute))
-	return ours, bufio.NewReadWriter(bufio.NewReader(ours), bufio.NewWriterSize(ours, 4<<20))
-}
-
 func playForward(t *testing.T, steps [][3]string) {
 	e, log := store.NewMVCCStore().(store.Engine), &safeLog{}
-	leader := startForwardNode(t, e, log, true, func(l *handLog) server.Cluster { return handCluster{l} })
-	far := &farCluster{leader: leader.srv}
-	node := startForwardNode(t, e, log, false, func(l *handLog) server.Cluster {
-		far.handCluster = handCluster{l}
-		return far
-	})
+	leader := startHandNode(t, newHandLog(e), log, server.NewConfig(), nil)
+	leader.log.lead(true)
+	l := newHandLog(e)
+	far := &farCluster{handCluster: handCluster{l}, leader: leader.srv}
+	node := startHandNode(t, l, log, server.NewConfig(), far)
 	conns, clients := map[string]net.Conn{}, map[string]*bufio.ReadWriter{}
 	conns["a"], clients["a"] = node.client()
 	conns["b"], clients["b"] = node.client()
@@ -242,7 +193,7 @@ func playForward(t *testing.T, steps [][3]string) {
 		case "deaf", "hears":
 			far.set(func() { far.deaf = s[0] == "deaf" })
 		case "stop":
-			leader.stop()
+			leader.end()
 		case "leave":
 			_ = conns[s[1]].Close()
 		case "wait":
@@ -254,7 +205,7 @@ func playForward(t *testing.T, steps [][3]string) {
 		case "stats":
 			for want := range strings.FieldsSeq(s[1]) {
 				name, n, _ := strings.Cut(want, ":")
-				exchange(t, clients["b"], fmt.Sprintf(`INFO stats`), "$")
+				exchange(t, clients["b"], "INFO stats", "$")
 				text := take(clients["b"])
 				if !strings.Contains(text, "\n"+want+"\r") {
 					t.Errorf("%s is not %s: %s", name, n, text)
@@ -269,8 +220,6 @@ func playForward(t *testing.T, steps [][3]string) {
 		_ = conn.Close()
 	}
 	node.close()
-	leader.log.set(func() { leader.log.held = false })
-	leader.log.end(nil)
 	far.breakAll()
 	leader.close()
 	far.serving.Wait()
