@@ -44,8 +44,12 @@ func forwardGoRedis(ctx context.Context, t *testing.T, other *peer) {
 	if v := client.Get(ctx, "k").Val(); v != "v" {
 		t.Errorf("it reads %q", v)
 	}
+	rounds, large := 10, strings.Repeat("x", 3<<20)
+	if testing.Short() {
+		rounds, large = 3, large[:1<<20]
+	}
 	replies, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i := range 100 {
+		for i := range 10 * rounds {
 			p.Incr(ctx, "n")
 			p.Get(ctx, "n")
 			if i%10 == 0 {
@@ -65,7 +69,6 @@ func forwardGoRedis(ctx context.Context, t *testing.T, other *peer) {
 			}
 		}
 	}
-	large := strings.Repeat("x", 3<<20)
 	ok(t, client.Set(ctx, "large", large, 0).Err())
 	if replies, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for range 5 {
@@ -94,7 +97,7 @@ func forwardGoRedis(ctx context.Context, t *testing.T, other *peer) {
 	var all sync.WaitGroup
 	for range 4 { // each disturbs the others
 		all.Go(func() {
-			for range 10 {
+			for range rounds {
 				switch err := client.Watch(ctx, add, "tx"); {
 				case err == nil:
 					done.Add(1)
@@ -326,7 +329,7 @@ func forwardReads(t *testing.T, c *cluster) {
 	conn := testkit.Dial(t, c.follower().Addr, 2)
 	writes := 300
 	if testing.Short() {
-		writes = 50
+		writes = 30
 	}
 	for range writes {
 		see(conn.MustDo(t, "INCR", "n").Int)
