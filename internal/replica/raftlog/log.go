@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -40,8 +42,10 @@ type Log struct {
 	o  Options
 	db *pebble.DB
 
-	// order is held while a batch is filled, committed and shown: what the log shows is what the disk has.
+	// order is held while a batch is filled, committed and shown: what the log shows is what the disk has, but for commit
+	// indexes.
 	order sync.Mutex
+	owes  bool // promises were written that are not synced; order's
 
 	mu struct {
 		sync.Mutex
@@ -107,7 +111,25 @@ func (l *Log) row(key []byte) ([]byte, bool, error) {
 }
 
 // Close closes the log. Its groups are of no more use.
-func (l *Log) Close() error { return l.db.Close() }
+func (l *Log) Close() error { return errors.Join(l.writeNoted(), l.db.Close()) }
+
+// writeNoted writes the commit indexes that were only noted, if the log can still be written.
+func (l *Log) writeNoted() error {
+	if l.Failure() != nil {
+		return nil
+	}
+	l.mu.Lock()
+	groups := slices.Collect(maps.Values(l.mu.groups))
+	l.mu.Unlock()
+	return l.change(pebble.NoSync, func(b *pebble.Batch) error {
+		for _, g := range groups {
+			if err := b.Set(appendKey(nil, g.id, rowHard), appendHard(nil, g.HardState()), nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {})
+}
 
 // Failure returns the error that has ended the log, if one has. A node whose log has failed ends: what
 // it has told others may not be on its disk.
@@ -127,6 +149,9 @@ type Write struct {
 
 // Write makes writes of any number of groups durable, with one fsync for all of them. When it
 // returns, and not earlier, others may be told. It keeps the entries, which do not change any more.
+//
+// A commit index is no promise: whoever has lost it learns it again. Where nothing else was written since the last
+// fsync, none is needed, and the index is noted until more is written.
 func (l *Log) Write(writes []Write) error { return l.write(writes, pebble.Sync) }
 
 // WriteLater is Write without the fsync, for what nobody is told: a crash may take it back, and then
@@ -134,7 +159,17 @@ func (l *Log) Write(writes []Write) error { return l.write(writes, pebble.Sync) 
 func (l *Log) WriteLater(writes []Write) error { return l.write(writes, pebble.NoSync) }
 
 func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
-	return l.change(sync, func(b *pebble.Batch) error {
+	l.order.Lock()
+	defer l.order.Unlock()
+	promises := slices.ContainsFunc(writes, Write.promises)
+	if !promises && !(sync.Sync && l.owes) {
+		for _, w := range writes {
+			w.Group.wrote(w, l.o.TailBytes)
+		}
+		return l.Failure()
+	}
+	l.owes = l.owes || promises
+	return l.changeLocked(sync, func(b *pebble.Batch) error {
 		// Of two writes of one group the second follows the first.
 		ends := map[*Group]uint64{}
 		for _, w := range writes {
@@ -154,6 +189,15 @@ func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
 			w.Group.wrote(w, l.o.TailBytes)
 		}
 	})
+}
+
+// promises reports whether w has more than a commit index that its group does not have yet.
+func (w Write) promises() bool {
+	if len(w.Entries) > 0 || w.Hard == nil {
+		return len(w.Entries) > 0
+	}
+	before := w.Group.HardState()
+	return w.Hard.GetTerm() != before.GetTerm() || w.Hard.GetVote() != before.GetVote()
 }
 
 // put adds the rows of w to b, and returns the last index of the log that they make of one that
@@ -189,6 +233,11 @@ func (w *Write) put(b *pebble.Batch, last uint64) (uint64, error) {
 func (l *Log) change(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, show func()) error {
 	l.order.Lock()
 	defer l.order.Unlock()
+	return l.changeLocked(sync, fill, show)
+}
+
+// changeLocked is change for who holds order.
+func (l *Log) changeLocked(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, show func()) error {
 	if err := l.Failure(); err != nil {
 		return err
 	}
@@ -209,6 +258,7 @@ func (l *Log) change(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, 
 		l.mu.failed = fmt.Errorf("raftlog: write: %w", err)
 		return l.mu.failed
 	}
+	l.owes = l.owes && !sync.Sync
 	show()
 	return nil
 }
