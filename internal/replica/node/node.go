@@ -33,6 +33,7 @@ type Options struct {
 	Contact func() Contact
 	// Heard, if not nil, takes what others have said with Say. It keeps nothing of it, and waits for nothing.
 	Heard func(Message)
+	Seal  raftlog.Seal // how the log is sealed on the disk; by default it is clear
 	Log   *slog.Logger
 }
 
@@ -71,7 +72,7 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log})
+	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log, Seal: o.Seal})
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +119,11 @@ func (n *Node) Heard(of transport.NodeID) Heard {
 		return n.Own()
 	}
 	return n.notes.get(of)
+}
+
+// Reseal seals entries of the log again.
+func (n *Node) Reseal(ctx context.Context, o raftlog.ResealOptions) error {
+	return n.log.Reseal(ctx, o)
 }
 
 // Close ends it. The engine stays open.

@@ -156,11 +156,15 @@ func (m *model) check(t *rapid.T, g *Group) {
 
 // Random histories of three groups in one log, with crashes: after one the log is as it was after some
 // write, and none before the last that was synced.
-func TestModel(t *testing.T) {
+func TestModel(t *testing.T) { checkModel(t, Seal{}) }
+
+func TestModelSealed(t *testing.T) { checkModel(t, newVault(t, 1).seal()) }
+
+func checkModel(t *testing.T, seal Seal) {
 	rapid.Check(t, func(t *rapid.T) {
 		fs := vfs.NewCrashableMem()
 		open := func() *Log {
-			l, err := Open("log", Options{FS: fs, TailBytes: rapid.IntRange(1, 300).Draw(t, "tail")})
+			l, err := Open("log", Options{FS: fs, TailBytes: rapid.IntRange(1, 300).Draw(t, "tail"), Seal: seal})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -394,7 +398,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestNewerFormat(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	l := openLog(t, fs)
-	must(t, l.db.Set(formatKey, []byte{format + 1}, pebble.Sync))
+	must(t, l.db.Set(formatKey, []byte{formatSealed + 1}, pebble.Sync))
 	if _, err := Open("log", Options{FS: fs.CrashClone(vfs.CrashCloneCfg{})}); !errors.Is(err, ErrNewerFormat) {
 		t.Errorf("got %v", err)
 	}
