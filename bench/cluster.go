@@ -66,11 +66,11 @@ func (m *member) launch(ctx context.Context) (err error) {
 	return err
 }
 
-// trio is three members that are one system. Leader returns the one that leads, as far as it is known.
+// trio is three members that are one system.
 type trio struct {
 	name    string
 	members []*member
-	leads   func(*member) bool
+	leads   func(*member) bool // as far as it knows
 	// put writes a value by way of a member, which may refuse it or not answer within a moment.
 	put func(ctx context.Context, m *member) error
 }

@@ -22,13 +22,13 @@ import (
 
 // load is what clients do, each again and again.
 type load struct {
-	endpoint          string
-	op                string
-	clients, depth    int
-	keys, size        int
-	seconds           float64
-	seed              uint64
-	clientsConnection int
+	endpoint       string
+	op             string
+	clients, depth int
+	keys, size     int
+	seconds        float64
+	seed           uint64
+	share          int
 }
 
 // Report is what is printed of a load: how long it took, and how long each operation, in nanoseconds.
@@ -71,7 +71,7 @@ func parse(args []string) (l load, err error) {
 	fs.StringVar(&l.endpoint, "endpoint", "", "URL of the member that is asked")
 	fs.StringVar(&l.op, "op", "put", "put, get, or fill")
 	fs.IntVar(&l.clients, "c", 50, "clients")
-	fs.IntVar(&l.clientsConnection, "share", 10, "clients that share a connection")
+	fs.IntVar(&l.share, "share", 10, "clients that share a connection")
 	fs.IntVar(&l.depth, "P", 1, "puts or gets at once: in one transaction, if above 1")
 	fs.IntVar(&l.keys, "r", 100_000, "different keys")
 	fs.IntVar(&l.size, "d", 100, "bytes of a value")
@@ -81,7 +81,7 @@ func parse(args []string) (l load, err error) {
 		return l, err
 	}
 	known := l.op == "put" || l.op == "get" || l.op == "fill"
-	if !known || l.endpoint == "" || min(l.clients, l.clientsConnection, l.depth, l.keys, l.size) < 1 || l.depth > txnMost || l.seconds <= 0 || fs.NArg() > 0 {
+	if !known || l.endpoint == "" || min(l.clients, l.share, l.depth, l.keys, l.size) < 1 || l.depth > txnMost || l.seconds <= 0 || fs.NArg() > 0 {
 		return l, fmt.Errorf("want -endpoint, -op put, get or fill, numbers above 0, -P to %d", txnMost)
 	}
 	return l, nil
@@ -92,7 +92,7 @@ const txnMost = 128
 
 // connect makes as many connections as the clients need.
 func (l load) connect() (conns []*clientv3.Client, err error) {
-	for range (l.clients + l.clientsConnection - 1) / l.clientsConnection {
+	for range (l.clients + l.share - 1) / l.share {
 		c, err := clientv3.New(clientv3.Config{Endpoints: []string{l.endpoint}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
 		if err != nil {
 			closeAll(conns)
@@ -149,7 +149,7 @@ func (l load) take(ctx context.Context, conns []*clientv3.Client) (Report, error
 	var all sync.WaitGroup
 	var failed atomic.Bool
 	for id := range l.clients {
-		c, rng := conns[id/l.clientsConnection], rand.New(rand.NewPCG(l.seed, uint64(id)))
+		c, rng := conns[id/l.share], rand.New(rand.NewPCG(l.seed, uint64(id)))
 		all.Go(func() {
 			for !failed.Load() && (len(took[id]) == 0 || time.Now().Before(end)) {
 				start := time.Now()

@@ -93,6 +93,7 @@ func (g *Group) load(l *Log) error {
 
 // findLast walks over the entries, which have no gap and are what was written, and adds their bytes up.
 func (g *Group) findLast() (last uint64, err error) {
+	floor := g.seal.floor()
 	iter, err := g.db.NewIter(&pebble.IterOptions{
 		LowerBound: appendEntryKey(nil, g.id, g.mu.truncated.Index+1), UpperBound: appendKey(nil, g.id, rowEntry+1)})
 	if err != nil {
@@ -109,7 +110,7 @@ func (g *Group) findLast() (last uint64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if _, err := g.seal.parseRow(g.id, last, row); err != nil {
+		if _, err := g.seal.parseRow(g.id, last, row, floor); err != nil {
 			return 0, err
 		}
 		g.found += int64(len(row))
@@ -244,6 +245,7 @@ func (g *Group) Entries(lo, hi, most uint64) ([]*pb.Entry, error) {
 
 // read gives the entries [lo, hi) on the disk to take, until that has enough: then more is false.
 func (g *Group) read(lo, hi uint64, take func(*pb.Entry) bool) (more bool, err error) {
+	floor := g.seal.floor()
 	iter, err := g.db.NewIter(&pebble.IterOptions{LowerBound: appendEntryKey(nil, g.id, lo), UpperBound: appendEntryKey(nil, g.id, hi)})
 	if err != nil {
 		return false, err
@@ -261,7 +263,7 @@ func (g *Group) read(lo, hi uint64, take func(*pb.Entry) bool) (more bool, err e
 		if err != nil {
 			return false, err
 		}
-		e, err := g.seal.parseRow(g.id, i, row)
+		e, err := g.seal.parseRow(g.id, i, row, floor)
 		if err != nil {
 			return false, err
 		}

@@ -32,6 +32,14 @@ func (s *Seal) key() uint32 {
 	return s.Key()
 }
 
+// floor returns what readers that begin now go by: who asks later would refuse what he has found before.
+func (s *Seal) floor() uint32 {
+	if s.Cipher == nil {
+		return 0
+	}
+	return s.Floor()
+}
+
 // A sealed entry has an envelope in the place of its data, and sealedType in its type. What is sealed is bound to the place
 // of the entry:
 //
@@ -65,9 +73,10 @@ func (s *Seal) appendRow(dst []byte, g GroupID, e *pb.Entry, key uint32) ([]byte
 	return s.Cipher.Seal(dst, key, &nonce, e.GetData(), bound)
 }
 
-// parseRow decodes the row of an entry, and opens it if it is sealed. The entry's data is a copy.
-func (s *Seal) parseRow(g GroupID, index uint64, row []byte) (*pb.Entry, error) {
-	key, err := s.keyOf(g, index, row)
+// parseRow decodes the row of an entry, and opens it if it is sealed. The entry's data is a copy. floor is from before the
+// row was looked for.
+func (s *Seal) parseRow(g GroupID, index uint64, row []byte, floor uint32) (*pb.Entry, error) {
+	key, err := s.keyOf(g, index, row, floor)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +98,7 @@ func (s *Seal) parseRow(g GroupID, index uint64, row []byte) (*pb.Entry, error) 
 }
 
 // keyOf returns the key that a row is sealed under, 0 if it is clear, or an error if it may not be.
-func (s *Seal) keyOf(g GroupID, index uint64, row []byte) (key uint32, err error) {
+func (s *Seal) keyOf(g GroupID, index uint64, row []byte, floor uint32) (key uint32, err error) {
 	if len(row) < 9 {
 		return 0, fmt.Errorf("%w: entry %d in %d bytes", ErrDamaged, index, len(row))
 	}
@@ -106,7 +115,7 @@ func (s *Seal) keyOf(g GroupID, index uint64, row []byte) (key uint32, err error
 		}
 		return 0, nil
 	}
-	if floor := s.Floor(); key < floor {
+	if key < floor {
 		return 0, tampered(g, index, fmt.Errorf("it is under key %d, and there should be none below %d", key, floor))
 	}
 	return key, nil
@@ -161,6 +170,7 @@ func (l *Log) resealSome(g *Group, from uint64, below uint32) (next uint64, byte
 	defer l.order.Unlock()
 	first, _ := g.FirstIndex()
 	last := g.lastIndex()
+	floor := l.o.Seal.floor()
 	var again []*pb.Entry
 	for next = max(from, first); next <= last && bytes < resealBatch; next++ {
 		row, ok, err := l.row(appendEntryKey(nil, g.id, next))
@@ -168,14 +178,14 @@ func (l *Log) resealSome(g *Group, from uint64, below uint32) (next uint64, byte
 			return 0, 0, false, errors.Join(err, fmt.Errorf("%w: group %d has no entry %d", ErrDamaged, g.id, next))
 		}
 		bytes += len(row)
-		key, err := l.o.Seal.keyOf(g.id, next, row)
+		key, err := l.o.Seal.keyOf(g.id, next, row, floor)
 		if err != nil {
 			return 0, 0, false, err
 		}
 		if key >= below {
 			continue
 		}
-		e, err := l.o.Seal.parseRow(g.id, next, row)
+		e, err := l.o.Seal.parseRow(g.id, next, row, floor)
 		if err != nil {
 			return 0, 0, false, err
 		}
