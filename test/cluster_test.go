@@ -29,6 +29,7 @@ type peer struct {
 	addr string   // for other nodes
 	at   string   // where it listens for them; the same, unless a test stands between
 	tls  []string // flags
+	init []string // flags of the first node's init
 	*testkit.Server
 }
 
@@ -74,7 +75,7 @@ func startCluster(t testing.TB, n int, shape ...func(*peer)) *cluster {
 		}
 		c.nodes = append(c.nodes, p)
 		if id == 1 {
-			mustRun(t, "cluster", "init", "--dir", p.dir, "--node", "1", "--addr", p.addr)
+			mustRun(t, append([]string{"cluster", "init", "--dir", p.dir, "--node", "1", "--addr", p.addr}, p.init...)...)
 		} else {
 			word := mustRun(t, "cluster", "invite", "--dir", c.leader().dir, "--node", fmt.Sprint(id), "--addr", p.addr)
 			mustRun(t, "cluster", "join", "--dir", p.dir, "--invitation", word)

@@ -327,20 +327,20 @@ func (in *inbound) Unreachable(to transport.Address) {
 }
 
 // StageSnapshot implements transport.Host.
-func (in *inbound) StageSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message) (*os.File, error) {
+func (in *inbound) StageSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message) (transport.Stage, error) {
 	if _, err := in.host().addressee(from, id, m); err != nil {
 		return nil, err
 	}
-	return os.CreateTemp(in.o.Staging, "image-*")
+	return newStage(in.o.Staging)
 }
 
 // ReceiveSnapshot implements transport.Host.
-func (in *inbound) ReceiveSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message, image string) error {
+func (in *inbound) ReceiveSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message, image transport.Stage) error {
 	g, err := in.host().addressee(from, id, m)
 	if err != nil {
 		return err
 	}
-	return g.receiveSnapshot(from, m, image)
+	return g.receiveSnapshot(from, m, image.(*stage))
 }
 
 // SnapshotSent implements transport.Host.
@@ -393,9 +393,9 @@ func (h *Host) addressee(from transport.NodeID, id raftlog.GroupID, m *pb.Messag
 	return g, nil
 }
 
-// removeFile removes an image that nobody needs. What is left the next start removes.
-func (h *Host) removeFile(name string) {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// drop removes an image that nobody needs. What is left the next start removes.
+func (h *Host) drop(image *stage) {
+	if err := image.Remove(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		h.o.Logger.Warn("an image was left", "err", err)
 	}
 }

@@ -35,6 +35,7 @@ type Options struct {
 	Heard func(Message)
 	// Connected, if not nil, takes a connection that another member has made with Connect, and returns when that is to end.
 	Connected func(net.Conn)
+	Seal      raftlog.Seal // how the log is sealed on the disk; by default it is clear
 	Log       *slog.Logger
 }
 
@@ -74,7 +75,7 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log})
+	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log, Seal: o.Seal})
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +134,11 @@ func (n *Node) Heard(of transport.NodeID) Heard {
 		return n.Own()
 	}
 	return n.notes.get(of)
+}
+
+// Reseal seals entries of the log again.
+func (n *Node) Reseal(ctx context.Context, o raftlog.ResealOptions) error {
+	return n.log.Reseal(ctx, o)
 }
 
 // Close ends it. The engine stays open.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,12 +25,12 @@ type Host interface {
 	Receive(from NodeID, group raftlog.GroupID, m *pb.Message)
 	// Unreachable says that messages to the replica got lost, or may have been.
 	Unreachable(to Address)
-	// StageSnapshot makes the file, open for writing, that takes the image of a MsgSnap. If it refuses,
-	// the sender is told why. A file that does not become whole is removed.
-	StageSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message) (*os.File, error)
-	// ReceiveSnapshot takes a MsgSnap and the file of its image, which is whole and synced. The file
+	// StageSnapshot makes the place that takes the image of a MsgSnap. If it refuses,
+	// the sender is told why. A place whose image does not become whole is removed.
+	StageSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message) (Stage, error)
+	// ReceiveSnapshot takes a MsgSnap and the place of its image, which is whole and finished. The place
 	// is the host's from here, unless it returns an error, which the sender is told.
-	ReceiveSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message, image string) error
+	ReceiveSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message, image Stage) error
 	// SnapshotSent says how a call of SendSnapshot ended: exactly once for each, nil if the other
 	// host has the image.
 	SnapshotSent(to Address, err error)
@@ -40,6 +40,17 @@ type Host interface {
 	// Connected takes a connection that a node has made with Connect. It ends when Connected returns, and there is one
 	// from a node at a time: a new one ends that before it.
 	Connected(from NodeID, conn net.Conn)
+}
+
+// Stage is where an image is kept while it arrives.
+type Stage interface {
+	io.Writer
+	// Restart forgets what was written.
+	Restart() error
+	// Finish says that the image is whole. When it returns that is on the disk, and nothing more is written.
+	Finish() error
+	// Remove removes it, finished or not.
+	Remove() error
 }
 
 // Options say who a node is and how it talks.
