@@ -358,6 +358,13 @@ func TestClusterLosses(t *testing.T) {
 		return false
 	})
 	set("three again")
+	// The two others may have it alone, and be lost with it.
+	near := testkit.Dial(t, lost.Addr, 2)
+	near.MustDo(t, "READONLY")
+	c.await("that the one that stays has it", func() bool {
+		v, err := near.Do("GET", "three again")
+		return err == nil && v.Str == "x"
+	})
 
 	for _, p := range c.nodes {
 		if p != lost {
