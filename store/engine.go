@@ -41,6 +41,10 @@ type Engine interface {
 
 	// LastAppliedIndex returns the highest applied index that was recorded.
 	LastAppliedIndex() uint64
+
+	// SlowReads returns how many reads have waited for the disk so far: longer than a file takes
+	// that the system has in memory.
+	SlowReads() uint64
 }
 
 // Commit is one transaction as Stage takes it.

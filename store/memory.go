@@ -76,6 +76,9 @@ func (s *mvccStore) ExistsAt(ctx context.Context, key []byte, ts uint64) (bool, 
 	return ok && visible(v, ts), err
 }
 
+// SlowReads implements Engine. Nothing is read from a disk.
+func (s *mvccStore) SlowReads() uint64 { return 0 }
+
 // VersionAt implements Engine.
 func (s *mvccStore) VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error) {
 	s.mu.RLock()

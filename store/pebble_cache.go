@@ -8,13 +8,11 @@ import (
 
 const (
 	// cacheShards is how many parts the cache has, each with a lock of its own.
-	cacheShards = 64
+	cacheShards = 1 << cacheShardBits
 	// cachedShare is which part of a shard one chunk, and so one entry, may take at most.
 	cachedShare = 8
 	// cacheChunkLeast is the size in bytes of the first chunk of a shard, if its limit allows it.
 	cacheChunkLeast = 4 << 10
-	// indexOverhead is about what the index takes for an entry, in bytes.
-	indexOverhead = 40
 	// defaultVersionCacheSize is in bytes.
 	defaultVersionCacheSize = 64 << 20
 )
@@ -42,18 +40,15 @@ type versionCache struct {
 
 type cacheShard struct {
 	mu     sync.Mutex
-	index  map[uint64]cacheRef // by hash of the key; of two keys with one hash the later is there
-	chunks [][]byte            // oldest first, the last one is being filled
-	first  uint32              // number of chunks[0]; they are numbered as they come
-	taken  int                 // bytes of all chunks
-	limit  int                 // bytes; 0 while nothing may be kept
-	writes uint64              // writes to keys of this shard
+	index  cacheIndex
+	chunks [][]byte // oldest first, the last one is being filled
+	first  uint32   // number of chunks[0]; they are numbered as they come
+	taken  int      // bytes of all chunks
+	limit  int      // bytes; 0 while nothing may be kept
+	writes uint64   // writes to keys of this shard
 
 	hits, misses uint64
 }
-
-// cacheRef is where an entry stands.
-type cacheRef struct{ chunk, offset uint32 }
 
 // init makes an empty cache of at most size bytes; 0 or less keeps nothing.
 func (c *versionCache) init(size int64) {
@@ -66,8 +61,13 @@ func (c *versionCache) init(size int64) {
 }
 
 func (c *versionCache) shard(key []byte) (*cacheShard, uint64) {
-	hash := maphash.Bytes(c.seed, key)
+	hash := cacheHash(c.seed, key)
 	return &c.shards[hash%cacheShards], hash
+}
+
+// cacheHash is never 0.
+func cacheHash(seed maphash.Seed, key []byte) uint64 {
+	return max(maphash.Bytes(seed, key), cacheShards) // which is in the shard that 0 would be in
 }
 
 // newest returns what is known of the newest version of key. If nothing is,
@@ -134,17 +134,17 @@ func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts
 	if s.fits(m.Key, v) {
 		s.set(seed, hash, m.Key, v, false)
 	} else {
-		delete(s.index, hash)
+		s.index.remove(hash)
 	}
 }
 
 // find returns the entry of key.
 func (s *cacheShard) find(hash uint64, key []byte) (cacheEntry, bool) {
-	ref, ok := s.index[hash]
-	if !ok {
+	slot := s.index.find(hash)
+	if slot == nil {
 		return nil, false
 	}
-	e := s.at(ref)
+	e := s.at(slot.ref)
 	return e, bytes.Equal(e.key(), key)
 }
 
@@ -160,12 +160,16 @@ func (s *cacheShard) fits(key []byte, v VersionedValue) bool {
 // set makes v, which fits, the entry of key, drops others to make room, and returns v with
 // the value that it keeps.
 func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
-	last, any := s.index[hash]
-	used := any && s.at(last).used()
+	slot := s.index.find(hash)
+	used := slot != nil && s.at(slot.ref).used()
 	ref := s.reserve(cacheEntryHead + len(key) + len(v.Value))
 	chunk := &s.chunks[len(s.chunks)-1]
 	*chunk = appendCacheEntry(*chunk, key, v, none)
-	s.index[hash] = ref
+	if slot != nil {
+		slot.ref = ref
+	} else {
+		s.index.put(hash, ref)
+	}
 	if used { // a key that is read and written by turns is in use
 		s.at(ref).markUsed()
 	}
@@ -189,7 +193,7 @@ func (s *cacheShard) reserve(n int) cacheRef {
 }
 
 // size is what the shard takes, in bytes.
-func (s *cacheShard) size() int { return s.taken + len(s.index)*indexOverhead }
+func (s *cacheShard) size() int { return s.taken + s.index.size() }
 
 // evict drops chunks until the shard is within its limit. The one being filled stays.
 func (s *cacheShard) evict(seed maphash.Seed) {
@@ -201,8 +205,9 @@ func (s *cacheShard) evict(seed maphash.Seed) {
 		s.taken -= cap(oldest)
 		kept := 0
 		eachCacheEntry(oldest, func(offset int, e cacheEntry) {
-			hash := maphash.Bytes(seed, e.key())
-			if s.index[hash] != (cacheRef{number, uint32(offset)}) {
+			hash := cacheHash(seed, e.key())
+			slot := s.index.find(hash)
+			if slot == nil || slot.ref != (cacheRef{number, uint32(offset)}) {
 				return // another has taken its place
 			}
 			if n := len(e.whole()); e.used() && kept+n <= cap(oldest)/2 {
@@ -211,16 +216,16 @@ func (s *cacheShard) evict(seed maphash.Seed) {
 				chunk := &s.chunks[len(s.chunks)-1]
 				*chunk = append(*chunk, e.whole()...)
 				s.at(ref).markUnused()
-				s.index[hash] = ref
+				slot.ref = ref
 				return
 			}
-			delete(s.index, hash)
+			s.index.remove(hash)
 		})
 	}
 }
 
 func (s *cacheShard) clear() {
-	s.index = make(map[uint64]cacheRef)
+	s.index = cacheIndex{}
 	s.first += uint32(len(s.chunks))
 	s.chunks, s.taken = nil, 0
 	s.writes++
@@ -233,7 +238,7 @@ func (c *versionCache) forget(keys [][]byte) {
 		s.mu.Lock()
 		s.writes++
 		if _, ok := s.find(hash, key); ok {
-			delete(s.index, hash)
+			s.index.remove(hash)
 		}
 		s.mu.Unlock()
 	}
@@ -246,12 +251,11 @@ func (c *versionCache) forgetCovered(index *rangeIndex, ts uint64) {
 		s := &c.shards[i]
 		s.mu.Lock()
 		s.writes++
-		for hash, ref := range s.index {
+		s.index.removeFunc(func(ref cacheRef) bool {
 			e := s.at(ref)
-			if mark, ok := index.at(e.key()).highest(ts, false); ok && mark > e.ts() {
-				delete(s.index, hash)
-			}
-		}
+			mark, ok := index.at(e.key()).highest(ts, false)
+			return ok && mark > e.ts()
+		})
 		s.mu.Unlock()
 	}
 }
@@ -286,7 +290,7 @@ func (c *versionCache) stats() (st VersionCacheStats) {
 		s.mu.Lock()
 		st.Hits += s.hits
 		st.Misses += s.misses
-		st.Entries += int64(len(s.index))
+		st.Entries += int64(s.index.used)
 		st.Bytes += int64(s.size())
 		s.mu.Unlock()
 	}

@@ -164,6 +164,9 @@ func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (Ver
 	return v, ok, err
 }
 
+// SlowReads implements Engine.
+func (s *pebbleStore) SlowReads() uint64 { return s.views.slow.Load() }
+
 // versionAt is VersionAt, and reports whether the value is shared with the cache.
 func (s *pebbleStore) versionAt(ctx context.Context, key []byte, ts uint64) (v VersionedValue, ok, shared bool, err error) {
 	if err := ctx.Err(); err != nil {

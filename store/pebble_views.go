@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -26,6 +27,7 @@ type views struct {
 	begun, ended atomic.Uint64
 
 	points, spans viewRack
+	slow          atomic.Uint64 // views that have waited for the disk
 
 	closing struct {
 		sync.Mutex
@@ -50,7 +52,12 @@ type view struct {
 	options *pebble.IterOptions // it was opened with these
 	at      uint64              // value of begun as long as nothing has been written; unsettled if something was
 	slot    *viewSlot           // where it goes back to, or nil
+	reading time.Duration       // how long its readers before have waited for blocks
 }
+
+// slowRead is how long a view waits for blocks if they come from the disk. One that the system has in
+// memory is there in a tenth of that.
+const slowRead = 100 * time.Microsecond
 
 // unsettled is no value of views.begun.
 const unsettled = math.MaxUint64
@@ -98,6 +105,11 @@ func (v *views) open(rack *viewRack, seat viewSeat, options *pebble.IterOptions)
 // close gives a view back. It fails with the error that the view has met, if any.
 func (v *views) close(old view) error {
 	err := old.iter.Error()
+	reading := old.iter.Stats().InternalStats.BlockReadDuration
+	if reading-old.reading > slowRead {
+		v.slow.Add(1)
+	}
+	old.reading = reading
 	if err == nil && old.slot != nil && old.at == v.begun.Load() {
 		old.slot.view = old
 		old.slot.leave()

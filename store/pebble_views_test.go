@@ -4,8 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
 // waiting returns how many iterators wait for their next reader.
@@ -174,5 +180,50 @@ func TestViewsLeaveWhatIsRestored(t *testing.T) {
 	s.views.closing.drains.Wait()
 	if n := s.views.waiting(); n != 0 {
 		t.Errorf("%d iterators wait that read what was replaced", n)
+	}
+}
+
+// slowDisk takes its time for everything that is read of a table.
+func slowDisk(fs vfs.FS) vfs.FS {
+	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileReadAt && strings.HasSuffix(op.Path, ".sst") {
+			for began := time.Now(); time.Since(began) < 2*slowRead; {
+				runtime.Gosched()
+			}
+		}
+		return nil
+	}))
+}
+
+// Reads that wait for the disk are counted; those of what is in memory are not.
+func TestSlowReads(t *testing.T) {
+	disk := vfs.NewMem()
+	s := openTest(t, "db", WithFS(disk), WithVersionCacheSize(-1))
+	put := func(key string) {
+		must(t, s.PutAt(context.Background(), []byte(key), []byte("v"), s.LastCommitTS()+1, 0))
+	}
+	put("k")
+	must(t, s.db.Flush())
+	must(t, s.Close())
+	s = openTest(t, "db", WithFS(slowDisk(disk)), WithVersionCacheSize(-1))
+	reads := func(key string) uint64 {
+		before := s.SlowReads()
+		if _, _, err := s.VersionAt(context.Background(), []byte(key), s.LastCommitTS()); err != nil {
+			t.Fatal(err)
+		}
+		return s.SlowReads() - before
+	}
+	if n := reads("k"); n != 1 {
+		t.Errorf("the first read of a table counts as %d reads that waited for the disk, not 1", n)
+	}
+	put("fresh")
+	if n := reads("fresh"); n != 0 {
+		t.Error("a read of what is in memory counts as one that waited for the disk")
+	}
+	must(t, s.db.Flush())
+	before := s.SlowReads()
+	must(t, s.WalkAt(context.Background(), Span{}, Ascending, s.LastCommitTS(), func([]byte, VersionedValue) bool { return true }))
+	if s.SlowReads() == before {
+		t.Error("a walk over a table that has not been read before does not count as a read that waited for the disk")
 	}
 }

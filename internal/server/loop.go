@@ -22,8 +22,9 @@ type loops struct {
 	wg   sync.WaitGroup
 
 	// Until when reads are left to goroutines, because one has had to wait for the disk, which all
-	// share: Unix time in nanoseconds.
+	// share: Unix time in nanoseconds. slow is how many had by then.
 	coldUntil atomic.Int64
+	slow      atomic.Uint64
 }
 
 // loop takes the turns of its sessions one after the other, on one goroutine.
@@ -37,22 +38,19 @@ type loop struct {
 	ctx   context.Context // that they wait under
 }
 
-// A read that takes so long has probably waited for the disk. Others that would do the same should
-// not have to wait one behind the other, so for a while all of them get goroutines. Commands that read no keys stay.
-const (
-	coldRead = 200 * time.Microsecond
-	coldTime = 10 * time.Millisecond
-)
+// When a read has had to wait for the disk, others that would do the same should not have to wait one
+// behind the other, so for such a time all of them get goroutines. Commands that read no keys stay.
+const coldTime = 10 * time.Millisecond
 
-// reads notes how long a quick command has taken.
-func (l *loops) reads(began, ended time.Time) {
-	if ended.Sub(began) > coldRead {
-		l.coldUntil.Store(ended.Add(coldTime).UnixNano())
+// cold reports whether a command that begins now and reads keys is left to a goroutine. slow is how many reads
+// have waited for the disk so far.
+func (l *loops) cold(now time.Time, slow uint64) bool {
+	if l.slow.Load() != slow {
+		l.slow.Store(slow)
+		l.coldUntil.Store(now.Add(coldTime).UnixNano())
 	}
+	return now.UnixNano() < l.coldUntil.Load()
 }
-
-// cold reports whether a command that begins now and reads keys is left to a goroutine.
-func (l *loops) cold(now time.Time) bool { return now.UnixNano() < l.coldUntil.Load() }
 
 // start begins as many loops as are of use, or none where connections cannot be watched. It does so when
 // there is a connection to watch: a server of others has none.

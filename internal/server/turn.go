@@ -54,13 +54,11 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 			c.srv.submit(l, c.srv.scripts.patience(next.route.cmd), c.unit.task(c))
 			return false
 		case anywhere:
-			if l != nil && next.route != nil && next.route.keyed && c.srv.loops.cold(c.clock) || c.srv.shared() && next.reads() {
+			if l != nil && next.route != nil && next.route.keyed && c.srv.loops.cold(c.clock, c.srv.db.SlowReads()) || c.srv.shared() && next.reads() {
 				break
 			}
-			began := c.clock
 			c.hold()
 			c.step(next)
-			c.srv.loops.reads(began, c.clock)
 			if calls = calls[1:]; !c.slow() {
 				continue
 			}

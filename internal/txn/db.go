@@ -78,6 +78,9 @@ type DB interface {
 	// includes what was committed a moment ago.
 	Measured() Measure
 
+	// SlowReads returns how many reads have waited for the disk so far.
+	SlowReads() uint64
+
 	// Close waits for the transactions under way and ends the sequencer. The
 	// engine stays open.
 	Close() error

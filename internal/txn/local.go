@@ -236,6 +236,9 @@ func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
 	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest())))
 }
 
+// SlowReads implements DB.
+func (l *Local) SlowReads() uint64 { return l.engine.SlowReads() }
+
 // Settled implements DB.
 func (l *Local) Settled() { l.told.wait(l.engine.LastCommitTS()) }
 

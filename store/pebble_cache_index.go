@@ -1,0 +1,109 @@
+package store
+
+// cacheIndex says where in the chunks of a shard the entry of a key stands, by the hash of the
+// key; of two keys with one hash the later is there. It is a table with open addressing: a look-up costs one
+// miss of the processor's cache where a map costs two, and what is found can be changed in place.
+// The zero value is empty.
+type cacheIndex struct {
+	slots []cacheSlot // a power of two, at most three quarters of them in use
+	used  int
+}
+
+// cacheSlot is free if its hash is 0.
+type cacheSlot struct {
+	hash uint64
+	ref  cacheRef
+}
+
+// cacheRef is where an entry stands.
+type cacheRef struct{ chunk, offset uint32 }
+
+const (
+	// cacheSlotsLeast is how many slots the first table of a shard has.
+	cacheSlotsLeast = 16
+	// cacheShardBits are the low bits of a hash, which are the same in a whole shard.
+	cacheShardBits = 6
+)
+
+// slot returns the slot of hash, or the one that would become it. There is a free one.
+func (x *cacheIndex) slot(hash uint64) *cacheSlot {
+	mask := uint64(len(x.slots) - 1)
+	for i := hash >> cacheShardBits & mask; ; i = (i + 1) & mask {
+		if s := &x.slots[i]; s.hash == hash || s.hash == 0 {
+			return s
+		}
+	}
+}
+
+// find returns the slot of hash, or nil. It is valid until the next put or remove.
+func (x *cacheIndex) find(hash uint64) *cacheSlot {
+	if x.used == 0 {
+		return nil
+	}
+	if s := x.slot(hash); s.hash != 0 {
+		return s
+	}
+	return nil
+}
+
+// put makes ref what hash stands for.
+func (x *cacheIndex) put(hash uint64, ref cacheRef) {
+	if 4*(x.used+1) > 3*len(x.slots) {
+		x.grow()
+	}
+	s := x.slot(hash)
+	if s.hash == 0 {
+		x.used++
+	}
+	*s = cacheSlot{hash, ref}
+}
+
+func (x *cacheIndex) grow() {
+	old := x.slots
+	x.slots = make([]cacheSlot, max(2*len(old), cacheSlotsLeast))
+	for _, s := range old {
+		if s.hash != 0 {
+			*x.slot(s.hash) = s
+		}
+	}
+}
+
+// remove forgets hash. Those behind it that it was in the way of move up, so that look-ups find them.
+func (x *cacheIndex) remove(hash uint64) {
+	if x.find(hash) == nil {
+		return
+	}
+	x.used--
+	mask := uint64(len(x.slots) - 1)
+	gap := hash >> cacheShardBits & mask
+	for x.slots[gap].hash != hash {
+		gap = (gap + 1) & mask
+	}
+	for i := (gap + 1) & mask; x.slots[i].hash != 0; i = (i + 1) & mask {
+		home := x.slots[i].hash >> cacheShardBits & mask
+		if (i-home)&mask >= (i-gap)&mask { // its way begins at the gap or before
+			x.slots[gap] = x.slots[i]
+			gap = i
+		}
+	}
+	x.slots[gap] = cacheSlot{}
+}
+
+// removeFunc forgets every hash whose entry drop asks for.
+func (x *cacheIndex) removeFunc(drop func(cacheRef) bool) {
+	var gone []uint64 // to remove one moves others
+	for _, s := range x.slots {
+		if s.hash != 0 && drop(s.ref) {
+			gone = append(gone, s.hash)
+		}
+	}
+	for _, hash := range gone {
+		x.remove(hash)
+	}
+}
+
+// size is what the table takes, in bytes.
+func (x *cacheIndex) size() int { return len(x.slots) * cacheSlotSize }
+
+// cacheSlotSize is in bytes.
+const cacheSlotSize = 16
