@@ -400,13 +400,18 @@ func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) 
 	return err
 }
 
-// viewAs runs fn on a snapshot, which is of now; near says that it may be what this node has, as long as that is
-// not too old.
+// viewAs runs fn on the databases of a snapshot.
 func (s *Server) viewAs(near bool, fn func(root *keyspace.Space) error) error {
+	return s.snapshot(near, s.onRoot(fn))
+}
+
+// snapshot runs fn on a snapshot, which is of now; near says that it may be what this node has, as long as that is
+// not too old.
+func (s *Server) snapshot(near bool, fn func(*txn.Tx) error) error {
 	if near {
-		return s.db.ViewStale(s.ctx, s.cfg.Load().maxStaleness(), s.onRoot(fn))
+		return s.db.ViewStale(s.ctx, s.cfg.Load().maxStaleness(), fn)
 	}
-	return s.db.View(s.ctx, s.onRoot(fn))
+	return s.db.View(s.ctx, fn)
 }
 
 // glance runs fn on what this node has, whatever its age: for figures, and to find work.

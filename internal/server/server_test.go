@@ -75,7 +75,11 @@ func serveOn(t *testing.T, engine store.Engine, cfg *server.Config, listeners ..
 // serveAt is serveOn by a clock.
 func serveAt(t *testing.T, engine store.Engine, now func() time.Time, cfg *server.Config, listeners ...net.Listener) *running {
 	t.Helper()
-	db := txn.NewLocal(engine, hlc.New(now), txn.Options{})
+	return serveDB(t, txn.NewLocal(engine, hlc.New(now), txn.Options{}), now, cfg, listeners...)
+}
+
+func serveDB(t *testing.T, db txn.DB, now func() time.Time, cfg *server.Config, listeners ...net.Listener) *running {
+	t.Helper()
 	r := &running{addr: listeners[0].Addr().String(), ended: make(chan error, 1), log: &safeLog{}, config: cfg}
 	srv := server.New(server.Options{
 		DB: db, Config: cfg, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -39,6 +39,7 @@ type session struct {
 	unit  unit        // what the sequencer carries out
 	waits bool        // reading may wait, although a loop watches the connection
 	seq   *txn.Seq    // while the sequencer carries out commands for this session
+	snap  snap        // while reads of a pipeline are carried out together
 	clock time.Time   // when the last command ended, or its turn came
 	timed bool        // a read deadline may be set
 
@@ -198,10 +199,12 @@ func (c *session) carryOn(calls [][][]byte) [][][]byte {
 		case atLeader:
 			calls = c.forward(next, calls)
 			continue
-		case anywhere, outside:
+		case anywhere:
+			calls = c.quickly(next, calls)
+		case outside:
+			c.step(next)
+			calls = calls[1:]
 		}
-		c.step(next)
-		calls = calls[1:]
 		if len(c.overdue) > 0 {
 			c.removeOverdue()
 		}
@@ -396,7 +399,7 @@ func (c *session) transact(k call, fn func(root *keyspace.Space)) error {
 	if c.seq != nil {
 		err = c.srv.update(c.seq, &c.telling, do)
 	} else {
-		err = c.srv.viewAs(c.near(), do)
+		err = c.readIn(c.srv.onRoot(do))
 		if err == nil && !c.srv.leads() { // asked after the view: if the lead ends now, the client is told to forget
 			if _, tracks := c.srv.tracking.Mode(tracking.ID(c.id)); tracks {
 				err = errNotTracked
@@ -460,6 +463,72 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	c.srv.logSlow(c, k, took)
 	c.srv.slowCommand(k.route.cmd, took)
 	c.facts.lastCall.Store(k.route.cmd)
+}
+
+// snap is a snapshot that several reads are carried out on, or why there is none.
+type snap struct {
+	tx  *txn.Tx
+	err error
+}
+
+// readIn runs fn on a snapshot.
+func (c *session) readIn(fn func(*txn.Tx) error) error {
+	switch {
+	case c.snap.err != nil:
+		return c.snap.err
+	case c.snap.tx != nil:
+		return txn.Protect(func() error { return fn(c.snap.tx) })
+	}
+	return c.srv.snapshot(c.near(), fn)
+}
+
+// togetherMost is how many reads are carried out on one snapshot.
+const togetherMost = 128
+
+// together reports whether a call that may run anywhere is a read that others of its pipeline may share a snapshot with: all of them
+// had arrived when it was taken. For one who tracks what they read it has to be taken after each is noted.
+func (c *session) together(k *call) bool {
+	return k.refused == nil && k.route.keyed && !k.route.scripted && !c.multi.on && !c.tracking.counts()
+}
+
+// readTogether carries out the first call and the reads behind it, on one snapshot, and returns the rest. Where several machines keep the
+// data that asks the others once for all of them.
+func (c *session) readTogether(first call, calls [][][]byte) [][][]byte {
+	done, slow := 0, c.srv.db.SlowReads()
+	err := c.srv.snapshot(c.near(), func(tx *txn.Tx) error {
+		c.snap.tx = tx
+		defer func() { c.snap.tx = nil }()
+		for next := first; ; next = c.find(calls[done]) {
+			if done > 0 && (c.place(&next) != anywhere || !c.together(&next) || c.paused(next)) {
+				return nil
+			}
+			c.step(next)
+			done++
+			if done == len(calls) || done == togetherMost || c.over() || c.slow() || !c.waits && c.srv.db.SlowReads() != slow {
+				return nil
+			}
+		}
+	})
+	switch {
+	case err != nil && done == 0:
+		c.snap.err = err
+		c.step(first)
+		c.snap.err = nil
+		done = 1
+	case err != nil: // a fault of the server's
+		c.ending = true
+		c.srv.storeFailed(err)
+	}
+	return calls[done:]
+}
+
+// quickly carries out the first of calls, which may run anywhere, or more, and returns the rest.
+func (c *session) quickly(first call, calls [][][]byte) [][][]byte {
+	if len(calls) > 1 && c.together(&first) {
+		return c.readTogether(first, calls)
+	}
+	c.step(first)
+	return calls[1:]
 }
 
 // callerOf returns the session that a call comes from.

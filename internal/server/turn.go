@@ -58,8 +58,7 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 				break
 			}
 			c.hold()
-			c.step(next)
-			if calls = calls[1:]; !c.slow() {
+			if calls = c.quickly(next, calls); !c.slow() {
 				continue
 			}
 		case outside, atLeader:
