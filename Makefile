@@ -69,7 +69,7 @@ bench-redis: ## redis-benchmark and what applications do, by turns against us an
 	$(GO) run ./bench redis -history bench/history
 	$(GO) run ./bench mixes -history bench/history
 
-bench-memory: ## reads of ten times the cache, beside the engine alone and data that fit
+bench-memory: ## reads and writes of ten times the caches, beside the engine alone and data that fit; the limit of memory
 	$(GO) run ./bench memory -history bench/history
 
 bench-large: ## values of 64 MiB and collections of a million members, beside a redis-server

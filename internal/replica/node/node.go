@@ -33,7 +33,9 @@ type Options struct {
 	Contact func() Contact
 	// Heard, if not nil, takes what others have said with Say. It keeps nothing of it, and waits for nothing.
 	Heard func(Message)
-	Log   *slog.Logger
+	// LogMemory is what the engine of the log may take, in bytes; 0 is the default of raftlog.
+	LogMemory int64
+	Log       *slog.Logger
 }
 
 // Node takes part in a cluster. Its methods may be called by any number of goroutines.
@@ -71,7 +73,7 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log})
+	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log, EngineBytes: o.LogMemory})
 	if err != nil {
 		return nil, err
 	}
