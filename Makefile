@@ -22,8 +22,8 @@ RACE ?= $(shell $(GO) list ./... | grep -v -e /internal/arch$$ -e /bench$$)
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/elastickv
-	$(GO) build -o bin/elastickv ./cmd/elastickv
+build: ## bin/elastickv, without the tables that only debuggers read
+	$(GO) build -ldflags '-s -w' -o bin/elastickv ./cmd/elastickv
 
 test: ## every test, other people's clients and job queues included
 	$(GO) test -timeout 15m ./...
