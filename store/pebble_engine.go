@@ -31,9 +31,10 @@ const memTablesMost = 4
 
 // memTableSize is the size of a memtable, in bytes. Memtables take their memory from the cache of
 // blocks: all of them together may take half of it, lest reads find an empty cache while there are
-// writes. Within that large ones absorb rewrites of hot keys before they reach a table.
+// writes. Within that large ones absorb rewrites of hot keys before they reach a table. Whoever opens
+// the folder after a crash reads again what was in all of them: so they do not grow with every cache.
 func memTableSize(cacheSize int64) uint64 {
-	const least, most = 1 << 20, 64 << 20
+	const least, most = 1 << 20, 16 << 20
 	return uint64(min(max(cacheSize/(2*memTablesMost), least), most))
 }
 

@@ -93,7 +93,7 @@ func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
 		{"bad metrics port", []string{"--metrics-listen", ":-1"}, 2, "--metrics-listen :-1: argument must be HOST:PORT"},
 		{"metrics port in use", []string{"--listen", "127.0.0.1:0", "--metrics-listen", busy.Addr().String()}, 1, "metrics: listen tcp " + busy.Addr().String() + ": bind: address already in use"},
 		{"bad number", []string{"--maxclients", "0"}, 2, "--maxclients 0: argument must be between 1"},
-		{"two faults", []string{"--maxclients", "0", "--memory-limit", "x"}, 2, "--memory-limit x: argument must be a memory value"},
+		{"two faults", []string{"--maxclients", "0", "--memory-limit", "x"}, 2, "inclusive; --memory-limit x: argument must be a memory value"},
 		{"too little memory", []string{"--memory-limit", "63mb"}, 2, "--memory-limit 63mb: argument must be 0, or at least 67108864"},
 		{"bad level", []string{"--log-level", "loud"}, 2, "must be one of the following: debug"},
 		{"configuration", []string{"--config", conf}, 2, "bad.conf: line 2: maxclients: argument couldn't be parsed"},
