@@ -80,6 +80,11 @@ func openCluster(cfg *server.Config, ln net.Listener, e engine, running *atomic.
 				srv.Hear(server.Message(m))
 			}
 		},
+		Connected: func(conn net.Conn) {
+			if srv := running.Load(); srv != nil {
+				srv.ServeNode(conn)
+			}
+		},
 	}
 	if c.Insecure {
 		log.Warn("other nodes are trusted, whoever they are, and what is said between them can be read: --cluster-insecure")

@@ -135,7 +135,7 @@ type ClusterSettings struct {
 	AnnounceHost                  string
 	AnnouncePort, AnnounceTLSPort int64
 
-	redirects bool // writes at a node that follows are answered MOVED, not READONLY
+	redirects string // what becomes of writes at a node that follows: one of redirectsAuto and its kin
 }
 
 // Cluster returns those of the cluster.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -39,6 +40,8 @@ type Options struct {
 	Note  func() []byte
 	Noted func(from transport.NodeID, note []byte)
 	Heard func(from transport.NodeID, word []byte)
+	// Connected, if not nil, takes a connection that another node has made with Connect, and returns when that is to end.
+	Connected func(from transport.NodeID, conn net.Conn)
 
 	// Tick is the time that raft counts in; 100 ms by default. A heartbeat takes two ticks, and ten to twenty
 	// without one begin an election.
@@ -70,6 +73,9 @@ func (o *Options) withDefaults() {
 	}
 	if o.Heard == nil {
 		o.Heard = func(transport.NodeID, []byte) {}
+	}
+	if o.Connected == nil {
+		o.Connected = func(transport.NodeID, net.Conn) {}
 	}
 }
 
@@ -352,6 +358,14 @@ func (in *inbound) Noted(from transport.NodeID, note []byte) { in.o.Noted(from, 
 
 // Heard implements transport.Host.
 func (in *inbound) Heard(from transport.NodeID, word []byte) { in.o.Heard(from, word) }
+
+// Connected implements transport.Host.
+func (in *inbound) Connected(from transport.NodeID, conn net.Conn) { in.o.Connected(from, conn) }
+
+// Connect makes a connection to another node, for what clients ask; see transport.Transport.
+func (h *Host) Connect(ctx context.Context, node transport.NodeID) (net.Conn, error) {
+	return h.transport.Connect(ctx, node)
+}
 
 // Pass passes a word on to all other nodes of the group, as far as they can be reached now.
 func (g *Group) Pass(word []byte) error {

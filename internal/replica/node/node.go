@@ -35,6 +35,8 @@ type Options struct {
 	Heard func(Message)
 	// LogMemory is what the engine of the log may take, in bytes; 0 is the default of raftlog.
 	LogMemory int64
+	// Connected, if not nil, takes a connection that another member has made with Connect, and returns when that is to end.
+	Connected func(net.Conn)
 	Log       *slog.Logger
 }
 
@@ -48,6 +50,7 @@ type Node struct {
 
 	contact func() Contact
 	heard   func(Message)
+	clients func(net.Conn)
 	machine *replica.Machine
 	notes   notes
 }
@@ -77,12 +80,12 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{id: id, files: o.Files, log: log, contact: o.Contact, heard: o.Heard, machine: m, notes: notes{now: o.Now}}
+	n = &Node{id: id, files: o.Files, log: log, contact: o.Contact, heard: o.Heard, clients: o.Connected, machine: m, notes: notes{now: o.Now}}
 	n.host, err = host.Open(host.Options{
 		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
 			Now: o.Now, Rand: o.Rand},
 		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: o.Failed, Logger: o.Log,
-		Note: n.note, Noted: n.notes.hear, Heard: n.hear,
+		Note: n.note, Noted: n.notes.hear, Heard: n.hear, Connected: n.connected,
 	})
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
@@ -107,6 +110,18 @@ func (n *Node) Own() Heard {
 		h.Host, _, _ = net.SplitHostPort(n.addrOf(n.id.Node)) // a member has an address
 	}
 	return h
+}
+
+// Connect makes a connection to another node, for what clients of this one ask there.
+func (n *Node) Connect(ctx context.Context, other transport.NodeID) (net.Conn, error) {
+	return n.host.Connect(ctx, other)
+}
+
+// connected takes in a connection of another node. Who is no member any more asks nothing.
+func (n *Node) connected(from transport.NodeID, conn net.Conn) {
+	if n.clients != nil && n.member(from) {
+		n.clients(conn)
+	}
 }
 
 // member reports whether a node is one, as far as this one knows: as long as it has no data, whoever has the right certificate.

@@ -40,10 +40,11 @@ type sentSnapshot struct {
 
 // host remembers what it is told. The functions may be nil.
 type host struct {
-	dir     string
-	receive func(received)
-	stage   func(m *pb.Message) error
-	install func(m *pb.Message) error
+	dir       string
+	receive   func(received)
+	stage     func(m *pb.Message) error
+	install   func(m *pb.Message) error
+	connected func(from NodeID, conn net.Conn)
 
 	guard   sync.Mutex
 	changed chan struct{} // closed at every change
@@ -143,6 +144,12 @@ func (h *host) Noted(from NodeID, note []byte) {
 
 func (h *host) Heard(from NodeID, word []byte) {
 	h.change(func() { h.words[from] = append(h.words[from], string(word)) })
+}
+
+func (h *host) Connected(from NodeID, conn net.Conn) {
+	if h.connected != nil {
+		h.connected(from, conn)
+	}
 }
 
 // ends are those of the snapshots so far.

@@ -37,6 +37,9 @@ type Host interface {
 	// Noted takes a note of a node, and keeps nothing of it; so does Heard with a word.
 	Noted(from NodeID, note []byte)
 	Heard(from NodeID, word []byte)
+	// Connected takes a connection that a node has made with Connect. It ends when Connected returns, and there is one
+	// from a node at a time: a new one ends that before it.
+	Connected(from NodeID, conn net.Conn)
 }
 
 // Options say who a node is and how it talks.
@@ -283,6 +286,29 @@ func (t *Transport) say(to NodeID, use purpose, k kind, what []byte) error {
 		p.lanes[use].queue.pushFrame(k, what)
 	}
 	return err
+}
+
+// Connect makes a connection to a node, for what clients ask: encrypted and authenticated, and nothing else is said on it. It waits
+// for the node to answer, and ends with ctx, as long as it waits. A node of an earlier release refuses it. The connection ends
+// when it is closed on either side, the node is removed, or the transport closed. A piece that is written has to be taken within
+// Options.Timeout; the time to read in is the caller's to set.
+func (t *Transport) Connect(ctx context.Context, node NodeID) (net.Conn, error) {
+	p, err := t.peer(node)
+	if err != nil {
+		return nil, err
+	}
+	dialling, cancel := context.WithCancel(p.ctx)
+	stop := context.AfterFunc(ctx, cancel)
+	c, closeConn, err := t.connect(dialling, p, forClients)
+	if err == nil && !stop() {
+		closeConn()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &stream{c, func() { closeConn(); cancel() }}, nil
 }
 
 // Close ends everything and waits for it. The host hears of nothing afterwards.
