@@ -30,8 +30,8 @@ LONGEST := ./test ./store ./internal/script
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/elastickv
-	$(GO) build -o bin/elastickv ./cmd/elastickv
+build: ## bin/elastickv, without the tables that only debuggers read
+	$(GO) build -ldflags '-s -w' -o bin/elastickv ./cmd/elastickv
 
 test: ## every test, other people's clients and job queues included
 	$(GO) test -timeout 15m $(LONGEST) ./...
@@ -81,7 +81,7 @@ bench-redis: ## redis-benchmark and what applications do, by turns against us an
 	$(GO) run ./bench redis -history bench/history
 	$(GO) run ./bench mixes -history bench/history
 
-bench-memory: ## reads of ten times the cache, beside the engine alone and data that fit
+bench-memory: ## reads and writes of ten times the caches, beside the engine alone and data that fit; the limit of memory
 	$(GO) run ./bench memory -history bench/history
 
 bench-large: ## values of 64 MiB and collections of a million members, beside a redis-server

@@ -23,7 +23,7 @@ type aloneEngine struct {
 
 // openAlone makes an engine with the data of the servers and waits until its background has come to rest.
 func (o *memoryCommand) openAlone(ctx context.Context, l *lab, keys int) (*aloneEngine, error) {
-	options, err := engine.Options(filepath.Join(l.dir, "options"), int64(o.cache)<<20)
+	options, err := engine.Options(filepath.Join(l.dir, "options"), int64(o.engine))
 	if err != nil {
 		return nil, err
 	}

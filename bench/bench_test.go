@@ -32,7 +32,7 @@ var smokes = map[string]struct {
 		[]string{"YCSB A", "YCSB B", "YCSB C", "YCSB D", "YCSB E", "YCSB F", "LMOVE", "half wait", "XREADGROUP", "leaderboard", "rate limiter", "sessions"},
 	},
 	"memory": {
-		[]string{"-cache", "1", "-times", "2", "-rounds", "1", "-seconds", "0.02", "-c", "6"},
+		[]string{"-limit", "64", "-times", "1", "-rounds", "1", "-seconds", "0.02", "-c", "6"},
 		[]string{"engine alone", "uniform, pipeline 16", "zipf, pipeline 1", "goal: zipf"},
 	},
 	"large": {

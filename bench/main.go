@@ -39,7 +39,7 @@ type measurement interface {
 var commands = []command{
 	{"redis", "redis-benchmark's tests, and hot keys, beside a redis-server", []string{redisServer, redisBenchmark}, newTestsCommand},
 	{"mixes", "what applications do: YCSB, job queues, a leaderboard, a rate limiter, sessions; beside a redis-server", []string{redisServer}, newMixesCommand},
-	{"memory", "reads of data that are ten times the cache, beside the engine alone and data that fit", nil, newMemoryCommand},
+	{"memory", "reads and writes of data that are ten times the caches, beside the engine alone and data that fit; the limit of memory", nil, newMemoryCommand},
 	{"large", "values of many MiB, and collections of a million members, beside a redis-server", []string{redisServer}, newLargeCommand},
 	{"start", "how long a large folder takes to be opened; memory of an idle server; size of the program", nil, newStartCommand},
 	{"scale", "one processor and more", nil, newScaleCommand},

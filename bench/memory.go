@@ -12,24 +12,27 @@ import (
 	"github.com/elastickv/elastickv/internal/resp"
 )
 
-// memoryCommand reads data that are larger than the cache.
+// memoryCommand reads and writes data that are larger than the caches, and holds the server to its limit of memory.
 type memoryCommand struct {
 	pace
-	cache, times, size int
+	limit, times, size int
+
+	engine, caches int     // bytes of the server's plan: of its engine, and of that and the newest versions
+	most           float64 // bytes that the server with the large data had at most
 }
 
 func newMemoryCommand(fs *flag.FlagSet) measurement {
 	o := &memoryCommand{}
-	fs.IntVar(&o.cache, "cache", 64, "MiB of the cache (--cache-size)")
-	fs.IntVar(&o.times, "times", 10, "how many times the cache the data are; those that fit are a quarter of the cache")
+	fs.IntVar(&o.limit, "limit", 256, "MiB of the process (--memory-limit)")
+	fs.IntVar(&o.times, "times", 10, "how many times the server's caches the data are; those that fit are a tenth of them")
 	fs.IntVar(&o.size, "d", 1000, "bytes of a value, which cannot be compressed")
 	o.name(fs, 3, 3)
 	return o
 }
 
 func (o *memoryCommand) fault() error {
-	if min(o.cache, o.times, o.size) < 1 || o.size > len(valuePool)/4 {
-		return fmt.Errorf("want -cache and -times above 0, and -d from 1 to %d", len(valuePool)/4)
+	if min(o.limit, o.times, o.size) < 1 || o.size > len(valuePool)/4 {
+		return fmt.Errorf("want -limit and -times above 0, and -d from 1 to %d", len(valuePool)/4)
 	}
 	return o.pace.fault()
 }
@@ -52,24 +55,41 @@ var depths = []int{1, 16}
 func (o *memoryCommand) run(ctx context.Context, l *lab) error {
 	if l.short {
 		o.shorten()
-		o.cache = max(1, o.cache/8)
+		o.times = max(1, o.times/10)
 	}
-	large, small := o.keysIn(o.times*o.cache<<20), o.keysIn(o.cache<<20/4)
-	fmt.Fprintf(l.report, "cache %d MiB; %d keys of %d bytes, %d of those that fit; %d clients; %d rounds of %gs; seed %d\n",
-		o.cache, large, o.size, small, o.clients, o.rounds, o.seconds, l.seed)
-	fmt.Fprintln(l.progress, "fill", engineAlone)
-	alone, err := o.openAlone(ctx, l, large)
-	if err != nil {
-		return err
-	}
-	defer alone.Close()
-	c := l.ours.with("--cache-size", strconv.Itoa(o.cache<<20))
+	c := l.ours.with("--memory-limit", strconv.Itoa(o.limit<<20))
 	return l.withServer(ctx, c, func(ours *server) error {
+		if err := o.learn(ours); err != nil {
+			return err
+		}
+		large, small := o.keysIn(o.times*o.caches), o.keysIn(o.caches/10)
+		fmt.Fprintf(l.report, "limit %d MiB, %d of it for the engine, %d for that and newest versions; %d keys of %d bytes, %d of those that fit; %d clients; %d rounds of %gs; seed %d\n",
+			o.limit, o.engine>>20, o.caches>>20, large, o.size, small, o.clients, o.rounds, o.seconds, l.seed)
+		fmt.Fprintln(l.progress, "fill", engineAlone)
+		alone, err := o.openAlone(ctx, l, large)
+		if err != nil {
+			return err
+		}
+		defer alone.Close()
 		return l.withServer(ctx, c, func(fits *server) error {
 			ours.name, fits.name = oursLarge, oursFits
 			return o.compare(ctx, l, alone, []reader{{ours, large}, {fits, small}})
 		})
 	})
+}
+
+// learn asks a server how it has divided its memory.
+func (o *memoryCommand) learn(s *server) error {
+	v, err := s.call("INFO", "memory")
+	if err != nil {
+		return err
+	}
+	o.engine = int(numberAfter(v.Str, "memory_limit_engine:"))
+	o.caches = o.engine + int(numberAfter(v.Str, "memory_limit_versions:"))
+	if o.engine == 0 {
+		return wrongAnswer(v, "INFO", "memory")
+	}
+	return nil
 }
 
 // reader is a server and how many keys it has.
@@ -86,7 +106,7 @@ func (o *memoryCommand) compare(ctx context.Context, l *lab, alone *aloneEngine,
 		if err := r.fill(ctx, r.keys, func(w *worker, i int) { w.add("SET", dataKey(i), value(i, o.size)) }); err != nil {
 			return err
 		}
-		fmt.Fprintf(l.report, "filled %s in %v, peak of memory %.0f MiB\n", r.name, time.Since(began).Round(time.Millisecond), usageOf(r.pid).peak/(1<<20))
+		fmt.Fprintf(l.report, "filled %s in %v, peak of memory %.0f MiB\n", r.name, time.Since(began).Round(time.Millisecond), o.peakOf(r)/(1<<20))
 		if err := r.settle(ctx); err != nil {
 			return err
 		}
@@ -100,8 +120,33 @@ func (o *memoryCommand) compare(ctx context.Context, l *lab, alone *aloneEngine,
 			}
 		}
 	}
+	fmt.Fprintln(l.progress, "writes")
+	mixed := newResults("half of them writes", oursFits, oursLarge)
+	for _, d := range distributions {
+		for round := range o.rounds {
+			for _, r := range readers {
+				got, err := r.take(ctx, load{clients: o.clients, seed: l.seed + uint64(round), batch: writesDepth, op: o.mix(d.over(r.keys))}, o.turn())
+				if err != nil {
+					return fmt.Errorf("%s: %s: %w", d.name, r.name, err)
+				}
+				o.peakOf(r)
+				mixed.add(atDepth(d.name, writesDepth), r.name, got)
+			}
+		}
+	}
 	o.print(l, res)
+	mixed.print(l.report)
+	printGoals(l.report, []goal{{what: "memory of the server with the large data at most, times the limit", got: o.most / float64(o.limit<<20), target: 1.1, most: true}})
 	return nil
+}
+
+// peakOf is what a server had at most since beginPeak.
+func (o *memoryCommand) peakOf(r reader) float64 {
+	peak := usageOf(r.pid).peak
+	if r.name == oursLarge {
+		o.most = max(o.most, peak)
+	}
+	return peak
 }
 
 // chooser draws a number.
@@ -132,6 +177,7 @@ func (o *memoryCommand) round(ctx context.Context, res *results, d distribution,
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", test, r.name, err)
 			}
+			o.peakOf(r)
 			res.add(test, r.name, got)
 		}
 	}
@@ -152,6 +198,20 @@ func (o *memoryCommand) get(choose chooser, depth int) operation {
 			}
 			return nil
 		})
+	}
+}
+
+// writesDepth is the pipeline in which half of the commands are writes.
+const writesDepth = 16
+
+// mix reads one key and writes another, again and again.
+func (o *memoryCommand) mix(choose chooser) operation {
+	return func(w *worker) error {
+		for range writesDepth / 2 {
+			w.add("GET", dataKey(choose(w.rng)))
+			w.add("SET", dataKey(choose(w.rng)), value(w.rng.IntN(1<<30), o.size))
+		}
+		return w.flush(nil)
 	}
 }
 

@@ -31,10 +31,21 @@ const memTablesMost = 4
 
 // memTableSize is the size of a memtable, in bytes. Memtables take their memory from the cache of
 // blocks: all of them together may take half of it, lest reads find an empty cache while there are
-// writes. Within that large ones absorb rewrites of hot keys before they reach a table.
+// writes. Within that large ones absorb rewrites of hot keys before they reach a table. Whoever opens
+// the folder after a crash reads again what was in all of them: so they do not grow with every cache.
 func memTableSize(cacheSize int64) uint64 {
-	const least, most = 1 << 20, 64 << 20
+	const least, most = 1 << 20, 16 << 20
 	return uint64(min(max(cacheSize/(2*memTablesMost), least), most))
+}
+
+// setTableSizes has tables of 4 MiB at the top, which keeps compactions short, and twice as large ones on each further level. Who
+// writes one keeps in memory the values of versions that are not the newest until it is finished, in pieces of a block
+// each with room for up to four: so a table is at most an eighth of the cache.
+func setTableSizes(o *pebble.Options) {
+	const least, most = 4 << 20, 128 << 20
+	for i := range o.TargetFileSizes {
+		o.TargetFileSizes[i] = min(least<<i, max(least, o.CacheSize/8), most)
+	}
 }
 
 // engineOptions returns the options the engine is opened with.
@@ -68,8 +79,7 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		// steps, not in one long stall.
 		WALBytesPerSync: 512 << 10,
 	}
-	// Small tables at the top keep compactions short; the engine doubles per level.
-	o.TargetFileSizes[0] = 4 << 20
+	setTableSizes(o)
 	for i := range o.Levels {
 		l := &o.Levels[i]
 		// A point read decodes one block: large blocks compress better, small

@@ -26,7 +26,7 @@ const liveClients = 12
 
 // liveSettings are low limits, so that what a server may take at worst is little.
 const liveSettings = `requirepass owner
-cache-size 16mb
+memory-limit 128mb
 proto-max-bulk-len 4mb
 client-query-buffer-limit 16mb
 client-output-buffer-limit normal 8mb 0 0
@@ -40,10 +40,10 @@ retention-interval 1
 notify-keyspace-events KEA
 `
 
-// liveResident is the memory that the process may take with liveSettings, and everybody at their limits: four
-// write buffers and the caches, four times what scripts may hold, and for each client a query, replies that it
-// does not read, and its command in progress. A collection of garbage lets all that double.
-const liveResident = 2 * (4*64 + 16 + 24 + 4*16 + (liveClients+liveHanging)*(16+8+4)) << 20
+// liveResident is the memory that the process may take with liveSettings, and everybody at their limits: memory-limit, four
+// times what scripts may hold, and for each client a query, replies that it
+// does not read, and its command in progress. A collection of garbage lets all but the first double.
+const liveResident = (128 + 2*(24+4*16+(liveClients+liveHanging)*(16+8+4))) << 20
 
 // TestLiveFuzz has a real server talk to clients that send random bytes: commands with any arguments,
 // frames that were cut, changed and lengthened, halves of commands, scripts, pipelines of thousands whose

@@ -52,7 +52,9 @@ func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, e
 // openEngine opens the store in path, and begins the life of this process as a writer with the
 // keys of ring.
 func openEngine(path string, cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
-	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithCacheSize(cfg.CacheSize()), store.WithNow(time.Now),
+	memory := cfg.MemoryPlan()
+	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithNow(time.Now),
+		store.WithCacheSize(memory.Engine), store.WithVersionCacheSize(memory.Versions),
 		// What a member of a cluster applies its log replays, which is synced. It concerns no
 		// other write: what a server on its own acknowledges is staged, and always synced.
 		store.WithFSMSyncMode(store.FSMNoSync)}

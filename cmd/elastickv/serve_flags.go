@@ -30,7 +30,7 @@ Flags:
   --dir DIR                the data folder                  (./data)
   --config FILE            settings, lines of "name value"; flags take precedence
   --maxclients N           connections at the same time     (10000)
-  --cache-size SIZE        memory for the store's blocks    (128mb)
+  --memory-limit SIZE      memory of the process            (half of the machine's, or its container's)
   --retention SECONDS      how long old versions are kept   (3600)
   --encryption SOURCE      seal values; SOURCE has the key encryption key: file:PATH, env:NAME,
                            command:LINE, or off             (off)
@@ -61,7 +61,7 @@ SIGHUP reads the files of TLS again.
 
 // settingFlags are the flags that give a setting a value, and the settings' names.
 var settingFlags = map[string]string{
-	"dir": "dir", "maxclients": "maxclients", "cache-size": "cache-size", "retention": "retention",
+	"dir": "dir", "maxclients": "maxclients", "memory-limit": "memory-limit", "retention": "retention",
 	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
 	"cluster-listen": "cluster-listen", "cluster-cert-file": "cluster-cert-file", "cluster-key-file": "cluster-key-file",
 	"cluster-ca-file": "cluster-ca-file", "cluster-insecure": "cluster-insecure",

@@ -38,7 +38,8 @@ type CountLimits struct {
 const (
 	countFrom     = 1000
 	countBlockMin = 256
-	countRow      = 16
+	countRowMin   = 16
+	countRowMax   = 64
 	countRowBytes = 4 << 10 // from this size on a row is cut in two
 )
 
@@ -60,11 +61,13 @@ func (l CountLimits) block(n int64) int64 {
 	return max(countBlockMin, int64(math.Sqrt(float64(n)))/2)
 }
 
-func (l CountLimits) row() int {
+// row is how many blocks a row has at most in a set of n. A write of a member writes a row, and to find a rank adds
+// up rows: so they grow, more slowly than the set.
+func (l CountLimits) row(n int64) int {
 	if l.Row > 0 {
 		return l.Row
 	}
-	return countRow
+	return min(max(countRowMin, int(math.Sqrt(float64(n)))/32), countRowMax)
 }
 
 var errCounts = errors.New("keyspace: counts of a sorted set are not valid")
@@ -96,7 +99,8 @@ func cutCountBound(list []byte) (bound, rest []byte, err error) {
 
 // parseCountBounds returns the bounds of a list that is not empty. They alias the list.
 func parseCountBounds(list []byte) ([][]byte, error) {
-	var bounds [][]byte
+	const usual = 12 // bytes of a bound with its length
+	bounds := make([][]byte, 0, len(list)/usual+1)
 	for rest := list; len(bounds) == 0 || len(rest) > 0; {
 		b, left, err := cutCountBound(rest)
 		if err != nil {
@@ -169,6 +173,10 @@ func (r *countReader) members() error {
 const countMost = 1 << 40
 
 func (r *countReader) number() (uint64, error) {
+	if r.next < len(r.row) && r.row[r.next] < 1<<7 { // as nearly all are
+		r.at, r.next = r.next, r.next+1
+		return uint64(r.row[r.at]), nil
+	}
 	n, w := binary.Uvarint(r.row[r.next:])
 	if w <= 0 || n > countMost {
 		return 0, errCounts
@@ -215,14 +223,29 @@ func parseCounts(row, bound []byte) ([]countBlock, error) {
 	return blocks, err
 }
 
-// sumCounts returns the members of all blocks of a row.
-func sumCounts(row, bound []byte) (sum int64, err error) {
-	var buf [64]byte
-	r, err := readCounts(row, bound, buf[:0])
-	for sum = r.n; err == nil && r.more(); sum += r.n {
-		err = r.step()
+// sumCounts returns the members of all blocks of a row, whose bounds it passes without a look.
+func sumCounts(row []byte) (sum int64, err error) {
+	r := countReader{row: row}
+	if err := r.members(); err != nil {
+		return 0, err
 	}
-	return sum, err
+	for sum = r.n; r.more(); sum += r.n {
+		if _, err := r.number(); err != nil { // of shared bytes
+			return 0, err
+		}
+		rest, err := r.number()
+		if err != nil {
+			return 0, err
+		}
+		if rest > uint64(len(row)-r.next) {
+			return 0, errCounts
+		}
+		r.next += int(rest)
+		if err := r.members(); err != nil {
+			return 0, err
+		}
+	}
+	return sum, nil
 }
 
 // addCount returns a row in which the block that tail lies in has delta members more, and how many that is.

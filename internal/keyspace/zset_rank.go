@@ -156,7 +156,7 @@ func (z *ZSet) find(n int64, bounds [][]byte, back bool, fits func(stretch) bool
 		if err != nil {
 			return stretch{}, err
 		}
-		if s.n, err = sumCounts(row, bounds[i]); err != nil {
+		if s.n, err = sumCounts(row); err != nil {
 			return stretch{}, err
 		}
 		s.start, s.end = bounds[i], nil

@@ -117,7 +117,7 @@ func (z *ZSet) settle(tail []byte, n, delta int64) error {
 	if err != nil {
 		return err
 	}
-	m.most = most
+	m.most, m.rowMost = most, z.countLimits().row(size)
 	if large {
 		err = m.split()
 	} else {
@@ -131,12 +131,28 @@ func (z *ZSet) settle(tail []byte, n, delta int64) error {
 
 // countRoom is one row of counts that is being changed.
 type countRoom struct {
-	z      *ZSet
-	most   int64    // members of a block
-	bounds [][]byte // of all rows
-	at     int      // the row
-	blocks []countBlock
-	block  int // of the row: the one at hand
+	z       *ZSet
+	most    int64    // members of a block
+	rowMost int      // blocks of a row
+	bounds  [][]byte // of all rows
+	at      int      // the row
+	blocks  []countBlock
+	block   int // of the row: the one at hand
+}
+
+// edge is the part of a block or row that is cut off at an end of the set: who adds members there goes on doing so,
+// and would leave all behind them half full.
+const edge = 8
+
+// cutAt is where n members of a block, or blocks of a row, are cut in two: in the middle, but for the first and the last of all.
+func cutAt(n int64, first, last bool) int64 {
+	switch part := max(n/edge, 1); {
+	case last && !first:
+		return n - part
+	case first && !last:
+		return part
+	}
+	return n / 2
 }
 
 // openCounts opens the row with the block that tail lies in.
@@ -187,12 +203,13 @@ func (m *countRoom) end() []byte {
 	return nil
 }
 
-// split cuts the block at hand in the middle.
+// split cuts the block at hand in two.
 func (m *countRoom) split() error {
 	b := &m.blocks[m.block]
-	half, passed := b.n/2, int64(0)
+	end := m.end()
+	half, passed := cutAt(b.n, len(b.bound) == 0, end == nil), int64(0)
 	var before, bound []byte
-	err := m.z.walkTails(b.bound, m.end(), store.Ascending, func(tail []byte) bool {
+	err := m.z.walkTails(b.bound, end, store.Ascending, func(tail []byte) bool {
 		if passed == half {
 			bound = countBetween(before, tail)
 			return false
@@ -266,11 +283,12 @@ func (m *countRoom) forget(i int) error {
 
 // close cuts the row in two if it is too large, or joins it with a neighbour if both are small, and writes what has changed.
 func (m *countRoom) close() error {
-	most := m.z.countLimits().row()
+	most := m.rowMost
 	row := encodeCounts(m.blocks)
 	if n := len(m.blocks); n > most || n > 1 && len(row) > countRowBytes {
-		upper := m.blocks[n/2:]
-		m.blocks = m.blocks[:n/2]
+		lower := cutAt(int64(n), m.at == 0, m.at+1 == len(m.bounds))
+		upper := m.blocks[lower:]
+		m.blocks = m.blocks[:lower]
 		if err := m.z.putCounts(upper); err != nil {
 			return err
 		}
@@ -386,7 +404,7 @@ func (z *ZSet) beginCounts() error {
 	if err != nil {
 		return err
 	}
-	return z.putCounting(c)
+	return z.putCounting(c, n)
 }
 
 // beginCountsOf gives counts to a set that has just been made of the given members.
@@ -395,7 +413,7 @@ func (z *ZSet) beginCountsOf(members []ScoredMember) error {
 	for _, m := range inOrder(slices.Clone(members)) {
 		c.add(indexTail(m.Member, m.Score))
 	}
-	return z.putCounting(c)
+	return z.putCounting(c, int64(len(members)))
 }
 
 // counting begins counts of about n members, with room for more.
@@ -403,8 +421,9 @@ func (z *ZSet) counting(n int64) *counting {
 	return &counting{fill: max(z.countLimits().block(n)*3/4, 1)}
 }
 
-func (z *ZSet) putCounting(c *counting) error {
-	most := max(z.countLimits().row()*3/4, 1)
+// putCounting writes the counts of n members.
+func (z *ZSet) putCounting(c *counting, n int64) error {
+	most := max(z.countLimits().row(n)*3/4, 1)
 	var bounds [][]byte
 	for rest := c.blocks; len(rest) > 0; {
 		n, size := 1, 0

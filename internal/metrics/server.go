@@ -77,6 +77,8 @@ var serverMetrics = []metric{
 		func(s *sample) int64 { return s.server.Limit }),
 	counter("dataset_limit_exceeded_seconds_total", "For how long the dataset has been over maxmemory.",
 		func(s *sample) float64 { return s.server.Exceeded.Seconds() }),
+	gauge("memory_limit_bytes", "The setting memory-limit, or half of the memory that the process may have: what it is to take at most.",
+		func(s *sample) int64 { return s.server.MemoryLimit }),
 	counter("key_changes_total", "Keys that were written or removed.",
 		func(s *sample) int64 { return s.server.Changes }),
 	counter("retention_failures_total", "Rounds in which old versions could not be dropped; the log tells why.",

@@ -110,7 +110,7 @@ var storeMetrics = []metric{
 		func(s *sample) uint64 { return s.store.BlockCache.Misses }),
 	gauge("store_block_cache_bytes", "Memory that decoded blocks take.",
 		func(s *sample) int64 { return s.store.BlockCache.Bytes }),
-	gauge("store_block_cache_capacity_bytes", "Memory that decoded blocks may take: the setting cache-size.",
+	gauge("store_block_cache_capacity_bytes", "Memory that decoded blocks and write buffers may take together: a part of memory-limit.",
 		func(s *sample) int64 { return s.store.BlockCache.Capacity }),
 
 	byLevel("store_level_tables", "Tables of a level of the engine's tree.",

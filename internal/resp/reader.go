@@ -12,6 +12,7 @@ const (
 	bufferRoom = 4 << 10  // least room worth a read, unless less is missing
 	spansKept  = 4 << 10  // arguments, not bytes, kept room for between pipelines
 	quietMax   = 16       // small rounds until a buffer above bufferBase is given back
+	growth     = 4        // times that the buffer grows by while a large command arrives: smaller steps leave more garbage
 )
 
 // Reader yields the commands in a byte stream, arrays of bulk strings and inline
@@ -218,8 +219,8 @@ func (r *Reader) makeRoom() {
 	case r.full && size < bufferKeep:
 		size *= 2 // the peer sends faster than we read
 	case unread+min(missing, bufferRoom) > size:
-		// At most double, and not far past what is known to be missing.
-		size = min(2*size, unread+missing+bufferBase)
+		// At most growth times, and not far past what is known to be missing.
+		size = min(growth*size, unread+missing+bufferBase)
 	}
 	r.full = false
 	if size != len(r.buf) {

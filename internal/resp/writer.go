@@ -107,6 +107,10 @@ func (w *Writer) Proto() int {
 // method that changes the Writer: then other Writers may write there.
 func (w *Writer) Bytes() []byte { return w.buf }
 
+// Outgrown reports whether what has been written is larger than every buffer that is kept or lent: who then calls
+// Reset may keep what Bytes has returned.
+func (w *Writer) Outgrown() bool { return cap(w.buf) > lent[len(lent)-1].size }
+
 // Len returns the number of bytes written since Reset.
 func (w *Writer) Len() int { return len(w.buf) }
 

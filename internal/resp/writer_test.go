@@ -201,3 +201,30 @@ func TestWriterLimit(t *testing.T) {
 		t.Error("a Writer without a limit is full")
 	}
 }
+
+// TestOutgrownReplyIsTheCallers keeps a reply that is larger than every buffer that is used again, and writes others meanwhile.
+func TestOutgrownReplyIsTheCallers(t *testing.T) {
+	var w, other Writer
+	for range 2 {
+		w.Bulk(bytes.Repeat([]byte("x"), 1<<20-100))
+	}
+	if w.Outgrown() {
+		t.Errorf("%d bytes are said to be in no buffer that is lent", w.Len())
+	}
+	w.Bulk(bytes.Repeat([]byte("x"), 2<<20))
+	if !w.Outgrown() {
+		t.Fatalf("%d bytes are said to be in a buffer that is lent", w.Len())
+	}
+	got := w.Bytes()
+	want := string(got)
+	w.Reset()
+	for range 3 {
+		for _, again := range []*Writer{&w, &other} {
+			again.Bulk(bytes.Repeat([]byte("y"), 3<<20))
+			again.Reset()
+		}
+	}
+	if string(got) != want {
+		t.Error("a reply that was kept has changed")
+	}
+}

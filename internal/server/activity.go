@@ -26,6 +26,7 @@ type Activity struct {
 	Used              int64         // what is compared with Limit, in bytes, as far as it is known; 0 without a limit
 	Limit             int64         // the setting maxmemory
 	Exceeded          time.Duration // for how long the limit was exceeded
+	MemoryLimit       int64         // bytes of the process: the setting memory-limit, or what stands for it
 	Changes           int64         // of keys
 	RetentionFailures int64         // rounds in which old versions could not be dropped
 	ErrorReplies      int64
@@ -66,6 +67,7 @@ func (s *Server) Activity() Activity {
 		ErrorReplies: st.errors.Load(), ErrorCodes: make(map[string]int64),
 	}
 	a.Evicted, a.Limit = s.room.evicted.Load(), s.cfg.Load().maxMemory
+	a.MemoryLimit = s.memory.Limit
 	a.Exceeded, _ = s.room.exceeded.times(s.opts.Now())
 	if m := s.db.Measured(); m.Counted {
 		a.Used = startupMemory + m.Bytes

@@ -40,7 +40,7 @@ type Config struct {
 	cluster         ClusterSettings
 	staleMillis     int64 // how old what a follower shows may be
 	dir             string
-	cacheSize       int64 // bytes
+	memoryLimit     int64 // bytes of the process; 0: half of what it may have
 	encryption      string
 	encryptionRate  int64 // bytes a second
 	logLevel        string
@@ -115,9 +115,6 @@ func (c *Config) LogLevel() slog.Level {
 
 // JSONLog reports whether log lines are JSON objects.
 func (c *Config) JSONLog() bool { return c.logFormat == "json" }
-
-// CacheSize is the memory for blocks of the store, in bytes.
-func (c *Config) CacheSize() int64 { return c.cacheSize }
 
 // Dir is the data folder.
 func (c *Config) Dir() string { return c.dir }

@@ -68,7 +68,7 @@ func TestConfigFileFaultsNameTheLine(t *testing.T) {
 		"appendonly maybe\n":               "line 1: appendonly: argument(s) must be one of the following: yes, no",
 		"save 60\n":                        "line 1: save: Invalid save parameters",
 		"active-expire-effort 11\n":        "line 1: active-expire-effort: argument must be between 1 and 10 inclusive",
-		"cache-size lots\n":                "line 1: cache-size: argument must be a memory value",
+		"memory-limit lots\n":              "line 1: memory-limit: argument must be a memory value",
 		"x " + strings.Repeat("x", 70_000): "line 1: longer than 65536 bytes",
 	} {
 		path := write(t, text)

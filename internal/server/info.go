@@ -190,6 +190,10 @@ func (s *Server) infoMemory(r *report) error {
 	if total := memoryTotal(); total > 0 {
 		r.memory("total_system_memory", total)
 	}
+	r.memory("memory_limit", uint64(s.memory.Limit))
+	r.memory("memory_limit_engine", uint64(s.memory.Engine))
+	r.memory("memory_limit_versions", uint64(s.memory.Versions))
+	r.memory("memory_limit_runtime", uint64(s.memory.Runtime))
 	r.memory("maxmemory", uint64(cfg.maxMemory))
 	r.add("maxmemory_policy", cfg.policy)
 	if rss > 0 {

@@ -68,19 +68,25 @@ func memoryMallocStats(c *command.Ctx) error {
 // warns of it.
 const lowMemoryShare = 0.8
 
+// overMemoryLimit is how far above memory-limit the process is when the doctor says so.
+const overMemoryLimit = 1.1
+
 func memoryDoctor(c *command.Ctx) error {
 	srv := serverOf(c)
 	dataset, err := srv.datasetSize()
 	if err != nil {
 		return err
 	}
-	used, resident, total := memoryUsed(), memoryResident(), memoryTotal()
+	used, resident, total, limit := memoryUsed(), memoryResident(), memoryTotal(), uint64(srv.memory.Limit)
 	var b strings.Builder
-	fmt.Fprintf(&b, "The dataset has %s. It is kept on the disk: the process uses %s of memory, for caches (cache-size), and what connections and commands in progress need.\n",
-		humanBytes(uint64(dataset)), humanBytes(used))
-	if total > 0 && float64(resident) > lowMemoryShare*float64(total) {
-		fmt.Fprintf(&b, "It takes %s of the machine's %s: lower cache-size, or the limits of output buffers.\n", humanBytes(resident), humanBytes(total))
-	} else {
+	fmt.Fprintf(&b, "The dataset has %s. It is kept on the disk: the process uses %s of memory, for caches, connections and commands in progress; memory-limit is %s.\n",
+		humanBytes(uint64(dataset)), humanBytes(used), humanBytes(limit))
+	switch {
+	case total > 0 && float64(resident) > lowMemoryShare*float64(total):
+		fmt.Fprintf(&b, "It takes %s of the machine's %s: lower memory-limit, or the limits of output buffers.\n", humanBytes(resident), humanBytes(total))
+	case float64(resident) > overMemoryLimit*float64(limit):
+		fmt.Fprintf(&b, "It takes %s, more than memory-limit: connections, scripts and commands in progress need more than the limit leaves them.\n", humanBytes(resident))
+	default:
 		b.WriteString("I see no problem.\n")
 	}
 	c.Out.Verbatim("txt", b.String())

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
@@ -160,8 +161,7 @@ func (o *output) push(b []byte) error {
 		o.holds.Store(true)
 		return nil
 	case len(b) >= pushShared:
-		o.mu.size += int64(len(b))
-		o.mu.backlog = append(o.mu.backlog, b[:len(b):len(b)])
+		o.keepLocked(b)
 	default:
 		o.appendLocked(b)
 	}
@@ -195,11 +195,23 @@ func (o *output) releaseLocked() bool {
 
 // send writes b, or puts what the client does not take at once into the
 // backlog, and ends hold. It keeps nothing of b. An error is final.
-func (o *output) send(b []byte) error {
+func (o *output) send(b []byte) error { return o.sendReply(b, false) }
+
+// give is send for a reply that the caller has no more use for: what the client does not take is kept and not copied.
+func (o *output) give(b []byte) error { return o.sendReply(b, true) }
+
+func (o *output) sendReply(b []byte, given bool) error {
 	o.mu.Lock()
 	if o.mu.err != nil || o.mu.busy {
 		defer o.mu.Unlock()
-		err := o.queueLocked(b)
+		err := o.admitLocked(len(b))
+		switch {
+		case err != nil:
+		case given:
+			o.keepLocked(b)
+		default:
+			o.appendLocked(b)
+		}
 		o.releaseLocked()
 		return err
 	}
@@ -221,7 +233,10 @@ func (o *output) send(b []byte) error {
 		return nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		rest := append([]byte{}, b[n:]...)
+		rest := b[n:]
+		if !given {
+			rest = bytes.Clone(rest)
+		}
 		o.mu.size += int64(len(rest))
 		o.mu.backlog = append([][]byte{rest}, o.mu.backlog...) // in front of what came meanwhile
 		go o.drain()
@@ -255,17 +270,8 @@ func (o *output) writeFor(b []byte, d time.Duration) (n int, err error) {
 	return n + more, err
 }
 
-// queueLocked adds b to the backlog, within the limits. One large reply to a
-// client that has taken all before it is no fault, whatever its size.
-func (o *output) queueLocked(b []byte) error {
-	if err := o.admitLocked(len(b)); err != nil {
-		return err
-	}
-	o.appendLocked(b)
-	return nil
-}
-
-// admitLocked reports whether n bytes more may wait. If not, the connection is closed.
+// admitLocked reports whether n bytes more may wait. If not, the connection is closed. One large reply to a
+// client that has taken all before it is no fault, whatever its size, and nobody asks.
 func (o *output) admitLocked(n int) error {
 	if o.mu.err != nil {
 		return o.mu.err
@@ -301,6 +307,12 @@ func (o *output) appendLocked(b []byte) {
 		o.mu.backlog = append(o.mu.backlog, append(piece, b...))
 		o.mu.size += int64(len(b))
 	}
+}
+
+// keepLocked adds b itself to the backlog.
+func (o *output) keepLocked(b []byte) {
+	o.mu.size += int64(len(b))
+	o.mu.backlog = append(o.mu.backlog, b[:len(b):len(b)])
 }
 
 // drain writes the backlog until it is empty or the connection is closed.

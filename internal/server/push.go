@@ -22,7 +22,11 @@ func (c *session) flush() {
 	}
 	c.srv.stats.sent.Add(int64(c.out.Len()))
 	c.srv.stats.writes.Add(1)
-	if err := c.output.send(c.out.Bytes()); err != nil {
+	send := c.output.send
+	if c.out.Outgrown() {
+		send = c.output.give
+	}
+	if err := send(c.out.Bytes()); err != nil {
 		c.ending = true
 		c.cutOff(err)
 	}

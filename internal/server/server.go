@@ -53,12 +53,13 @@ type Figure struct{ Name, Value string }
 
 // Server serves clients from one DB.
 type Server struct {
-	db    txn.DB
-	log   *slog.Logger
-	opts  Options
-	table *command.Table
-	runID string
-	began time.Time
+	db     txn.DB
+	log    *slog.Logger
+	opts   Options
+	table  *command.Table
+	runID  string
+	began  time.Time
+	memory MemoryPlan // never changed
 
 	env      atomic.Pointer[command.Env] // replaced as a whole when a setting changes it
 	cfg      atomic.Pointer[Config]
@@ -125,6 +126,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		db: opts.DB, log: opts.Log, opts: opts, table: table(),
 		runID: runID(opts.Rand), began: opts.Now(), stop: make(chan struct{}),
+		memory: opts.Config.MemoryPlan(),
 	}
 	s.hub, s.tracking = pubsub.NewHub(command.MatchGlob), tracking.NewTable()
 	s.ctx, s.kill = context.WithCancelCause(context.Background())

@@ -110,7 +110,7 @@ var settings = slices.Concat([]setting{
 	enumSetting("cluster-redirects", redirectsAuto, func(c *Config) *string { return &c.cluster.redirects }, redirectsAuto, redirectsAll, redirectsNone),
 	intSetting("cluster-max-staleness", "1000", 50, math.MaxInt32, func(c *Config) *int64 { return &c.staleMillis }),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
-	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),
+	memorySetting("memory-limit", "0", 0, func(c *Config) *int64 { return &c.memoryLimit }).check(checkMemoryLimit).onlyAtStart(),
 	textSetting("encryption", "off", func(c *Config) *string { return &c.encryption }).check(checkEncryption).onlyAtStart(),
 	memorySetting("encryption-rate", "32mb", 64<<10, func(c *Config) *int64 { return &c.encryptionRate }).onlyAtStart(),
 	intSetting("retention", "3600", 0, math.MaxInt32, func(c *Config) *int64 { return &c.retention }),

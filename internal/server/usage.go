@@ -30,6 +30,9 @@ func memoryResident() uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
+// machine is where the system tells of itself.
+var machine = os.DirFS("/")
+
 // memoryTotal is the RAM of the machine in bytes; 0 if the system does not tell.
 func memoryTotal() uint64 {
 	f, err := os.Open("/proc/meminfo")

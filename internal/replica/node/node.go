@@ -33,6 +33,8 @@ type Options struct {
 	Contact func() Contact
 	// Heard, if not nil, takes what others have said with Say. It keeps nothing of it, and waits for nothing.
 	Heard func(Message)
+	// LogMemory is what the engine of the log may take, in bytes; 0 is the default of raftlog.
+	LogMemory int64
 	// Connected, if not nil, takes a connection that another member has made with Connect, and returns when that is to end.
 	Connected func(net.Conn)
 	Seal      raftlog.Seal // how the log is sealed on the disk; by default it is clear
@@ -75,7 +77,7 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log, Seal: o.Seal})
+	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log, EngineBytes: o.LogMemory, Seal: o.Seal})
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,9 @@ type Options struct {
 	// are not far behind cost no reading of the disk. Default 16 MiB.
 	TailBytes int
 	Seal      Seal // how entries are sealed on the disk; by default they are clear
+	// EngineBytes is the memory of the engine: of blocks that were read and of memtables, of which there may be three. Less
+	// than 16 MiB counts as that. Default 200 MiB.
+	EngineBytes int64
 }
 
 func (o Options) withDefaults() Options {
@@ -34,6 +37,10 @@ func (o Options) withDefaults() Options {
 	if o.TailBytes == 0 {
 		o.TailBytes = 16 << 20
 	}
+	if o.EngineBytes == 0 {
+		o.EngineBytes = 200 << 20
+	}
+	o.EngineBytes = max(o.EngineBytes, 16<<20)
 	return o
 }
 
@@ -76,12 +83,14 @@ func Open(dir string, o Options) (*Log, error) {
 // engineOptions are those of a log: what is written is mostly cut off before it would reach a
 // table, so the memtable is large, and what is read is mostly in memory, so the cache is small.
 func engineOptions(o Options) *pebble.Options {
+	cache := min(o.EngineBytes/4, 8<<20)
+	const memtables = 3 // one that is filled, one that is written to a table, and one kept for the next
 	return &pebble.Options{
 		FS: o.FS,
 		// Pinned, so that a new release of the engine does not make a folder unreadable for the one before.
 		FormatMajorVersion: pebble.FormatValueSeparation, // part of the format
-		CacheSize:          8 << 20,
-		MemTableSize:       64 << 20,
+		CacheSize:          cache,
+		MemTableSize:       uint64(min((o.EngineBytes-cache)/memtables, 64<<20)),
 		Logger:             engineLogger{o.Logger},
 	}
 }
