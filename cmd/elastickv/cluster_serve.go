@@ -73,7 +73,7 @@ func openCluster(cfg *server.Config, ln net.Listener, e engine, running *atomic.
 	o := node.Options{
 		Dir: cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
 		Failed:  func(err error) { os.Exit(complain(io, exitFault, err)) },
-		Contact: contactOf(running),
+		Contact: contactOf(running), NoLease: !c.Lease,
 		Heard: func(m node.Message) {
 			if srv := running.Load(); srv != nil {
 				srv.Hear(server.Message(m))

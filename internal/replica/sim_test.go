@@ -157,7 +157,7 @@ func newSim(t testing.TB, seed uint64, rules simRules) *sim {
 		n := s.newNode()
 		must(t, n.machine.Create(first, 10))
 		n.sync(t)
-		must(t, n.log.Create(simGroup, n.id, raftlog.Mark{Index: 10, Term: 5}, hard(5, 0, 10)))
+		must(t, n.log.Create(simGroup, raftlog.Mark{Index: 10, Term: 5}, hard(5, 0, 10)))
 		s.start(n)
 	}
 	return s
@@ -837,7 +837,7 @@ func (s *sim) change(n *simNode) {
 	switch learners := members.GetLearners(); {
 	case len(learners) == 0 && len(s.nodes) < 8:
 		fresh := s.newNode()
-		must(s.t, fresh.log.Create(simGroup, fresh.id, raftlog.Mark{}, hard(0, 0, 0)))
+		must(s.t, fresh.log.Create(simGroup, raftlog.Mark{}, hard(0, 0, 0)))
 		s.start(fresh)
 		cc.Changes = append(cc.Changes, single(pb.ConfChangeAddLearnerNode, fresh.id))
 	case len(learners) > 0:
@@ -942,7 +942,7 @@ func (s *sim) step() {
 		n.fs, n.disk = vfs.NewCrashableMem(), nil
 		s.openLog(n)
 		s.openData(n)
-		must(s.t, n.log.Create(simGroup, n.id, raftlog.Mark{}, hard(0, 0, 0)))
+		must(s.t, n.log.Create(simGroup, raftlog.Mark{}, hard(0, 0, 0)))
 	}
 }
 

@@ -138,6 +138,7 @@ type ClusterSettings struct {
 	AnnounceHost                  string
 	AnnouncePort, AnnounceTLSPort int64
 
+	Lease     bool // the leader answers reads for a while without asking the others
 	redirects bool // writes at a node that follows are answered MOVED, not READONLY
 }
 
