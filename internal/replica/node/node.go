@@ -74,11 +74,12 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	n = &Node{id: id, files: o.Files, contact: o.Contact, heard: o.Heard, machine: m, notes: notes{now: o.Now}}
 	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log})
 	if err != nil {
-		return nil, err
+		return nil, n.rejoin(o.Dir, err)
 	}
-	n = &Node{id: id, files: o.Files, log: log, contact: o.Contact, heard: o.Heard, machine: m, notes: notes{now: o.Now}}
+	n.log = log
 	n.host, err = host.Open(host.Options{
 		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
 			Now: o.Now, Rand: o.Rand},

@@ -5,7 +5,7 @@ import "errors"
 // Errors of opening a log or a group. A group that has lost something must not go on: it could vote
 // against its own vote, or lose what a majority was told is safe.
 var (
-	// ErrDamaged says that the log has a gap, or a row that is none.
+	// ErrDamaged says that the log has a gap, a row that is none, or a file that was changed.
 	ErrDamaged = errors.New("raftlog: the log is damaged")
 
 	// ErrLogLost says that the data has more than the log, so that the log, and with it votes,

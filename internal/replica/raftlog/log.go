@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -53,6 +54,9 @@ type Log struct {
 func Open(dir string, o Options) (*Log, error) {
 	o = o.withDefaults()
 	db, err := pebble.Open(dir, engineOptions(o))
+	if damaged(err) {
+		return nil, fmt.Errorf("%w: open %s: %w", ErrDamaged, dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("raftlog: open %s: %w", dir, err)
 	}
@@ -62,6 +66,11 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, errors.Join(fmt.Errorf("raftlog: open %s: %w", dir, err), db.Close())
 	}
 	return l, nil
+}
+
+// damaged reports whether the engine has found something else in its files than it has written.
+func damaged(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, record.ErrInvalidChunk) || errors.Is(err, record.ErrZeroedChunk) || errors.Is(err, record.ErrUnexpectedEOF)
 }
 
 // engineOptions are those of a log: what is written is mostly cut off before it would reach a
