@@ -380,39 +380,6 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// A bit of its files is enough.
-func TestOpenDamagedFile(t *testing.T) {
-	fs := vfs.NewCrashableMem()
-	l := openLog(t, fs)
-	g := newGroup(t, l, 1)
-	for i := range uint64(50) {
-		must(t, l.Write([]Write{{Group: g, Entries: []*pb.Entry{entry(11+i, 5, "an entry of the log")}}}))
-	}
-	disk := fs.CrashClone(vfs.CrashCloneCfg{})
-	names, err := disk.List("log")
-	must(t, err)
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".log") {
-			continue
-		}
-		name = disk.PathJoin("log", name)
-		in, err := disk.Open(name)
-		must(t, err)
-		b, err := io.ReadAll(in)
-		must(t, errors.Join(err, in.Close()))
-		if used := len(bytes.TrimRight(b, "\x00")); used > 0 {
-			b[used/2] ^= 1
-		}
-		out, err := disk.Create(name, vfs.WriteCategoryUnspecified)
-		must(t, err)
-		_, err = out.Write(b)
-		must(t, errors.Join(err, out.Sync(), out.Close()))
-	}
-	if _, err := Open("log", Options{FS: disk}); !errors.Is(err, ErrDamaged) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestNewerFormat(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	l := openLog(t, fs)
