@@ -12,12 +12,20 @@ BENCHTIME ?= 1s
 SIMULATIONS ?= 50000
 HARMTIME ?= 30m
 
-# Packages whose tests run a good deal with the race detector on: all but the
-# checks of the source itself.
-RACE ?= $(shell $(GO) list ./... | grep -v -e /internal/arch$$ -e /bench$$)
+# Packages whose own tests do one thing after the other: the race detector finds nothing in them that it does not find in
+# those of server and test, where their code runs for many clients at once, and makes them five to ten times slower.
+# `make nightly` runs them with it. What keyspace itself shares between commands is ALONGSIDE.
+SINGLE := $(addprefix ./internal/,bitmap command geohash hll keyspace lua lualib pqsort prefixes rdb)
+ALONGSIDE := TestSamples
+
+# The others: neither checks of the source itself nor measurements.
+RACE ?= $(filter-out $(SINGLE),$(shell $(GO) list ./... | sed 's,^github.com/elastickv/elastickv,.,' | grep -v -e ^./internal/arch$$ -e ^./bench))
+
+# The packages that take longest begin first, so that the others run beside them and not before.
+LONGEST := ./test ./store ./internal/script
 
 .DEFAULT_GOAL := help
-.PHONY: help build test kms race lint fuzz bench-micro bench-store bench-redis bench-memory bench-large bench-start bench-scale bench-steady nightly
+.PHONY: help build test kms race lint fuzz bench-micro bench-store bench-redis bench-memory bench-large bench-start bench-scale bench-steady bench-cluster nightly
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +34,9 @@ build: ## bin/elastickv
 	$(GO) build -o bin/elastickv ./cmd/elastickv
 
 test: ## every test, other people's clients and job queues included
-	$(GO) test -timeout 15m ./...
+	$(GO) test -timeout 15m $(LONGEST) ./...
 	$(GO) test -C bench/store -timeout 5m ./...
+	$(GO) test -C bench/etcd -timeout 5m ./...
 	$(GO) test -C test/clients -timeout 10m ./...
 
 kms: ## bin/elastickv-kms, for key management services, and its tests; a module of its own
@@ -36,15 +45,18 @@ kms: ## bin/elastickv-kms, for key management services, and its tests; a module 
 	$(GO) build -C kms -o ../bin/elastickv-kms .
 
 race: ## the tests under the race detector, the server they start included
-	$(GO) test -race -short -timeout 20m $(RACE)
+	$(GO) test -race -short -timeout 15m $(LONGEST) $(RACE)
+	$(GO) test -race -short -timeout 5m -run '$(ALONGSIDE)' ./internal/keyspace
 
 lint: bin/staticcheck ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -C bench/store ./...
+	$(GO) vet -C bench/etcd ./...
 	$(GO) vet -C test/clients ./...
 	bin/staticcheck ./...
 	cd bench/store && ../../bin/staticcheck ./...
+	cd bench/etcd && ../../bin/staticcheck ./...
 	cd test/clients && ../../bin/staticcheck ./...
 
 bin/staticcheck: tools/go.mod tools/go.sum
@@ -81,12 +93,16 @@ bench-start: ## opening a folder of 10 GB (-size in MB), an idle server, the pro
 bench-scale: ## one processor and two
 	$(GO) run ./bench scale -history bench/history
 
+bench-cluster: ## three nodes beside one, and beside an etcd of three (Debian: apt-get install etcd-server)
+	$(GO) run ./bench cluster -history bench/history
+
 bench-steady: ## an hour of mixed writes at full speed: stalls, percentiles by the minute
 	$(GO) run ./bench steady -history bench/history
 
 nightly: lint ## the long run: many rounds, many random histories, a million keys
 	$(GO) test -count=3 -timeout 60m ./...
 	$(GO) test -race -timeout 60m $(RACE)
+	$(GO) test -race -timeout 60m $(SINGLE)
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
 	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
 	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)

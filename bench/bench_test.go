@@ -39,8 +39,12 @@ var smokes = map[string]struct {
 		[]string{"-values", "1", "-members", "1500", "-rounds", "1", "-seconds", "0.02", "-c", "6"},
 		[]string{"a value of 1 MiB", hsetSmall, zrangeMiddle, "DEL of a hash", "goal: ms of SET over a sorted set"},
 	},
-	"start":  {[]string{"-size", "5", "-rounds", "1"}, []string{"5 MB of data", "goal: MB of the program", "after kill -9 under load", "after SIGTERM"}},
-	"scale":  {[]string{"-r", "100", "-rounds", "1", "-seconds", "0.02", "-c", "6"}, []string{"SET, pipeline 1, GOMAXPROCS=1", "GET, pipeline 16, GOMAXPROCS=2"}},
+	"start": {[]string{"-size", "5", "-rounds", "1"}, []string{"5 MB of data", "goal: MB of the program", "after kill -9 under load", "after SIGTERM"}},
+	"scale": {[]string{"-r", "100", "-rounds", "1", "-seconds", "0.02", "-c", "6"}, []string{"SET, pipeline 1, GOMAXPROCS=1", "GET, pipeline 16, GOMAXPROCS=2"}},
+	"cluster": {
+		[]string{"-r", "100", "-rounds", "1", "-kills", "1", "-seconds", "0.02", "-c", "6"},
+		[]string{"etcd: ", "SET, pipeline 1, three nodes", "GET, pipeline 16, one node", "goal: SET, pipeline 16, three nodes, times one node", "kill -9 of the leader, three nodes"},
+	},
 	"steady": {[]string{"-for", "1s", "-every", "300ms", "-r", "1000", "-c", "6"}, []string{"writes/s", "longest time without any reply", "goal: longest stall"}},
 }
 
@@ -135,7 +139,7 @@ func TestFlags(t *testing.T) {
 	for _, bad := range []string{
 		"", "nosuch", "redis -n 0", "redis -d 0", "redis -P 0", "redis -P 1,x", "redis -rounds 0", "redis extra", "redis -nosuch", "redis -t nosuch",
 		"mixes -c 1", "mixes -seconds 0", "mixes -t nosuch", "memory -times 0", "memory -d 2000000", "large -values 0", "large -values 1,300", "large -members -1",
-		"start -size 0", "start -d 0", "scale -procs 0", "scale -procs 1,x", "scale -d 0", "steady -for 0s", "steady -P 0",
+		"start -size 0", "start -d 0", "scale -procs 0", "scale -procs 1,x", "scale -d 0", "steady -for 0s", "steady -P 0", "cluster -r 0", "cluster -kills 0", "cluster -d 2000000", "cluster -c 0",
 	} {
 		if _, _, _, err := parse(strings.Fields(bad), io.Discard); err == nil {
 			t.Errorf("%q is accepted", bad)

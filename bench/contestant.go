@@ -21,6 +21,8 @@ type contestant struct {
 	args func(port, dir string) []string
 	more []string // further arguments
 	env  []string // further variables
+	// ready reports whether a server at a port serves. By default it is asked to answer PING.
+	ready func(port string) bool
 }
 
 const (
@@ -67,8 +69,10 @@ type server struct {
 	port   string
 	pid    int
 	cmd    *exec.Cmd
+	ready  func(port string) bool
 	log    bytes.Buffer  // what it writes; read it when the server has ended
 	exited chan struct{} // closed when it has
+	others []*server     // whose usage counts as its own
 }
 
 // start starts c over the folder data, and returns when it answers. Whoever has it ends it.
@@ -77,7 +81,23 @@ func (c contestant) start(ctx context.Context, data string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: c.name, port: port, exited: make(chan struct{})}
+	s, err := c.launch(ctx, port, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.wait(ctx); err != nil {
+		s.kill()
+		return nil, s.failed(err)
+	}
+	return s, nil
+}
+
+// launch starts c at a port, over the folder data, and waits for nothing.
+func (c contestant) launch(ctx context.Context, port, data string) (*server, error) {
+	s := &server{name: c.name, port: port, ready: c.ready, exited: make(chan struct{})}
+	if s.ready == nil {
+		s.ready = answers
+	}
 	s.cmd = exec.CommandContext(ctx, c.program, append(c.args(port, data), c.more...)...)
 	s.cmd.Env = append(os.Environ(), c.env...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
@@ -89,10 +109,6 @@ func (c contestant) start(ctx context.Context, data string) (*server, error) {
 		s.cmd.Wait() // how it ends matters only to those who did not end it, and they have the log
 		close(s.exited)
 	}()
-	if err := s.wait(ctx); err != nil {
-		s.kill()
-		return nil, s.failed(err)
-	}
 	return s, nil
 }
 
@@ -119,12 +135,12 @@ func (s *server) stop() error {
 // failed adds to err what an ended server has written.
 func (s *server) failed(err error) error { return fmt.Errorf("%s: %w\n%s", s.name, err, s.log.Bytes()) }
 
-// wait returns once the server answers PING.
+// wait returns once the server serves.
 func (s *server) wait(ctx context.Context) error {
 	deadline := time.After(startWait)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for !answers(s.port) {
+	for !s.ready(s.port) {
 		select {
 		case <-s.exited:
 			return errors.New("it ended before it answered")

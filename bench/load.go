@@ -63,11 +63,11 @@ func (s *server) take(ctx context.Context, l load, d time.Duration) (sample, err
 	}
 	took := make([]latencies, len(workers))
 	s.beginPeak()
-	before, began := usageOf(s.pid), time.Now()
+	before, began := s.usage(), time.Now()
 	if err := l.work(ctx, workers, began.Add(d), took); err != nil {
 		return sample{}, err
 	}
-	return newSample(took, max(l.batch, 1), time.Since(began), usageOf(s.pid).since(before))
+	return newSample(took, max(l.batch, 1), time.Since(began), s.usage().since(before))
 }
 
 // newSample is what operations that took so long are together, each of which counts as batch requests.

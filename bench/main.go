@@ -43,6 +43,7 @@ var commands = []command{
 	{"large", "values of many MiB, and collections of a million members, beside a redis-server", []string{redisServer}, newLargeCommand},
 	{"start", "how long a large folder takes to be opened; memory of an idle server; size of the program", nil, newStartCommand},
 	{"scale", "one processor and more", nil, newScaleCommand},
+	{"cluster", "three nodes beside one, and beside an etcd of three; how long writes stop when the leader is killed", nil, newClusterCommand},
 	{"steady", "mixed writes at full speed for a long time: the longest stall, percentiles by the minute", nil, newSteadyCommand},
 }
 

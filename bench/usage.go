@@ -27,6 +27,16 @@ func usageOf(pid int) usage {
 	}
 }
 
+// usage is what the server has used so far, and those with it.
+func (s *server) usage() usage {
+	u := usageOf(s.pid)
+	for _, o := range s.others {
+		more := o.usage()
+		u = usage{u.cpu + more.cpu, u.written + more.written, u.peak + more.peak}
+	}
+	return u
+}
+
 // since is what has been used after before was.
 func (u usage) since(before usage) usage {
 	return usage{u.cpu - before.cpu, u.written - before.written, u.peak}
@@ -43,6 +53,9 @@ func (s *server) memory() float64 {
 // beginPeak has the peak of memory begin at what there is now. Where that cannot be, it is that since the start.
 func (s *server) beginPeak() {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.pid), []byte("5"), 0)
+	for _, o := range s.others {
+		o.beginPeak()
+	}
 }
 
 func read(path string) string {

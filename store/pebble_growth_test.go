@@ -55,6 +55,9 @@ func TestOpenReadsLittle(t *testing.T) {
 // A queue through which much more passes than it ever holds keeps its size on the disk, if history is
 // dropped now and then.
 func TestQueueKeepsItsSize(t *testing.T) {
+	if RaceEnabled {
+		t.Skip("one goroutine and many rows")
+	}
 	ctx := context.Background()
 	// As in a large store, but for the sizes: what passes through fills the levels many times over.
 	small := func(s *pebbleStore) {
@@ -143,6 +146,9 @@ func (r *sampledReader) Read(p []byte) (int, error) {
 
 // A snapshot is written and restored in memory that does not depend on its size.
 func TestSnapshotMemory(t *testing.T) {
+	if RaceEnabled {
+		t.Skip("measures memory, of which the race detector needs its own")
+	}
 	const data, bound = 96 << 20, 24 << 20
 	ctx := context.Background()
 	opts := []PebbleStoreOption{WithCacheSize(1 << 20), WithVersionCacheSize(-1)}

@@ -14,7 +14,11 @@ import (
 // TestReadsNeverGoBack reads keys of batches that are being applied, at timestamps above
 // LastCommitTS. Once a reader has seen a batch, no later read of it may see less.
 func TestReadsNeverGoBack(t *testing.T) {
-	const keys, batches, readers = 2000, 150, 16
+	const keys, readers = 2000, 16
+	batches := uint64(150)
+	if testing.Short() {
+		batches = 30
+	}
 	ctx := context.Background()
 	m, err := NewPebbleStore("data", WithFS(vfs.NewMem()), WithFSMSyncMode(FSMNoSync))
 	if err != nil {

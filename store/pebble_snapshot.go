@@ -80,6 +80,16 @@ type pebbleSnapshot struct {
 // WriteTo implements io.WriterTo. It may be called more than once, and at the
 // same time.
 func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
+	return i.writeTo(w, i.s.seal.snapshotOut)
+}
+
+// WritePlainTo implements PlainSnapshot.
+func (i *pebbleSnapshot) WritePlainTo(w io.Writer) (n int64, err error) {
+	return i.writeTo(w, plainOut)
+}
+
+// writeTo writes the image through what through makes of w.
+func (i *pebbleSnapshot) writeTo(w io.Writer, through func(io.Writer) (io.Writer, func() error, error)) (n int64, err error) {
 	if err := i.s.enter(); err != nil {
 		return 0, err
 	}
@@ -90,7 +100,7 @@ func (i *pebbleSnapshot) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	defer func() { err = firstError(err, iter.Close()) }()
 	out := &countingWriter{w: w}
-	plain, closeOut, err := i.s.seal.snapshotOut(out)
+	plain, closeOut, err := through(out)
 	if err != nil {
 		return out.n, err
 	}

@@ -46,11 +46,14 @@ func WithSealedSnapshots() PebbleStoreOption {
 // snapshotOut returns where a snapshot is written to that goes to w; close ends it.
 func (s *sealing) snapshotOut(w io.Writer) (out io.Writer, close func() error, err error) {
 	if !s.snapshots {
-		return w, func() error { return nil }, nil
+		return plainOut(w)
 	}
 	id, err := s.keyID(directPath)
-	if err != nil || id == 0 {
-		return w, func() error { return nil }, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if id == 0 {
+		return plainOut(w)
 	}
 	sw, err := s.newSealedWriter(w, id)
 	if err != nil {
@@ -58,6 +61,21 @@ func (s *sealing) snapshotOut(w io.Writer) (out io.Writer, close func() error, e
 	}
 	return sw, sw.close, nil
 }
+
+// plainOut is the snapshotOut of a snapshot that is plain.
+func plainOut(w io.Writer) (io.Writer, func() error, error) {
+	return w, func() error { return nil }, nil
+}
+
+// PlainSnapshot is a snapshot that can be written in clear although the store seals its snapshots: for whoever
+// restores it into a store with other keys, and sees to it that it is read by nobody on the way.
+type PlainSnapshot interface {
+	Snapshot
+	// WritePlainTo is WriteTo, and seals nothing.
+	WritePlainTo(w io.Writer) (int64, error)
+}
+
+var _ PlainSnapshot = (*pebbleSnapshot)(nil)
 
 // sealedWriter seals what is written to it, in frames.
 type sealedWriter struct {

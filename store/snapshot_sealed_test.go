@@ -212,3 +212,27 @@ func FuzzOpenSnapshot(f *testing.F) {
 		}
 	})
 }
+
+// A snapshot of a sealed store that is written in clear restores into a store that has other keys, or none.
+func TestPlainSnapshot(t *testing.T) {
+	s := openSealedSnapshots(t, newSealer(t))
+	fillMixed(t, s, 300)
+	want := describe(t, s)
+	image, err := s.Snapshot()
+	must(t, err)
+	defer func() { must(t, image.Close()) }()
+	var b bytes.Buffer
+	n, err := image.(PlainSnapshot).WritePlainTo(&b)
+	if err != nil || n != int64(b.Len()) {
+		t.Fatalf("%d bytes of %d, %v", n, b.Len(), err)
+	}
+	other := newSealer(t)
+	other.active = true
+	for name, opts := range map[string][]PebbleStoreOption{"clear": nil, "sealed": other.options()} {
+		to := openTest(t, "db", append(opts, WithFS(vfs.NewMem()))...)
+		must(t, to.Restore(bytes.NewReader(b.Bytes())))
+		if got := describe(t, to); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}

@@ -154,7 +154,7 @@ func TestClusterTold(t *testing.T) {
 	}
 }
 
-// Who asks a follower is sent to the leader, or is shown what is here.
+// Who asks a follower is answered as if by the leader, or is sent there, or is shown what is here.
 func TestClusterFollower(t *testing.T) {
 	c := startCluster(t, 3)
 	lead, other := c.leader(), c.follower()
@@ -166,6 +166,7 @@ func TestClusterFollower(t *testing.T) {
 			t.Fatalf("the follower has %v of %s, which was acknowledged", v, want)
 		}
 	}
+	at.MustDo(t, "CONFIG", "SET", "cluster-redirects", "yes")
 	if v, err := at.Do("SET", "k", "x"); err != nil || v.Kind != resp.KindError || v.Str != "MOVED 7629 "+lead.Addr {
 		t.Errorf("a write: %v, %v", v, err)
 	}
@@ -209,6 +210,8 @@ func TestClusterFollower(t *testing.T) {
 		v, err := near.Do("GET", "k")
 		return err == nil && v.Str == "99"
 	})
+	at.MustDo(t, "CONFIG", "SET", "cluster-redirects", "auto")
+	forwarded(t, c)
 }
 
 // A client that knows clusters goes on over failovers, and so does redis-cli.

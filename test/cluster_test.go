@@ -30,6 +30,7 @@ type peer struct {
 	addr string   // for other nodes
 	at   string   // where it listens for them; the same, unless a test stands between
 	tls  []string // flags
+	init []string // flags of the first node's init
 	// inHarm is whether its clock can be stepped and its disk slow.
 	inHarm bool
 	*testkit.Server
@@ -94,7 +95,7 @@ func startCluster(t testing.TB, n int, shape ...func(*peer)) *cluster {
 		}
 		c.nodes = append(c.nodes, p)
 		if id == 1 {
-			mustRun(t, "cluster", "init", "--dir", p.dir, "--node", "1", "--addr", p.addr)
+			mustRun(t, append([]string{"cluster", "init", "--dir", p.dir, "--node", "1", "--addr", p.addr}, p.init...)...)
 		} else {
 			word := mustRun(t, "cluster", "invite", "--dir", c.leader().dir, "--node", fmt.Sprint(id), "--addr", p.addr)
 			mustRun(t, "cluster", "join", "--dir", p.dir, "--invitation", word)
@@ -369,6 +370,13 @@ func TestClusterLosses(t *testing.T) {
 	lost.serve()
 	c.awaitVote(lost)
 	set("three again")
+	// The two others may have it alone, and be lost with it.
+	near := testkit.Dial(t, lost.Addr, 2)
+	near.MustDo(t, "READONLY")
+	c.await("that the one that stays has it", func() bool {
+		v, err := near.Do("GET", "three again")
+		return err == nil && v.Str == "x"
+	})
 
 	for _, p := range c.nodes {
 		if p != lost {

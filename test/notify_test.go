@@ -28,6 +28,7 @@ func ofConsumer(event string) bool { return strings.Contains(event, "consumer") 
 // redis-server, and compares the events that they publish. When keys expire by
 // themselves is left out, for that nobody can foretell.
 func TestKeyEvents(t *testing.T) {
+	testkit.Single(t)
 	redis, ours := testkit.Redis(t).Addr, testkit.Memory(t)
 	version := redisVersion(t, redis)
 	eachScript(t, func(t *testing.T, path string) {

@@ -47,6 +47,7 @@ func TestScriptsAgainstRedis(t *testing.T) {
 	if rewriting() {
 		t.Skip("the files are being rewritten")
 	}
+	testkit.Single(t)
 	fleets := redises(t, runtime.GOMAXPROCS(0))
 	eachScript(t, func(t *testing.T, path string) {
 		t.Parallel()

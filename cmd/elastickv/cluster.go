@@ -30,6 +30,8 @@ Of a folder whose server does not run:
                                       that it has
   init … --lost-majority              makes a new cluster of a folder of one that has lost more
                                       than half of its nodes for good; what only those had is lost
+  init … --encryption SOURCE          of a folder whose values are sealed, or are to be; the others
+                                      are sealed, or not, as their servers are told
   join --invitation WORD              makes an empty one that of a node that was invited
 
 Of a server that runs:
@@ -50,6 +52,7 @@ Flags:
 // clusterFlags are the flags of the subcommands.
 type clusterFlags struct {
 	dir, addr, invitation string
+	encryption            string
 	node                  uint64
 	json, lostMajority    bool
 }
@@ -61,7 +64,7 @@ type clusterAction struct {
 }
 
 var clusterActions = map[string]clusterAction{
-	"init":     {clusterInit, []string{"node", "addr"}, []string{"lost-majority"}},
+	"init":     {clusterInit, []string{"node", "addr"}, []string{"lost-majority", "encryption"}},
 	"join":     {clusterJoin, []string{"invitation"}, nil},
 	"status":   {clusterStatus, nil, []string{"json"}},
 	"invite":   {clusterInvite, []string{"node", "addr"}, nil},
@@ -107,6 +110,7 @@ func parseCluster(name string, action clusterAction, args []string) (f clusterFl
 	flags.Uint64Var(&f.node, "node", 0, "")
 	flags.StringVar(&f.addr, "addr", "", "")
 	flags.StringVar(&f.invitation, "invitation", "", "")
+	flags.StringVar(&f.encryption, "encryption", encryptionOff, "")
 	flags.BoolVar(&f.json, "json", false, "")
 	flags.BoolVar(&f.lostMajority, "lost-majority", false, "")
 	if err := parseAll(flags, args); err != nil {
@@ -141,10 +145,14 @@ func clusterInit(ctx context.Context, f clusterFlags, io stdio) (err error) {
 	if err := cfg.Set("dir", f.dir); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(f.dir, keys.FileName)); err == nil {
-		return errSealedCluster
+	if err := cfg.Set("encryption", f.encryption); err != nil {
+		return err
 	}
-	ring, err := loadKeys(ctx, cfg, nil)
+	kek, err := newProvider(cfg, os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	ring, err := loadKeys(ctx, cfg, kek)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"net"
 
 	"github.com/elastickv/elastickv/internal/replica/node"
+	"github.com/elastickv/elastickv/internal/replica/transport"
 	"github.com/elastickv/elastickv/internal/server"
 )
 
@@ -58,6 +60,11 @@ func (c clientCluster) Status(ctx context.Context) (server.ClusterStatus, error)
 // Say implements server.Cluster.
 func (c clientCluster) Say(m server.Message) {
 	_ = c.n.Say(node.Message(m)) // only one that is too long is not passed on, and the server has none
+}
+
+// Connect implements server.Cluster.
+func (c clientCluster) Connect(ctx context.Context, to uint64) (net.Conn, error) {
+	return c.n.Connect(ctx, transport.NodeID(to))
 }
 
 // AwaitCopies implements server.Cluster.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/internal/admin"
 	"github.com/elastickv/elastickv/internal/metrics"
 	"github.com/elastickv/elastickv/internal/replica/node"
@@ -19,8 +20,6 @@ import (
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/internal/txn"
 )
-
-var errSealedCluster = errors.New("a cluster does not seal its values yet: the log between its nodes would be clear; serve without --encryption")
 
 // checkCluster fails if what is said of the cluster, and what the data folder is, do not go together.
 func checkCluster(cfg *server.Config) error {
@@ -48,8 +47,6 @@ func checkCluster(cfg *server.Config) error {
 		return errors.New("--cluster-insecure and the files of certificates exclude each other")
 	case !c.Insecure && files < 3:
 		return errors.New("nodes know each other by certificates: --cluster-cert-file, --cluster-key-file and --cluster-ca-file are needed, or --cluster-insecure yes in a network where nobody else is")
-	case cfg.Encryption() != encryptionOff:
-		return errSealedCluster
 	}
 	return nil
 }
@@ -68,15 +65,21 @@ func listenCluster(ctx context.Context, cfg *server.Config) ([]net.Listener, err
 }
 
 // openCluster has the data folder take part in its cluster. If that fails later, the process ends.
-func openCluster(cfg *server.Config, ln net.Listener, e engine, running *atomic.Pointer[server.Server], log *slog.Logger, io stdio) (*node.Node, error) {
+func openCluster(cfg *server.Config, ln net.Listener, e engine, ring *keys.Ring, running *atomic.Pointer[server.Server], log *slog.Logger, io stdio) (*node.Node, error) {
 	c := cfg.Cluster()
 	o := node.Options{
-		Dir: cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
+		Seal: sealLog(ring),
+		Dir:  cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
 		Failed:  func(err error) { os.Exit(complain(io, exitFault, err)) },
 		Contact: contactOf(running), NoLease: !c.Lease,
 		Heard: func(m node.Message) {
 			if srv := running.Load(); srv != nil {
 				srv.Hear(server.Message(m))
+			}
+		},
+		Connected: func(conn net.Conn) {
+			if srv := running.Load(); srv != nil {
+				srv.ServeNode(conn)
 			}
 		},
 	}
@@ -244,16 +247,3 @@ func (c operatedCluster) Move(ctx context.Context, other uint64, addr string) er
 func (c operatedCluster) Transfer(ctx context.Context, other uint64) error {
 	return c.n.Transfer(ctx, transport.NodeID(other))
 }
-
-// keysIn are the keys of a server, which does not begin to seal in a cluster.
-func keysIn(cluster admin.Cluster, k admin.Keys) admin.Keys {
-	if cluster == nil {
-		return k
-	}
-	return clearKeys{k}
-}
-
-type clearKeys struct{ admin.Keys }
-
-// Enable implements admin.Keys.
-func (clearKeys) Enable(context.Context, string) (string, error) { return "", errSealedCluster }

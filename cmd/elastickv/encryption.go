@@ -15,6 +15,8 @@ import (
 	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/internal/admin"
 	"github.com/elastickv/elastickv/internal/metrics"
+	"github.com/elastickv/elastickv/internal/replica/node"
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/store"
 )
@@ -65,6 +67,24 @@ func sealOptions(r *keys.Ring) []store.PebbleStoreOption {
 	}
 }
 
+// sealLog has the log of a node sealed by the keys of a ring, from when on it has some.
+func sealLog(r *keys.Ring) raftlog.Seal {
+	return raftlog.Seal{
+		Cipher: r.Cipher(), Nonce: r.Nonces().Next,
+		Key: func() uint32 {
+			id, ok := r.ActiveKeyID()
+			if !ok || !r.Sealing() {
+				return 0
+			}
+			return id
+		},
+		Floor: func() uint32 {
+			_, done := r.Due()
+			return done
+		},
+	}
+}
+
 // beginKeys begins the life of this process as a writer, and seals from then on. If the ring is idle,
 // so is the store.
 func beginKeys(r *keys.Ring, e engine, log *slog.Logger) error {
@@ -89,11 +109,12 @@ func beginKeys(r *keys.Ring, e engine, log *slog.Logger) error {
 // keeper does what keys need while a server runs: it has rows sealed again, and changes the key
 // before it is used up. It is what the door of admin does with keys.
 type keeper struct {
-	ring *keys.Ring
-	e    engine
-	log  *slog.Logger
-	rate int64         // bytes a second
-	due  chan struct{} // of size 1: look whether rows are to be sealed again
+	ring   *keys.Ring
+	e      engine
+	member *node.Node // nil: there is no cluster
+	log    *slog.Logger
+	rate   int64         // bytes a second
+	due    chan struct{} // of size 1: look whether rows are to be sealed again
 }
 
 var _ admin.Keys = (*keeper)(nil)
@@ -102,8 +123,8 @@ var _ admin.Keys = (*keeper)(nil)
 const keeperPause = time.Minute
 
 // startKeeper begins to work. stop ends that and waits for it.
-func startKeeper(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, log *slog.Logger) (k *keeper, stop func()) {
-	k = &keeper{ring: r, e: e, log: log, rate: cfg.EncryptionRate(), due: make(chan struct{}, 1)}
+func startKeeper(ctx context.Context, r *keys.Ring, e engine, member *node.Node, cfg *server.Config, log *slog.Logger) (k *keeper, stop func()) {
+	k = &keeper{ring: r, e: e, member: member, log: log, rate: cfg.EncryptionRate(), due: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	all.Go(func() { k.resealWhenDue(ctx) })
@@ -142,6 +163,12 @@ func (k *keeper) reseal(ctx context.Context) error {
 		o := store.ResealOptions{Below: due, Throttle: k.throttle, Purge: done == 0}
 		if err := k.e.Reseal(ctx, o); err != nil {
 			return err
+		}
+		if k.member != nil {
+			again := raftlog.ResealOptions{Below: o.Below, Throttle: o.Throttle, Purge: o.Purge}
+			if err := k.member.Reseal(ctx, again); err != nil {
+				return err
+			}
 		}
 		if err := k.ring.Rewritten(due); err != nil {
 			return err

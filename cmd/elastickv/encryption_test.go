@@ -200,7 +200,7 @@ func TestKeyIsRenewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, stop := startKeeper(ctx, ring, e, cfg, log)
+	_, stop := startKeeper(ctx, ring, e, nil, cfg, log)
 	ts := uint64(0)
 	for id, _ := ring.ActiveKeyID(); id < 4; id, _ = ring.ActiveKeyID() {
 		if ts++; ts > 100_000 {

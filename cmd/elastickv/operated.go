@@ -12,20 +12,31 @@ import (
 	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/internal/admin"
 	"github.com/elastickv/elastickv/internal/backup"
+	"github.com/elastickv/elastickv/internal/replica/node"
 	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/internal/txn"
 )
+
+// operated is what operators look after in a server.
+type operated struct {
+	ring   *keys.Ring
+	e      engine
+	member *node.Node // nil: there is no cluster
+	db     txn.DB
+}
 
 // startOperated begins to look after the keys and opens the door to operators.
 // stop ends both and waits for that.
-func startOperated(ctx context.Context, r *keys.Ring, e engine, cfg *server.Config, cluster admin.Cluster, log *slog.Logger) (stop func(), err error) {
+func startOperated(ctx context.Context, on operated, cfg *server.Config, log *slog.Logger) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	ln, err := admin.Listen(ctx, cfg.Dir())
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	k, stopKeeper := startKeeper(ctx, r, e, cfg, log)
-	o := admin.Operated{Keys: keysIn(cluster, k), Cluster: cluster, Backup: func(_ context.Context, w io.Writer) error { return writeBackup(w, e, cfg.Dir(), r) }}
+	k, stopKeeper := startKeeper(ctx, on.ring, on.e, on.member, cfg, log)
+	o := admin.Operated{Keys: k, Cluster: clusterOf(on.member, on.db),
+		Backup: func(_ context.Context, w io.Writer) error { return writeBackup(w, on.e, cfg.Dir(), on.ring) }}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := admin.Serve(ctx, ln, o, log); err != nil {

@@ -140,7 +140,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	var db *txn.Local
 	var running atomic.Pointer[server.Server]
 	if len(peers) > 0 {
-		if member, err = openCluster(cfg, peers[0], engine, &running, log, io); err != nil {
+		if member, err = openCluster(cfg, peers[0], engine, ring, &running, log, io); err != nil {
 			return errors.Join(err, engine.Close())
 		}
 		db = txn.NewReplicated(engine, clock, member.Group(), txn.Options{Now: time.Now})
@@ -157,7 +157,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	})
 	src.Server = srv
 	running.Store(srv)
-	stopOperated, err := startOperated(ctx, ring, engine, cfg, clusterOf(member, db), log)
+	stopOperated, err := startOperated(ctx, operated{ring, engine, member, db}, cfg, log)
 	if err != nil {
 		return errors.Join(err, db.Close(), closeCluster(member), engine.Close())
 	}

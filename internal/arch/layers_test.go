@@ -18,6 +18,7 @@ encryption:
 encryption/keys:    encryption
 internal/resp:
 internal/netpoll:
+internal/relay:
 internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
@@ -35,8 +36,8 @@ internal/command:   internal/keyspace internal/bitmap internal/hll internal/geoh
 internal/acl:       internal/command
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
-internal/server:    internal/script internal/acl internal/command internal/keyspace internal/eviction internal/txn internal/resp internal/pubsub internal/tracking internal/netpoll
-internal/replica/raftlog:
+internal/server:    internal/script internal/acl internal/command internal/keyspace internal/eviction internal/txn internal/resp internal/pubsub internal/tracking internal/netpoll internal/relay
+internal/replica/raftlog: encryption
 internal/replica/transport: internal/replica/raftlog
 internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
 internal/replica/host: internal/replica internal/replica/transport internal/replica/raftlog internal/txn store

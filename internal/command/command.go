@@ -86,7 +86,12 @@ const (
 	NoMulti
 	MovableKeys
 	AllowBusy
-	NoTouch // it looks keys up without using them; COMMAND INFO has no word for it
+	NoTouch // it looks keys up without using them; COMMAND INFO has no word for it, nor for the next ones
+
+	// Where several nodes keep the same data, and a client of one asks for what only the leader can do: commands on keys may be
+	// carried out there for it, and of others those that are about neither the connection nor the node.
+	AnyNode  // it may: every node would do the same
+	AtLeader // it has to: only the leader knows
 )
 
 var flagNames = []string{

@@ -219,8 +219,21 @@ func (m *Machine) Metadata(g *raftlog.Group) (*pb.SnapshotMetadata, error) {
 	return &pb.SnapshotMetadata{Index: new(applied), Term: new(term), ConfState: members.Conf}, nil
 }
 
-// Snapshot returns an image of the data. If who applies calls it, Metadata says of which moment.
-func (m *Machine) Snapshot() (store.Snapshot, error) { return m.engine.Snapshot() }
+// Snapshot returns an image of the data, in clear: every replica has keys of its own. If who applies calls it, Metadata says of
+// which moment.
+func (m *Machine) Snapshot() (store.Snapshot, error) {
+	image, err := m.engine.Snapshot()
+	if plain, ok := image.(store.PlainSnapshot); ok {
+		return plainImage{plain}, err
+	}
+	return image, err
+}
+
+// plainImage is a snapshot that is written in clear.
+type plainImage struct{ store.PlainSnapshot }
+
+// WriteTo implements io.WriterTo.
+func (p plainImage) WriteTo(w io.Writer) (int64, error) { return p.WritePlainTo(w) }
 
 // Restore replaces the data by that of a snapshot. If it fails, the data is as it was.
 func (m *Machine) Restore(r io.Reader) error {

@@ -79,6 +79,24 @@ func (c *cache) findBody(body []byte) *cached {
 	return s
 }
 
+// Script returns the source of the script with that digest, if it can be called by it.
+func (e *Engine) Script(sha []byte) (body []byte, ok bool) {
+	s := e.cache.find(sha)
+	if s == nil {
+		return nil, false
+	}
+	return []byte(s.body), true
+}
+
+// Remember lets a script be called by its digest as if EVAL had carried it out.
+func (e *Engine) Remember(body []byte) error {
+	s, err := newScript(body)
+	if err == nil {
+		e.cache.remember(s)
+	}
+	return err
+}
+
 func (c *cache) touch(s *cached) {
 	if s != nil && s.used != nil {
 		c.evals.MoveToFront(s.used)

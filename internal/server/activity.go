@@ -34,6 +34,8 @@ type Activity struct {
 	Latency           []LatencyBucket   // of all commands, shortest first
 	Handshakes        int64             // of TLS, that failed
 	CertificateEnds   time.Time         // when the certificate expires that clients get to see; zero without TLS
+	Forwarded         int64             // calls that the leader of the cluster was asked to carry out
+	AnswersLost       int64             // of these, those whose answers did not come
 }
 
 // CommandActivity are the figures of one command. The name is one of the table.
@@ -60,6 +62,7 @@ func (s *Server) Activity() Activity {
 		OverLimit: st.overLimit.Load(), Denied: st.denied.Load(), Commands: st.commands.Load(),
 		Received: st.received.Load(), Sent: st.sent.Load(), Hits: st.hits.Load(), Misses: st.misses.Load(),
 		Expired: st.expired.Load(), ExpiredFields: st.fields.Load(), Changes: st.changes.Load(), RetentionFailures: st.dropsFailed.Load(),
+		Forwarded: st.forwarded.Load(), AnswersLost: st.answersLost.Load(),
 		ErrorReplies: st.errors.Load(), ErrorCodes: make(map[string]int64),
 	}
 	a.Evicted, a.Limit = s.room.evicted.Load(), s.cfg.Load().maxMemory

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/elastickv/elastickv/internal/command"
+	"github.com/elastickv/elastickv/internal/relay"
 	"github.com/elastickv/elastickv/internal/resp"
 	"github.com/elastickv/elastickv/internal/txn"
 )
@@ -28,6 +29,7 @@ type waiter struct {
 	silent   bool           // the reply is not to be sent
 	took     time.Duration  // by the attempt that found nothing
 	begun    bool           // it can be found by those who end waits
+	away     *relay.Stream  // on which the leader is asked; nil: it is carried out here
 
 	// Of attempts in the sequencer, which owns them until the call has been served.
 	out     resp.Writer   // the reply
@@ -103,6 +105,16 @@ func (c *session) giveUp() {
 func (c *session) park(calls [][][]byte) [][][]byte {
 	w := c.blocked
 	c.blocked = nil
+	if len(w.keys) > 0 && !w.begun && c.forwards() {
+		mark, silent := c.out.Len(), w.silent
+		if w = c.waitAway(w.call); w == nil {
+			if silent {
+				c.out.Truncate(mark)
+			}
+			return calls
+		}
+		w.silent = silent
+	}
 	if err := c.beginWait(w); err != nil {
 		if told := c.toldOf(err, w.call); told != "" {
 			if w.begun {
@@ -125,8 +137,13 @@ func (c *session) park(calls [][][]byte) [][][]byte {
 	if w.block.Start != nil {
 		stop = w.block.Start(func() { c.srv.waiters.expire(w) })
 	}
+	answered := func(outcome) {}
+	if w.away != nil {
+		answered = c.askAway(w)
+	}
 	how := c.await(w)
 	stop()
+	answered(how)
 	c.clock = c.srv.opts.Now()
 	c.arrived = c.clock
 	c.answer(w, how)

@@ -41,6 +41,10 @@ func (c *session) unblock(how outcome) bool {
 	if w == nil || w.block == nil {
 		return false
 	}
+	if w.away != nil { // only the leader knows whether it has been served
+		nudge, known := nudges[how]
+		return known && w.away.Nudge(nudge)
+	}
 	_, mine := c.srv.waiters.decide(w, how)
 	if mine {
 		w.wake()

@@ -24,6 +24,8 @@ type Cluster interface {
 	// AwaitCopies returns when so many other nodes have the log up to index on their disks, or with an error when ctx has
 	// ended, or this node does not lead.
 	AwaitCopies(ctx context.Context, index uint64, others int) error
+	// Connect makes a connection to a node, for what clients ask there: ServeNode serves the other end. It waits for that.
+	Connect(ctx context.Context, node uint64) (net.Conn, error)
 	// Say passes on what was published here to all other nodes, in the order of the calls and as far as they can be reached
 	// now. It keeps nothing of it.
 	Say(Message)
@@ -135,21 +137,47 @@ func (st *ClusterStatus) find(which func(ClusterNode) bool) (ClusterNode, bool) 
 // notLeader is what a client is told of a call that only the leader carries out: where that is, in the words of a
 // cluster if the call has keys and clients are to be redirected.
 func (c *session) notLeader(k call) command.Error {
-	leader, known := c.srv.opts.Cluster.Leader()
-	switch {
-	case !known:
-		return errNobodyLeads
-	case leader.Self:
-		return errBeginsToLead
+	if c.guest {
+		return errNotCommitted // the client has nothing to do with this node
+	}
+	leader, err := c.srv.leader()
+	if err != "" {
+		return err
 	}
 	addr, ok := leader.addrFor(c)
 	if !ok {
 		return errNotLeader
 	}
-	if slot, ok := c.slotOf(k); ok && c.srv.cfg.Load().cluster.redirects {
+	if slot, ok := c.slotOf(k); ok && c.redirected() {
 		return errMoved(slot, addr)
 	}
 	return errLeaderIs(addr)
+}
+
+// leader returns which other node leads, or what clients are told if none does.
+func (s *Server) leader() (Peer, command.Error) {
+	leader, known := s.opts.Cluster.Leader()
+	switch {
+	case !known:
+		return leader, errNobodyLeads
+	case leader.Self:
+		return leader, errBeginsToLead
+	}
+	return leader, ""
+}
+
+// Values of cluster-redirects: who is told where the leader is, in the words of a cluster. With auto those are who have asked for the nodes
+// of the cluster; for the others this node asks the leader.
+const (
+	redirectsAuto = "auto"
+	redirectsAll  = "yes"
+	redirectsNone = "no"
+)
+
+// redirected reports whether the client goes to the leader itself when it is told where that is.
+func (c *session) redirected() bool {
+	mode := c.srv.cfg.Load().cluster.redirects
+	return mode == redirectsAll || mode == redirectsAuto && c.facts.clustered.Load()
 }
 
 // slotOf returns the slot of the first key of a call, or of what it carries out.
@@ -171,7 +199,12 @@ func (c *session) slotOf(k call) (int, bool) {
 
 // refusalByLead is why a call cannot be carried out on a node that does not lead.
 func (c *session) refusalByLead(k call) error {
-	if c.srv.following.Load() && (k.route.place == inSequencer || c.changes(k)) {
+	switch {
+	case c.guest && !k.route.travels:
+		return errNotForGuests
+	case c.guest && c.multi.on: // EXEC is told
+		return nil
+	case c.srv.following.Load() && (k.route.place == inSequencer || c.changes(k)) && !c.forwards():
 		return c.notLeader(k)
 	}
 	return nil

@@ -69,6 +69,10 @@ func clusterSubs() []*command.Command {
 		if s.Run == nil {
 			s.Run, s.Summary, s.Complexity = notByClients, "Fails: a cluster is looked after by `elastickv cluster`.", once
 		}
+		switch s.Name {
+		case "nodes", "shards", "slots":
+			s.Run = clustered(s.Run)
+		}
 		s.Run = inCluster(s.Run)
 		switch s.Name {
 		case "addslotsrange", "delslotsrange", "links", "shards":
@@ -100,9 +104,19 @@ func inCluster(run func(*command.Ctx) error) func(*command.Ctx) error {
 	}
 }
 
+// clustered is a handler of what only clients ask that go to the leader by themselves.
+func clustered(run func(*command.Ctx) error) func(*command.Ctx) error {
+	return func(c *command.Ctx) error {
+		callerOf(c).facts.clustered.Store(true)
+		return run(c)
+	}
+}
+
 func notByClients(*command.Ctx) error { return errNotByClients }
 
-func readonly(c *command.Ctx) error { return setNear(c, true) }
+func readonly(c *command.Ctx) error {
+	return clustered(func(c *command.Ctx) error { return setNear(c, true) })(c)
+}
 
 func readwrite(c *command.Ctx) error { return setNear(c, false) }
 

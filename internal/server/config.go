@@ -138,8 +138,8 @@ type ClusterSettings struct {
 	AnnounceHost                  string
 	AnnouncePort, AnnounceTLSPort int64
 
-	Lease     bool // the leader answers reads for a while without asking the others
-	redirects bool // writes at a node that follows are answered MOVED, not READONLY
+	Lease     bool   // the leader answers reads for a while without asking the others
+	redirects string // what becomes of writes at a node that follows: one of redirectsAuto and its kin
 }
 
 // Cluster returns those of the cluster.

@@ -121,6 +121,7 @@ func (c *session) readFailed(err error) {
 // connection when the client has had the time to take its last replies.
 func (c *session) end() {
 	c.unwatch()
+	c.away.close()
 	c.leaveAll()
 	c.output.release()
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))

@@ -8,11 +8,11 @@ import (
 )
 
 var connectionRows = []*command.Command{
-	{Name: "ping", Arity: -1, Flags: command.Fast, Group: command.GroupConnection, Run: ping, Since: "1.0.0",
+	{Name: "ping", Arity: -1, Flags: command.Fast | command.AnyNode, Group: command.GroupConnection, Run: ping, Since: "1.0.0",
 		Syntax:  "[message]",
 		Summary: "Answers PONG, or the given message.", Complexity: "O(1)",
 		Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}},
-	{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: command.GroupConnection, Run: echo,
+	{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast | command.AnyNode, Group: command.GroupConnection, Run: echo,
 		Syntax: "message",
 		Since:  "1.0.0", Summary: "Returns the given message.", Complexity: "O(1)"},
 	{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: command.GroupConnection, Run: selectDB,
@@ -95,6 +95,7 @@ func reset(ctx *command.Ctx) error {
 	c.facts.noEvict.Store(false)
 	c.facts.noTouch.Store(false)
 	c.facts.near.Store(false)
+	c.facts.clustered.Store(false)
 	c.setUser(c.srv.users.Get(acl.Default))
 	c.setAuthed(c.srv.open())
 	ctx.Out.Simple("RESET")

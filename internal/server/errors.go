@@ -35,6 +35,10 @@ const (
 	errNotCommitted   = command.Error("TRYAGAIN Nothing was written: this node has ceased to lead, or could not keep up. Try again.")
 	errNoMajority     = command.Error("CLUSTERDOWN The cluster is down: no majority of its nodes has answered")
 	errOutcomeUnknown = command.Error("ERR The outcome is unknown: this node has ceased to lead. The command was carried out, or will be, or never will.")
+	errAnswerLost     = command.Error("ERR The outcome is unknown: the leader has not answered this node. The command was carried out, or will be, or never will.")
+	errReadLost       = command.Error("CLUSTERDOWN The cluster is down: the leader has not answered this node")
+	errTooLongToPass  = command.Error("ERR this is too much for this node to pass on to the leader")
+	errNotForGuests   = command.Error("ERR This is about the connection or the node, and the leader does not carry it out for clients of other nodes")
 	errNotTracked     = command.Error("ERR this node does not lead, so nobody can be told when what it reads changes: switch CLIENT TRACKING off, or ask the leader")
 	errMessageSize    = command.Error("ERR a message can have 63 MiB at most, with its channel: it goes to the other nodes, too")
 	errDeposed        = command.Error("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
@@ -42,6 +46,21 @@ const (
 
 func errMoved(slot int, addr string) command.Error {
 	return command.Error("MOVED " + strconv.Itoa(slot) + " " + addr)
+}
+
+// errLeaderAway is what a client is told whose command has not reached the leader.
+func errLeaderAway(leader Peer) command.Error {
+	return command.Error(fmt.Sprintf("CLUSTERDOWN Nothing was written: this node cannot reach the leader, node %d", leader.Node))
+}
+
+// errUnknownGuest is what a client is told whose user the leader does not let in.
+func errUnknownGuest(user string) command.Error {
+	return command.Spell("NOPERM The leader of the cluster does not know the user '%s', or has switched it off: users are each node's own", []byte(user))
+}
+
+// errNotAway is why a transaction comes to nothing that cannot be carried out as a whole.
+func errNotAway(cmd *command.Command) command.Error {
+	return command.Spell("EXECABORT Transaction discarded because of: '%s' is about the connection or the node, and the rest of the transaction is for the leader, which this node is not", []byte(cmd.FullName()))
 }
 
 // redirects reports whether a client that knows clusters goes on elsewhere because of an error.

@@ -270,6 +270,10 @@ func (s *Server) infoStats(r *report) error {
 	r.add("tracking_total_items", f.Items)
 	r.add("tracking_total_prefixes", f.Prefixes)
 	r.add("total_error_replies", st.errors.Load())
+	if s.shared() {
+		r.add("forwarded_calls", st.forwarded.Load())
+		r.add("forwarded_answers_lost", st.answersLost.Load())
+	}
 	r.add("total_reads_processed", st.reads.Load())
 	r.add("total_writes_processed", st.writes.Load())
 	return nil

@@ -53,6 +53,7 @@ func (s *Server) clusterLoop(ctx context.Context) {
 			return
 		}
 		s.countReplicas()
+		s.closeLinks(s.unneeded)
 		if s.following.Load() {
 			_ = s.db.ViewStale(ctx, enough, func(*txn.Tx) error { return nil }) // if it is not to be known, clients are told
 		}
@@ -109,6 +110,11 @@ func (c *session) unitLost(told command.Error, first call, calls [][][]byte, don
 	case done == 0:
 		c.step(call{args: first.args, err: told})
 		return calls[1:]
+	case c.guest: // nothing of what it has done is about the session
+		for range done {
+			c.out.Error(told.Error())
+		}
+		return calls[done:]
 	case !c.mute && !c.skip:
 		c.out.Error(told.Error())
 	}

@@ -139,6 +139,11 @@ func (c handCluster) Status(context.Context) (server.ClusterStatus, error) {
 	return st, nil
 }
 
+// Connect fails: the other node is of an earlier release.
+func (c handCluster) Connect(context.Context, uint64) (net.Conn, error) {
+	return nil, errors.New("a connection for purpose 4, which there is not")
+}
+
 // Say takes down what the other node is to hear.
 func (c handCluster) Say(m server.Message) {
 	c.l.mu.Lock()
@@ -249,26 +254,64 @@ func TestLead(t *testing.T) {
 	}
 }
 
-func playLead(t *testing.T, steps [][3]string) {
-	l := &handLog{Engine: store.NewMVCCStore().(store.Engine), changed: make(chan struct{})}
-	ln := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+// handNode is a server over a log in the hands of the test.
+type handNode struct {
+	log *handLog
+	ln  *pipes
+	srv *server.Server
+	end context.CancelFunc
+	// close ends it, and what is open is committed.
+	close func()
+}
+
+func newHandLog(e store.Engine) *handLog { return &handLog{Engine: e, changed: make(chan struct{})} }
+
+// startHandNode starts one; without a cluster it has that of the log.
+func startHandNode(t *testing.T, l *handLog, log *safeLog, cfg *server.Config, cluster server.Cluster) *handNode {
+	if cluster == nil {
+		cluster = handCluster{l}
+	}
+	n := &handNode{log: l, ln: &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}}
 	db := txn.NewReplicated(l.Engine, hlc.New(time.Now), l, txn.Options{Now: time.Now})
-	log := &safeLog{}
-	srv := server.New(server.Options{
-		DB: db, Config: server.NewConfig(), Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64, Version: "test",
-		Cluster: handCluster{l},
+	n.srv = server.New(server.Options{
+		DB: db, Config: cfg, Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Rand: rand.Uint64, Version: "test", Cluster: cluster,
 	})
-	ctx, cancel := context.WithCancel(t.Context())
+	var ctx context.Context
+	ctx, n.end = context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ctx, ln) }()
+	go func() { ended <- n.srv.Serve(ctx, n.ln) }()
+	n.close = func() {
+		l.set(func() { l.held, l.cut = false, false })
+		l.end(nil)
+		n.end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return n
+}
+
+// client connects one.
+func (n *handNode) client() (net.Conn, *bufio.ReadWriter) {
+	ours, theirs := net.Pipe()
+	n.ln.conns <- theirs
+	synctest.Wait() // so that its number is known
+	_ = ours.SetReadDeadline(time.Now().Add(time.Minute))
+	return ours, bufio.NewReadWriter(bufio.NewReader(ours), bufio.NewWriter(ours))
+}
+
+func playLead(t *testing.T, steps [][3]string) {
+	l, log := newHandLog(store.NewMVCCStore().(store.Engine)), &safeLog{}
+	n := startHandNode(t, l, log, redirecting(t), nil)
 	l.lead(true)
 	clients := map[string]*bufio.ReadWriter{}
 	for _, name := range []string{"a", "b"} {
-		ours, theirs := net.Pipe()
-		ln.conns <- theirs
-		defer ours.Close()
-		_ = ours.SetReadDeadline(time.Now().Add(time.Minute))
-		clients[name] = bufio.NewReadWriter(bufio.NewReader(ours), bufio.NewWriter(ours))
+		conn, c := n.client()
+		defer conn.Close()
+		clients[name] = c
 	}
 	for _, s := range steps {
 		switch s[0] {
@@ -298,7 +341,7 @@ func playLead(t *testing.T, steps [][3]string) {
 				l.said = nil
 			})
 		case "hear":
-			srv.Hear(server.Message{Channel: []byte(s[1]), Payload: []byte(s[2])})
+			n.srv.Hear(server.Message{Channel: []byte(s[1]), Payload: []byte(s[2])})
 		case "matched":
 			l.set(func() { l.matched = 40 })
 		case "wait":
@@ -310,18 +353,20 @@ func playLead(t *testing.T, steps [][3]string) {
 		}
 		synctest.Wait()
 	}
-	l.set(func() { l.held, l.cut = false, false })
-	l.end(nil)
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
-	}
+	n.close()
 	if t.Failed() {
 		t.Log(log.String())
 	}
+}
+
+// redirecting is a configuration of a node that asks no other for its clients.
+func redirecting(t *testing.T) *server.Config {
+	t.Helper()
+	cfg := server.NewConfig()
+	if err := cfg.Set("cluster-redirects", "yes"); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
 }
 
 // exchange sends a command, unless it is empty, and reads what is to be told.

@@ -34,10 +34,13 @@ func (m *multi) spoil() { m.aborted = m.on }
 // place is where EXEC has to run: only reads of one moment that nobody else's
 // writes matter to need no sequencer.
 func (m *multi) place(c *session) place {
-	if m.on && !m.aborted && (m.writes || len(c.watched) > 0) {
-		return inSequencer
+	switch {
+	case !m.on || m.aborted || !m.writes && len(c.watched) == 0 && !c.away.watching:
+		return outside
+	case c.forwards():
+		return atLeader
 	}
-	return outside
+	return inSequencer
 }
 
 // enqueue keeps a copy of a call until EXEC.

@@ -11,7 +11,7 @@ import (
 
 const (
 	subscribeFlags = command.PubSub | command.NoScript | command.Loading | command.Stale
-	publishFlags   = command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate
+	publishFlags   = command.PubSub | command.Loading | command.Stale | command.Fast | command.MayReplicate | command.AnyNode
 )
 
 // shardChannels is the spec of channels, which have slots like keys but are none.

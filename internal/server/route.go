@@ -18,6 +18,8 @@ const (
 	inSequencer
 	// outside: it may take long, so it never holds up the sequencer.
 	outside
+	// atLeader: this node does not lead, and asks the one that does.
+	atLeader
 )
 
 // route is what the server knows of a command beside its row.
@@ -31,9 +33,12 @@ type route struct {
 	exec   bool // is EXEC, whose place depends on what is queued
 	// keyed says that the handler works on keys, in a transaction.
 	keyed bool
+	// travels says that the leader may carry it out for a client of another node.
+	travels bool
 	// scripted says that the command runs a script: whether it writes, and so its place,
 	// depends on that.
 	scripted bool
+	byDigest bool // it is one that is named by its digest
 	// subscribing says that the command begins or ends subscriptions.
 	subscribing bool
 	unauth      bool // may be called before AUTH
@@ -103,6 +108,7 @@ func newRoute(c *command.Command) *route {
 	switch c.FullName() {
 	case "eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro":
 		r.keyed, r.scripted = true, true
+		r.byDigest = strings.HasPrefix(c.Name, "evalsha")
 	case "function|list", "function|dump", "function|stats":
 		r.keyed = true // the rows of libraries
 	case "multi":
@@ -114,7 +120,9 @@ func newRoute(c *command.Command) *route {
 		r.place = inSequencer
 	case "exec":
 		r.atOnce, r.exec = true, true
-	case "migrate":
+	}
+	r.travels = r.keyed || r.atOnce && !r.leaves || c.Has(command.AnyNode|command.AtLeader)
+	if c.FullName() == "migrate" {
 		r.place = outside // it waits for another server,
 		r.keyed = false   // and keeps no view open for so long
 	}

@@ -90,6 +90,8 @@ type Server struct {
 	following   atomic.Bool  // others lead: what only the leader does is not tried here
 	replicas    atomic.Int64 // other nodes that were heard of, as of a moment ago
 
+	links links
+
 	listeners listeners
 	identity  atomic.Pointer[identity] // nil: nobody speaks TLS
 
@@ -214,7 +216,11 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		periodic.Go(func() { s.retentionLoop(background) })
 	}
 	defer s.loops.stop()
-	defer context.AfterFunc(s.ctx, func() { s.db.Withdraw() })()
+	defer context.AfterFunc(s.ctx, func() {
+		s.db.Withdraw()
+		s.closeLinks(everyLink)
+	})()
+	defer s.endLinks()
 
 	select {
 	case <-ctx.Done():

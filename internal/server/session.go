@@ -65,6 +65,8 @@ type session struct {
 	multi   multi
 	watched []watchedKey
 	dirty   atomic.Bool // shared: a watched key has changed
+	away    away        // what the leader does for the session, if this node does not lead
+	guest   bool        // immutable: the client is another node's, for which this one leads
 
 	facts sessionFacts // shared
 }
@@ -86,6 +88,8 @@ type sessionFacts struct {
 	noEvict  atomic.Bool
 	noTouch  atomic.Bool
 	near     atomic.Bool // READONLY: what is read need not be the newest
+
+	clustered atomic.Bool // the client has asked for the nodes of the cluster, or for READONLY
 
 	subs       [pubsub.Kinds]atomic.Int64 // subscriptions
 	subscribed atomic.Bool                // has any, or at least has asked for some
@@ -166,26 +170,35 @@ func (c *session) begin() {
 }
 
 // carryOn runs the commands of a pipeline in order, waiting for whatever they have to wait for. Replies
-// are in c.out, or sent, when it returns.
-func (c *session) carryOn(calls [][][]byte) {
+// are in c.out, or sent, when it returns the calls that were not carried out: of a session that ends, or of a guest
+// with many replies.
+func (c *session) carryOn(calls [][][]byte) [][][]byte {
 	for {
 		if c.blocked != nil && !c.ending {
 			calls = c.park(calls)
 		}
 		if c.out.Len() >= flushBytes {
+			if c.guest {
+				return calls
+			}
 			c.flush()
 		}
 		if len(calls) == 0 || c.over() {
-			return
+			return calls
 		}
 		if calls = c.waitForPause(calls); c.ending {
-			return
+			return calls
 		}
 		c.hold()
 		next := c.find(calls[0])
-		if c.place(&next) == inSequencer {
+		switch c.place(&next) {
+		case inSequencer:
 			calls = c.sequenced(next, calls)
 			continue
+		case atLeader:
+			calls = c.forward(next, calls)
+			continue
+		case anywhere, outside:
 		}
 		c.step(next)
 		calls = calls[1:]
@@ -223,8 +236,10 @@ func (c *session) runUnit(seq *txn.Seq) {
 	began := c.clock
 	u.first.refused = c.refusal(u.first) // it has waited
 	for next := u.first; ; next = c.find(u.calls[u.done]) {
-		if u.done > 0 && (c.place(&next) == outside || c.paused(next)) {
-			return
+		if u.done > 0 {
+			if at := c.place(&next); at == outside || at == atLeader || c.paused(next) {
+				return
+			}
 		}
 		c.step(next)
 		u.done++
@@ -267,6 +282,10 @@ func (c *session) place(k *call) place {
 		return anywhere // it is only answered, or queued
 	case k.route.exec:
 		return c.multi.place(c)
+	case c.multi.on && k.route.place == inSequencer && c.forwards():
+		return anywhere // WATCH, which is an error there
+	case c.goesAway(*k):
+		return atLeader
 	case k.route.scripted && c.changes(*k):
 		return inSequencer
 	case k.route.subscribing:

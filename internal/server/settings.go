@@ -108,7 +108,7 @@ var settings = slices.Concat([]setting{
 	textSetting("cluster-announce-ip", "", func(c *Config) *string { return &c.cluster.AnnounceHost }).check(checkAnnounced),
 	intSetting("cluster-announce-port", "0", 0, 65535, func(c *Config) *int64 { return &c.cluster.AnnouncePort }),
 	intSetting("cluster-announce-tls-port", "0", 0, 65535, func(c *Config) *int64 { return &c.cluster.AnnounceTLSPort }),
-	boolSetting("cluster-redirects", "yes", func(c *Config) *bool { return &c.cluster.redirects }),
+	enumSetting("cluster-redirects", redirectsAuto, func(c *Config) *string { return &c.cluster.redirects }, redirectsAuto, redirectsAll, redirectsNone),
 	intSetting("cluster-max-staleness", "1000", 50, math.MaxInt32, func(c *Config) *int64 { return &c.staleMillis }),
 	textSetting("dir", "./data", func(c *Config) *string { return &c.dir }).onlyAtStart(),
 	memorySetting("cache-size", "128mb", 1<<20, func(c *Config) *int64 { return &c.cacheSize }).onlyAtStart(),

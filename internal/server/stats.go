@@ -36,6 +36,8 @@ type stats struct {
 	dropsFailed atomic.Int64                 // rounds in which old versions could not be dropped
 	errors      atomic.Int64                 // error replies
 	denied      atomic.Int64                 // wrong passwords
+	forwarded   atomic.Int64                 // calls that the leader was asked to carry out
+	answersLost atomic.Int64                 // of these, those whose answers did not come
 	deniedCalls [acl.DeniedAuth]atomic.Int64 // by reason
 	peak        atomic.Uint64                // bytes of memory, as far as anybody has looked
 
@@ -166,7 +168,7 @@ func (s *stats) errorCounts() (codes []string, counts []int64) {
 func (s *stats) reset(routes map[*command.Command]*route) {
 	for _, n := range []*atomic.Int64{
 		&s.connections, &s.refused, &s.handshakes, &s.evicted, &s.overLimit, &s.commands, &s.received, &s.sent, &s.reads, &s.writes,
-		&s.expired, &s.fields, &s.expireCut, &s.errors, &s.hits, &s.misses,
+		&s.expired, &s.fields, &s.expireCut, &s.errors, &s.hits, &s.misses, &s.forwarded, &s.answersLost,
 	} {
 		n.Store(0)
 	}

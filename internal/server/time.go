@@ -7,7 +7,7 @@ import (
 )
 
 var timeRow = &command.Command{
-	Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: command.GroupServer, Run: clockTime,
+	Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast | command.AnyNode, Group: command.GroupServer, Run: clockTime,
 	Since: "2.6.0", Summary: "Returns the time of the server's clock.", Complexity: "O(1)",
 	Tips: []string{"nondeterministic_output"},
 }

@@ -64,7 +64,7 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 			if calls = calls[1:]; !c.slow() {
 				continue
 			}
-		case outside:
+		case outside, atLeader:
 		}
 		go c.proceedSlowly(calls)
 		return false

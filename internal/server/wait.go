@@ -11,14 +11,14 @@ import (
 )
 
 var waitRow = &command.Command{
-	Name: "wait", Arity: 3, Group: command.GroupGeneric, Cats: command.CatConnection, Run: wait, Since: "3.0.0",
+	Name: "wait", Arity: 3, Flags: command.AtLeader, Group: command.GroupGeneric, Cats: command.CatConnection, Run: wait, Since: "3.0.0",
 	Syntax:  "numreplicas timeout:integer",
 	Summary: "Waits until replicas have what this connection has written.", Complexity: "O(1)",
 	Tips: []string{"request_policy:all_shards", "response_policy:agg_min"},
 }
 
 var waitAOFRow = &command.Command{
-	Name: "waitaof", Arity: 4, Flags: command.NoScript, Group: command.GroupGeneric, Cats: command.CatConnection, Run: waitAOF, Since: "7.2.0",
+	Name: "waitaof", Arity: 4, Flags: command.NoScript | command.AtLeader, Group: command.GroupGeneric, Cats: command.CatConnection, Run: waitAOF, Since: "7.2.0",
 	Syntax:  "numlocal numreplicas timeout:integer",
 	Summary: "Waits until what this connection has written is on disk, here and on replicas.", Complexity: "O(1)",
 	Tips: []string{"request_policy:all_shards", "response_policy:agg_min"},

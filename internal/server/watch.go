@@ -139,6 +139,7 @@ func unwatch(ctx *command.Ctx) error {
 }
 
 func (c *session) unwatch() {
+	c.unwatchAway()
 	if len(c.watched) == 0 {
 		return
 	}
@@ -150,7 +151,7 @@ func (c *session) unwatch() {
 // disturbed reports whether a watched key is no longer what it was. A key that
 // has expired since may still wait to be removed, so nobody has been told of it.
 func (c *session) disturbed(root *keyspace.Space) bool {
-	if c.dirty.Load() {
+	if c.dirty.Load() || c.away.watching { // another node led then, and this one leads now
 		return true
 	}
 	for _, w := range c.watched {

@@ -30,11 +30,12 @@ type Server struct {
 }
 
 // start runs cmd, which is to listen on addr, waits until it answers, and kills it
-// when t ends.
+// when t ends, or the tests do.
 func start(t testing.TB, addr string, cmd *exec.Cmd) *Server {
 	t.Helper()
 	s := &Server{Addr: addr, cmd: cmd, log: &transcript{}, exited: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = s.log, s.log
+	endWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}

@@ -64,18 +64,23 @@ func Run(t *testing.T, open func(t *testing.T) store.Engine) {
 }
 
 // runEmbeddedScripts runs every script of testdata from the copies in the
-// binary, so that it works from any folder.
+// binary, so that it works from any folder. In a short run each configuration runs the
+// quarter that the length of its name chooses, so that several share all.
 func runEmbeddedScripts(t *testing.T, open Open) {
 	files, err := fs.Glob(scripts, "testdata/*")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	for _, name := range files {
+	share := len(t.Name()) % 4
+	for i, name := range files {
 		text, err := scripts.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Run(name[len("testdata/"):], func(t *testing.T) {
+			if testing.Short() && i%4 != share {
+				t.Skip("in the share of another configuration")
+			}
 			datadriven.RunTestFromString(t, string(text), newScript(t, open).run)
 		})
 	}

@@ -2,7 +2,6 @@ package host
 
 import (
 	"fmt"
-	"os"
 	"sync"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -115,10 +114,10 @@ func (g *Group) applyEntries(work []*pb.Message) error {
 
 // install puts an image that has arrived in the place of the data.
 func (g *Group) install(t toAppend) error {
-	defer g.h.removeFile(t.image)
+	defer g.h.drop(t.image)
 	meta := t.m.GetSnapshot().GetMetadata()
 	g.logger.Info("a snapshot is being installed", "index", meta.GetIndex())
-	image, err := os.Open(t.image)
+	image, err := t.image.open()
 	if err != nil {
 		return err
 	}

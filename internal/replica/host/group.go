@@ -151,12 +151,12 @@ func (g *Group) hear(from transport.NodeID, id uint64) {
 	g.mu.heard[id] = from
 }
 
-// receiveSnapshot takes a snapshot in, whose image is in a file.
-func (g *Group) receiveSnapshot(from transport.NodeID, m *pb.Message, image string) error {
+// receiveSnapshot takes a snapshot in, whose image has arrived.
+func (g *Group) receiveSnapshot(from transport.NodeID, m *pb.Message, image *stage) error {
 	g.hear(from, m.GetFrom())
 	g.inbox.put(func(w *worker) {
 		if w == nil || !w.restore(m, image) {
-			g.h.removeFile(image)
+			g.h.drop(image)
 		}
 	})
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -39,6 +40,8 @@ type Options struct {
 	Note  func() []byte
 	Noted func(from transport.NodeID, note []byte)
 	Heard func(from transport.NodeID, word []byte)
+	// Connected, if not nil, takes a connection that another node has made with Connect, and returns when that is to end.
+	Connected func(from transport.NodeID, conn net.Conn)
 
 	// Tick is the time that raft counts in; 100 ms by default. A heartbeat takes two ticks, and ten to twenty
 	// without one begin an election.
@@ -72,6 +75,9 @@ func (o *Options) withDefaults() {
 	}
 	if o.Heard == nil {
 		o.Heard = func(transport.NodeID, []byte) {}
+	}
+	if o.Connected == nil {
+		o.Connected = func(transport.NodeID, net.Conn) {}
 	}
 }
 
@@ -323,20 +329,20 @@ func (in *inbound) Unreachable(to transport.Address) {
 }
 
 // StageSnapshot implements transport.Host.
-func (in *inbound) StageSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message) (*os.File, error) {
+func (in *inbound) StageSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message) (transport.Stage, error) {
 	if _, err := in.host().addressee(from, id, m); err != nil {
 		return nil, err
 	}
-	return os.CreateTemp(in.o.Staging, "image-*")
+	return newStage(in.o.Staging)
 }
 
 // ReceiveSnapshot implements transport.Host.
-func (in *inbound) ReceiveSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message, image string) error {
+func (in *inbound) ReceiveSnapshot(from transport.NodeID, id raftlog.GroupID, m *pb.Message, image transport.Stage) error {
 	g, err := in.host().addressee(from, id, m)
 	if err != nil {
 		return err
 	}
-	return g.receiveSnapshot(from, m, image)
+	return g.receiveSnapshot(from, m, image.(*stage))
 }
 
 // SnapshotSent implements transport.Host.
@@ -354,6 +360,14 @@ func (in *inbound) Noted(from transport.NodeID, note []byte) { in.o.Noted(from, 
 
 // Heard implements transport.Host.
 func (in *inbound) Heard(from transport.NodeID, word []byte) { in.o.Heard(from, word) }
+
+// Connected implements transport.Host.
+func (in *inbound) Connected(from transport.NodeID, conn net.Conn) { in.o.Connected(from, conn) }
+
+// Connect makes a connection to another node, for what clients ask; see transport.Transport.
+func (h *Host) Connect(ctx context.Context, node transport.NodeID) (net.Conn, error) {
+	return h.transport.Connect(ctx, node)
+}
 
 // Pass passes a word on to all other nodes of the group, as far as they can be reached now.
 func (g *Group) Pass(word []byte) error {
@@ -381,9 +395,9 @@ func (h *Host) addressee(from transport.NodeID, id raftlog.GroupID, m *pb.Messag
 	return g, nil
 }
 
-// removeFile removes an image that nobody needs. What is left the next start removes.
-func (h *Host) removeFile(name string) {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// drop removes an image that nobody needs. What is left the next start removes.
+func (h *Host) drop(image *stage) {
+	if err := image.Remove(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		h.o.Logger.Warn("an image was left", "err", err)
 	}
 }

@@ -23,7 +23,7 @@ type worker struct {
 	watches []*watch
 	length  length
 
-	image string // the file of the snapshot that is being taken in
+	image *stage // of the snapshot that is being taken in
 }
 
 func newWorker(g *Group, r *replica.Replica) *worker {
@@ -98,7 +98,7 @@ func (w *worker) route() {
 			w.length.add(m.GetEntries())
 			t := toAppend{m: m}
 			if replica.HasSnapshot(m) {
-				t.image, w.image = w.image, ""
+				t.image, w.image = w.image, nil
 				w.length.init(m.GetSnapshot().GetMetadata().GetIndex(), 0, 0)
 			}
 			appends = append(appends, t)
@@ -120,15 +120,15 @@ func (w *worker) route() {
 	}
 }
 
-// restore takes in a snapshot whose image has arrived, and reports whether raft did: then the file is the
+// restore takes in a snapshot whose image has arrived, and reports whether raft did: then the image is the
 // applier's.
-func (w *worker) restore(m *pb.Message, image string) bool {
+func (w *worker) restore(m *pb.Message, image *stage) bool {
 	w.route()
 	w.image = image
 	w.r.Step(m)
 	w.route()
-	taken := w.image == ""
-	w.image = ""
+	taken := w.image == nil
+	w.image = nil
 	return taken
 }
 

@@ -31,10 +31,10 @@ type appends struct {
 	installing bool // a snapshot: what is behind it waits
 }
 
-// toAppend is a message of Append work, and the file of its image if it has a snapshot.
+// toAppend is a message of Append work, and its image if it has a snapshot.
 type toAppend struct {
 	m     *pb.Message
-	image string
+	image *stage
 }
 
 func (w *writer) init(h *Host) {

@@ -36,7 +36,10 @@ type Options struct {
 	Contact func() Contact
 	// Heard, if not nil, takes what others have said with Say. It keeps nothing of it, and waits for nothing.
 	Heard func(Message)
-	Log   *slog.Logger
+	// Connected, if not nil, takes a connection that another member has made with Connect, and returns when that is to end.
+	Connected func(net.Conn)
+	Seal      raftlog.Seal // how the log is sealed on the disk; by default it is clear
+	Log       *slog.Logger
 }
 
 // Node takes part in a cluster. Its methods may be called by any number of goroutines.
@@ -49,6 +52,7 @@ type Node struct {
 
 	contact func() Contact
 	heard   func(Message)
+	clients func(net.Conn)
 	machine *replica.Machine
 	notes   notes
 }
@@ -74,8 +78,8 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{id: id, files: o.Files, contact: o.Contact, heard: o.Heard, machine: m, notes: notes{now: o.Now}}
-	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log})
+	n = &Node{id: id, files: o.Files, contact: o.Contact, heard: o.Heard, clients: o.Connected, machine: m, notes: notes{now: o.Now}}
+	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log, Seal: o.Seal})
 	if err != nil {
 		return nil, n.rejoin(o.Dir, err)
 	}
@@ -84,7 +88,7 @@ func Open(o Options) (n *Node, err error) {
 		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
 			Now: o.Now, Rand: o.Rand},
 		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: o.Failed, Logger: o.Log,
-		Note: n.note, Noted: n.notes.hear, Heard: n.hear, NoLease: o.NoLease,
+		Note: n.note, Noted: n.notes.hear, Heard: n.hear, Connected: n.connected, NoLease: o.NoLease,
 	})
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
@@ -125,6 +129,18 @@ func (n *Node) Own() Heard {
 	return h
 }
 
+// Connect makes a connection to another node, for what clients of this one ask there.
+func (n *Node) Connect(ctx context.Context, other transport.NodeID) (net.Conn, error) {
+	return n.host.Connect(ctx, other)
+}
+
+// connected takes in a connection of another node. Who is no member any more asks nothing.
+func (n *Node) connected(from transport.NodeID, conn net.Conn) {
+	if n.clients != nil && n.member(from) {
+		n.clients(conn)
+	}
+}
+
 // member reports whether a node is one, as far as this one knows: as long as it has no data, whoever has the right certificate.
 func (n *Node) member(other transport.NodeID) bool {
 	return n.addrOf(other) != "" || len(n.machine.Members().Nodes) == 0
@@ -136,6 +152,11 @@ func (n *Node) Heard(of transport.NodeID) Heard {
 		return n.Own()
 	}
 	return n.notes.get(of)
+}
+
+// Reseal seals entries of the log again.
+func (n *Node) Reseal(ctx context.Context, o raftlog.ResealOptions) error {
+	return n.log.Reseal(ctx, o)
 }
 
 // Close ends it. The engine stays open.

@@ -271,7 +271,12 @@ func TestCluster(t *testing.T) {
 		}
 	}
 
-	must(t, first.Transfer(first.ctx(), 2))
+	// On a busy machine it may take more than one attempt; that second leads is what counts.
+	for range 10 {
+		if err := first.Transfer(first.ctx(), 2); !errors.Is(err, host.ErrNotTransferred) {
+			break
+		}
+	}
 	second.leads()
 	first.end()
 	first.addr = ""

@@ -5,5 +5,6 @@
 // reached the disk is there after any crash, and one that contradicts the state of the data is
 // noticed when a group is opened.
 //
-// It knows nothing of what entries mean, of elections, or of the network.
+// Entries can be sealed on the disk, see Seal. The package may import encryption. It knows nothing of what entries mean, of
+// elections, or of the network.
 package raftlog

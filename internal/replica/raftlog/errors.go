@@ -15,6 +15,13 @@ var (
 	// ErrStateLost says that the data lacks entries that the log has no more.
 	ErrStateLost = errors.New("raftlog: the data is older than the log")
 
+	// ErrSealed says that entries are sealed, and the log was opened without keys.
+	ErrSealed = errors.New("raftlog: the log is sealed; open it with the keys of its node")
+
+	// ErrTampered says that an entry on the disk is not what was written there, or that its key is missing. It comes with
+	// ErrDamaged.
+	ErrTampered = errors.New("raftlog: a sealed entry is not what was written, or its key is missing")
+
 	// ErrNoGroup says that the log has nothing of a group.
 	ErrNoGroup = errors.New("raftlog: the log has nothing of this group")
 

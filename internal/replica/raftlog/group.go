@@ -17,6 +17,7 @@ import (
 type Group struct {
 	id    GroupID
 	db    *pebble.DB
+	seal  *Seal
 	found int64 // bytes of the entries that were there when the group was opened
 
 	mu struct {
@@ -38,7 +39,7 @@ func (l *Log) Open(id GroupID, applied uint64) (*Group, error) {
 	if g != nil {
 		return g, nil
 	}
-	g = &Group{id: id, db: l.db}
+	g = &Group{id: id, db: l.db, seal: &l.o.Seal}
 	if err := g.load(l); err != nil {
 		return nil, err
 	}
@@ -87,8 +88,9 @@ func (g *Group) load(l *Log) error {
 	return err
 }
 
-// findLast walks over the entries, which have no gap, and adds their bytes up.
+// findLast walks over the entries, which have no gap and are what was written, and adds their bytes up.
 func (g *Group) findLast() (last uint64, err error) {
+	floor := g.seal.floor()
 	iter, err := g.db.NewIter(&pebble.IterOptions{
 		LowerBound: appendEntryKey(nil, g.id, g.mu.truncated.Index+1), UpperBound: appendKey(nil, g.id, rowEntry+1)})
 	if err != nil {
@@ -103,6 +105,9 @@ func (g *Group) findLast() (last uint64, err error) {
 		last++
 		row, err := iter.ValueAndErr()
 		if err != nil {
+			return 0, err
+		}
+		if _, err := g.seal.parseRow(g.id, last, row, floor); err != nil {
 			return 0, err
 		}
 		g.found += int64(len(row))
@@ -237,6 +242,7 @@ func (g *Group) Entries(lo, hi, most uint64) ([]*pb.Entry, error) {
 
 // read gives the entries [lo, hi) on the disk to take, until that has enough: then more is false.
 func (g *Group) read(lo, hi uint64, take func(*pb.Entry) bool) (more bool, err error) {
+	floor := g.seal.floor()
 	iter, err := g.db.NewIter(&pebble.IterOptions{LowerBound: appendEntryKey(nil, g.id, lo), UpperBound: appendEntryKey(nil, g.id, hi)})
 	if err != nil {
 		return false, err
@@ -254,7 +260,7 @@ func (g *Group) read(lo, hi uint64, take func(*pb.Entry) bool) (more bool, err e
 		if err != nil {
 			return false, err
 		}
-		e, err := parseEntry(i, row)
+		e, err := g.seal.parseRow(g.id, i, row, floor)
 		if err != nil {
 			return false, err
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -19,6 +21,7 @@ type Options struct {
 	// TailBytes is how much of the end of each group's log is kept in memory, so that followers that
 	// are not far behind cost no reading of the disk. Default 16 MiB.
 	TailBytes int
+	Seal      Seal // how entries are sealed on the disk; by default they are clear
 }
 
 func (o Options) withDefaults() Options {
@@ -40,12 +43,17 @@ type Log struct {
 	o  Options
 	db *pebble.DB
 
-	// order is held while a batch is filled, committed and shown: what the log shows is what the disk has.
+	// order is held while a batch is filled, committed and shown: what the log shows is what the disk has, but for commit
+	// indexes.
 	order sync.Mutex
+	owes  bool // something was written that is not synced; order's
+	// The row of the format that there is, or is about to be; order's.
+	format byte
 
 	mu struct {
 		sync.Mutex
 		groups map[GroupID]*Group
+		closed bool
 		failed error // the first one is final: nobody knows what is on the disk
 	}
 }
@@ -92,12 +100,14 @@ func (l *Log) checkFormat() error {
 	case err != nil:
 		return err
 	case !ok:
-		return l.db.Set(formatKey, []byte{format}, pebble.Sync)
+		l.format = formatClear
+		return l.db.Set(formatKey, []byte{formatClear}, pebble.Sync)
 	case len(row) != 1:
 		return fmt.Errorf("%w: format in %d bytes", ErrDamaged, len(row))
-	case row[0] > format:
-		return fmt.Errorf("%w (format %d, this program knows %d)", ErrNewerFormat, row[0], format)
+	case row[0] > formatSealed:
+		return fmt.Errorf("%w (format %d, this program knows %d)", ErrNewerFormat, row[0], formatSealed)
 	}
+	l.format = row[0]
 	return nil
 }
 
@@ -114,8 +124,38 @@ func (l *Log) row(key []byte) ([]byte, bool, error) {
 	return row, true, closer.Close()
 }
 
-// Close closes the log. Its groups are of no more use.
-func (l *Log) Close() error { return l.db.Close() }
+// Close closes the log, once. Its groups are of no more use.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	closed := l.mu.closed
+	l.mu.closed = true
+	l.mu.Unlock()
+	if closed {
+		return nil
+	}
+	return errors.Join(l.writeNoted(), l.db.Close())
+}
+
+// writeNoted writes the commit indexes that were only noted, if the log can still be written.
+func (l *Log) writeNoted() error {
+	if l.Failure() != nil {
+		return nil
+	}
+	return l.change(pebble.NoSync, func(b *pebble.Batch) error {
+		for _, g := range l.groups() {
+			if err := b.Set(appendKey(nil, g.id, rowHard), appendHard(nil, g.HardState()), nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {})
+}
+
+func (l *Log) groups() []*Group {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.mu.groups))
+}
 
 // Failure returns the error that has ended the log, if one has. A node whose log has failed ends: what
 // it has told others may not be on its disk.
@@ -135,6 +175,9 @@ type Write struct {
 
 // Write makes writes of any number of groups durable, with one fsync for all of them. When it
 // returns, and not earlier, others may be told. It keeps the entries, which do not change any more.
+//
+// A commit index is no promise: whoever has lost it learns it again. Where nothing else was written since the last
+// fsync, none is needed, and the index is noted until more is written.
 func (l *Log) Write(writes []Write) error { return l.write(writes, pebble.Sync) }
 
 // WriteLater is Write without the fsync, for what nobody is told: a crash may take it back, and then
@@ -142,7 +185,16 @@ func (l *Log) Write(writes []Write) error { return l.write(writes, pebble.Sync) 
 func (l *Log) WriteLater(writes []Write) error { return l.write(writes, pebble.NoSync) }
 
 func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
-	return l.change(sync, func(b *pebble.Batch) error {
+	l.order.Lock()
+	defer l.order.Unlock()
+	promises := slices.ContainsFunc(writes, Write.promises)
+	if !promises && !(sync.Sync && l.owes) {
+		for _, w := range writes {
+			w.Group.wrote(w, l.o.TailBytes)
+		}
+		return l.Failure()
+	}
+	return l.changeLocked(sync, func(b *pebble.Batch) error {
 		// Of two writes of one group the second follows the first.
 		ends := map[*Group]uint64{}
 		for _, w := range writes {
@@ -150,7 +202,7 @@ func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
 			if !ok {
 				last = w.Group.lastIndex()
 			}
-			last, err := w.put(b, last)
+			last, err := l.put(b, w, last)
 			if err != nil {
 				return err
 			}
@@ -164,16 +216,46 @@ func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
 	})
 }
 
+// promises reports whether w has more than a commit index that its group does not have yet.
+func (w Write) promises() bool {
+	if len(w.Entries) > 0 || w.Hard == nil {
+		return len(w.Entries) > 0
+	}
+	before := w.Group.HardState()
+	return w.Hard.GetTerm() != before.GetTerm() || w.Hard.GetVote() != before.GetVote()
+}
+
+// putEntries adds the rows of entries to b, sealed as they are to be now. The caller holds order.
+func (l *Log) putEntries(b *pebble.Batch, g GroupID, entries []*pb.Entry) (err error) {
+	if len(entries) == 0 {
+		return nil
+	}
+	under := l.o.Seal.key()
+	if under != 0 && l.format != formatSealed {
+		l.format = formatSealed
+		if err := b.Set(formatKey, []byte{formatSealed}, nil); err != nil {
+			return err
+		}
+	}
+	var key, row []byte
+	for _, e := range entries {
+		key = appendEntryKey(key[:0], g, e.GetIndex())
+		if row, err = l.o.Seal.appendRow(row[:0], g, e, under); err != nil {
+			return err
+		}
+		if err := b.Set(key, row, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // put adds the rows of w to b, and returns the last index of the log that they make of one that
 // ended at last.
-func (w *Write) put(b *pebble.Batch, last uint64) (uint64, error) {
+func (l *Log) put(b *pebble.Batch, w Write, last uint64) (uint64, error) {
 	g := w.Group.id
-	var key, row []byte
-	for _, e := range w.Entries {
-		key, row = appendEntryKey(key[:0], g, e.GetIndex()), appendEntry(row[:0], e)
-		if err := b.Set(key, row, nil); err != nil {
-			return last, err
-		}
+	if err := l.putEntries(b, g, w.Entries); err != nil {
+		return last, err
 	}
 	if n := len(w.Entries); n > 0 {
 		end := w.Entries[n-1].GetIndex()
@@ -188,7 +270,7 @@ func (w *Write) put(b *pebble.Batch, last uint64) (uint64, error) {
 		last = end
 	}
 	if w.Hard != nil {
-		return last, b.Set(appendKey(key[:0], g, rowHard), appendHard(row[:0], w.Hard), nil)
+		return last, b.Set(appendKey(nil, g, rowHard), appendHard(nil, w.Hard), nil)
 	}
 	return last, nil
 }
@@ -197,6 +279,11 @@ func (w *Write) put(b *pebble.Batch, last uint64) (uint64, error) {
 func (l *Log) change(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, show func()) error {
 	l.order.Lock()
 	defer l.order.Unlock()
+	return l.changeLocked(sync, fill, show)
+}
+
+// changeLocked is change for who holds order.
+func (l *Log) changeLocked(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, show func()) error {
 	if err := l.Failure(); err != nil {
 		return err
 	}
@@ -217,6 +304,7 @@ func (l *Log) change(sync *pebble.WriteOptions, fill func(*pebble.Batch) error, 
 		l.mu.failed = fmt.Errorf("raftlog: write: %w", err)
 		return l.mu.failed
 	}
+	l.owes = !sync.Sync
 	show()
 	return nil
 }

@@ -153,11 +153,15 @@ func (m *model) check(t *rapid.T, g *Group) {
 
 // Random histories of three groups in one log, with crashes: after one the log is as it was after some
 // write, and none before the last that was synced.
-func TestModel(t *testing.T) {
+func TestModel(t *testing.T) { checkModel(t, Seal{}) }
+
+func TestModelSealed(t *testing.T) { checkModel(t, newVault(t, 1).seal()) }
+
+func checkModel(t *testing.T, seal Seal) {
 	rapid.Check(t, func(t *rapid.T) {
 		fs := vfs.NewCrashableMem()
 		open := func() *Log {
-			l, err := Open("log", Options{FS: fs, TailBytes: rapid.IntRange(1, 300).Draw(t, "tail")})
+			l, err := Open("log", Options{FS: fs, TailBytes: rapid.IntRange(1, 300).Draw(t, "tail"), Seal: seal})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -383,7 +387,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestNewerFormat(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	l := openLog(t, fs)
-	must(t, l.db.Set(formatKey, []byte{format + 1}, pebble.Sync))
+	must(t, l.db.Set(formatKey, []byte{formatSealed + 1}, pebble.Sync))
 	if _, err := Open("log", Options{FS: fs.CrashClone(vfs.CrashCloneCfg{})}); !errors.Is(err, ErrNewerFormat) {
 		t.Errorf("got %v", err)
 	}
@@ -451,4 +455,43 @@ func FuzzParseEntry(f *testing.F) {
 			t.Errorf("%x became %x", row, got)
 		}
 	})
+}
+
+// A commit index costs no sync; what is a promise, and what was written behind one that was not synced yet, does.
+func TestSyncs(t *testing.T) {
+	syncs := 0
+	count := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo {
+			syncs++
+		}
+		return nil
+	})
+	l := openLog(t, errorfs.Wrap(vfs.NewMem(), count))
+	g := newGroup(t, l, 1)
+	for _, tc := range []struct {
+		name  string
+		write func([]Write) error
+		w     []Write
+		want  int
+	}{
+		{"entries", l.Write, []Write{{Group: g, Entries: []*pb.Entry{entry(11, 5, "a")}, Hard: hardState(5, 0, 10)}}, 1},
+		{"a commit index", l.Write, []Write{{Group: g, Hard: hardState(5, 0, 11)}}, 0},
+		{"nothing", l.Write, []Write{{Group: g}}, 0},
+		{"a vote, later", l.WriteLater, []Write{{Group: g, Hard: hardState(5, 2, 11)}}, 0},
+		{"nothing, behind a vote that was not synced", l.Write, []Write{{Group: g}}, 1},
+		{"nothing, behind a vote that was", l.Write, nil, 0},
+		{"entries, later", l.WriteLater, []Write{{Group: g, Entries: []*pb.Entry{entry(12, 5, "b")}}}, 0},
+		{"a commit index, behind entries that were not synced", l.Write, []Write{{Group: g, Hard: hardState(5, 2, 12)}}, 1},
+		{"a term", l.Write, []Write{{Group: g, Hard: hardState(6, 0, 12)}}, 1},
+		{"the same term", l.Write, []Write{{Group: g, Hard: hardState(6, 0, 12)}}, 0},
+	} {
+		before := syncs
+		must(t, tc.write(tc.w))
+		if got := min(syncs-before, 1); got != tc.want {
+			t.Errorf("%s: %d syncs, want %d", tc.name, got, tc.want)
+		}
+		if len(tc.w) > 0 && tc.w[0].Hard != nil && g.HardState().String() != tc.w[0].Hard.String() {
+			t.Errorf("%s: the log shows %v", tc.name, g.HardState())
+		}
+	}
 }

@@ -69,6 +69,13 @@ func (t *Transport) entertain(c *conn, h hello) error {
 	if err != nil {
 		return err
 	}
+	if h.purpose == forClients {
+		if err := t.welcome(c, 0); err != nil {
+			return err
+		}
+		t.o.Host.Connected(h.node, &stream{c, func() { _ = c.Close() }})
+		return nil
+	}
 	if err := t.welcome(c, t.o.Timeout+t.pingEvery()); err != nil {
 		return err
 	}

@@ -39,6 +39,21 @@ func (t *Transport) newConn(raw net.Conn, secure *tls.Conn) *conn {
 // to be whole has an end of its own.
 func (c *conn) Close() error { return c.raw.Close() }
 
+// stream is a connection whose bytes are those of who uses it.
+type stream struct {
+	*conn
+	end func()
+}
+
+// Read implements net.Conn: what the hello has left in the buffer comes first.
+func (s *stream) Read(p []byte) (int, error) { return s.frames.r.Read(p) }
+
+// Close implements net.Conn.
+func (s *stream) Close() error {
+	s.end()
+	return nil
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

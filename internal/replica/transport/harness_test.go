@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,10 +41,11 @@ type sentSnapshot struct {
 
 // host remembers what it is told. The functions may be nil.
 type host struct {
-	dir     string
-	receive func(received)
-	stage   func(m *pb.Message) error
-	install func(m *pb.Message) error
+	dir       string
+	receive   func(received)
+	stage     func(m *pb.Message) error
+	install   func(m *pb.Message) error
+	connected func(from NodeID, conn net.Conn)
 
 	guard   sync.Mutex
 	changed chan struct{} // closed at every change
@@ -110,27 +112,43 @@ func (h *host) Receive(from NodeID, group raftlog.GroupID, m *pb.Message) {
 
 func (h *host) Unreachable(to Address) { h.change(func() { h.missed[to]++ }) }
 
-func (h *host) StageSnapshot(_ NodeID, _ raftlog.GroupID, m *pb.Message) (*os.File, error) {
+func (h *host) StageSnapshot(_ NodeID, _ raftlog.GroupID, m *pb.Message) (Stage, error) {
 	if h.stage != nil {
 		if err := h.stage(m); err != nil {
 			return nil, err
 		}
 	}
-	return os.CreateTemp(h.dir, "image-*")
+	f, err := os.CreateTemp(h.dir, "image-*")
+	return fileStage{f}, err
 }
 
-func (h *host) ReceiveSnapshot(_ NodeID, _ raftlog.GroupID, m *pb.Message, image string) error {
+// fileStage is a Stage as a file.
+type fileStage struct{ *os.File }
+
+func (f fileStage) Restart() error {
+	_, err := f.Seek(0, io.SeekStart)
+	return errors.Join(f.Truncate(0), err)
+}
+
+func (f fileStage) Finish() error { return errors.Join(f.Sync(), f.Close()) }
+
+func (f fileStage) Remove() error {
+	_ = f.Close() // it may be finished
+	return os.Remove(f.Name())
+}
+
+func (h *host) ReceiveSnapshot(_ NodeID, _ raftlog.GroupID, m *pb.Message, image Stage) error {
 	if h.install != nil {
 		if err := h.install(m); err != nil {
 			return err
 		}
 	}
-	b, err := os.ReadFile(image)
+	b, err := os.ReadFile(image.(fileStage).Name())
 	if err != nil {
 		return err
 	}
 	h.change(func() { h.images[m.GetSnapshot().GetMetadata().GetIndex()] = string(b) })
-	return os.Remove(image)
+	return image.Remove()
 }
 
 func (h *host) SnapshotSent(to Address, err error) {
@@ -143,6 +161,12 @@ func (h *host) Noted(from NodeID, note []byte) {
 
 func (h *host) Heard(from NodeID, word []byte) {
 	h.change(func() { h.words[from] = append(h.words[from], string(word)) })
+}
+
+func (h *host) Connected(from NodeID, conn net.Conn) {
+	if h.connected != nil {
+		h.connected(from, conn)
+	}
 }
 
 // ends are those of the snapshots so far.

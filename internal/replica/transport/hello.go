@@ -28,10 +28,11 @@ const (
 	forControl  purpose = 1 // what is short and urgent: heartbeats, votes, read indexes, answers
 	forBulk     purpose = 2 // entries
 	forSnapshot purpose = 3 // one snapshot
+	forClients  purpose = 4 // what clients of one node ask of another; its form is theirs who use it
 )
 
 func (p purpose) String() string {
-	return map[purpose]string{forControl: "control", forBulk: "bulk", forSnapshot: "snapshot"}[p]
+	return map[purpose]string{forControl: "control", forBulk: "bulk", forSnapshot: "snapshot", forClients: "clients"}[p]
 }
 
 // hello is what who dials says first:
@@ -70,7 +71,7 @@ func parseHello(b []byte) (h hello, err error) {
 	h.node = NodeID(binary.BigEndian.Uint64(b[28:]))
 	h.dialled = NodeID(binary.BigEndian.Uint64(b[36:]))
 	h.purpose = purpose(b[44])
-	if h.purpose < forControl || h.purpose > forSnapshot {
+	if h.purpose < forControl || h.purpose > forClients {
 		return h, refusef("a connection for purpose %d, which there is not", h.purpose)
 	}
 	return h, nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"time"
 )
 
@@ -39,11 +38,11 @@ func (t *Transport) takeSnapshot(c *conn, from NodeID) error {
 	}
 	p := t.takePartial(key, body)
 	if p == nil {
-		file, err := t.o.Host.StageSnapshot(from, group, m)
+		stage, err := t.o.Host.StageSnapshot(from, group, m)
 		if err != nil {
 			return refusal(err.Error())
 		}
-		p = newPartial(file, body)
+		p = newPartial(stage, body)
 	}
 	if _, err := c.Write(appendFrame(nil, kindHave, p.have())); err != nil {
 		t.keepPartial(key, p)
@@ -51,13 +50,13 @@ func (t *Transport) takeSnapshot(c *conn, from NodeID) error {
 	}
 	if err := p.receive(&c.frames, func() { r.heard.Store(int64(t.age())) }); err != nil {
 		if _, refused := errors.AsType[refusal](err); refused {
-			return errors.Join(err, p.remove())
+			return errors.Join(err, p.stage.Remove())
 		}
 		t.keepPartial(key, p)
 		return err
 	}
-	if err := t.o.Host.ReceiveSnapshot(from, group, m, p.file.Name()); err != nil {
-		return errors.Join(refusal(err.Error()), os.Remove(p.file.Name()))
+	if err := t.o.Host.ReceiveSnapshot(from, group, m, p.stage); err != nil {
+		return errors.Join(refusal(err.Error()), p.stage.Remove())
 	}
 	_, err = c.Write(appendFrame(nil, kindAccepted, p.hash.Sum(nil)))
 	return err
@@ -101,14 +100,14 @@ func (t *Transport) takeTurn(from NodeID) (release func(), err error) {
 // partial is an image as far as it has come.
 type partial struct {
 	body  []byte // of the snapshot
-	file  *os.File
-	hash  hash.Hash // of the body and what is in the file
-	size  uint64    // of the file
+	stage Stage
+	hash  hash.Hash // of the body and what is in the stage
+	size  uint64    // of what is in the stage
 	timer *time.Timer
 }
 
-func newPartial(file *os.File, body []byte) *partial {
-	p := &partial{body: bytes.Clone(body), file: file}
+func newPartial(stage Stage, body []byte) *partial {
+	p := &partial{body: bytes.Clone(body), stage: stage}
 	p.begin()
 	return p
 }
@@ -121,9 +120,7 @@ func (p *partial) begin() {
 
 func (p *partial) have() []byte { return p.hash.Sum(binary.BigEndian.AppendUint64(nil, p.size)) }
 
-func (p *partial) remove() error { return errors.Join(p.file.Close(), os.Remove(p.file.Name())) }
-
-// receive writes what comes to the file, up to the end of the image, and closes it. After a refusal the file is of no use,
+// receive writes what comes into the stage, up to the end of the image, and finishes it. After a refusal the stage is of no use,
 // after any other error it is what it was before, and more.
 func (p *partial) receive(frames *frameReader, heard func()) error {
 	for {
@@ -137,23 +134,19 @@ func (p *partial) receive(frames *frameReader, heard func()) error {
 		heard()
 		switch k {
 		case kindChunk:
-			if _, err = p.file.Write(body); err == nil {
+			if _, err = p.stage.Write(body); err == nil {
 				p.hash.Write(body)
 				p.size += uint64(len(body))
 			}
 		case kindAgain:
 			p.begin()
-			if err = p.file.Truncate(0); err == nil {
-				_, err = p.file.Seek(0, io.SeekStart)
-			}
+			err = p.stage.Restart()
 		case kindEnd:
 			if err := p.end(body); err != nil {
 				return err
 			}
-			if err = p.file.Sync(); err == nil {
-				if err = p.file.Close(); err == nil {
-					return nil
-				}
+			if err = p.stage.Finish(); err == nil {
+				return nil
 			}
 		}
 		if err != nil {
@@ -184,7 +177,7 @@ func (t *Transport) keepPartial(key imageKey, p *partial) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.mu.closed || len(t.mu.partial) >= 2*cap(t.taking) {
-		t.left(p.remove())
+		t.left(p.stage.Remove())
 		return
 	}
 	t.mu.partial[key] = p
@@ -193,7 +186,7 @@ func (t *Transport) keepPartial(key imageKey, p *partial) {
 		defer t.mu.Unlock()
 		if t.mu.partial[key] == p {
 			delete(t.mu.partial, key)
-			t.left(p.remove())
+			t.left(p.stage.Remove())
 		}
 	})
 }
@@ -209,7 +202,7 @@ func (t *Transport) takePartial(key imageKey, body []byte) *partial {
 	delete(t.mu.partial, key)
 	p.timer.Stop()
 	if !bytes.Equal(p.body, body) {
-		t.left(p.remove())
+		t.left(p.stage.Remove())
 		return nil
 	}
 	return p
@@ -220,7 +213,7 @@ func (t *Transport) dropPartials() {
 	defer t.mu.Unlock()
 	for key, p := range t.mu.partial {
 		p.timer.Stop()
-		t.left(p.remove())
+		t.left(p.stage.Remove())
 		delete(t.mu.partial, key)
 	}
 }

@@ -445,7 +445,7 @@ func TestImageCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return newPartial(file, body)
+		return newPartial(fileStage{file}, body)
 	}
 	whole := send(fresh(), want)
 	for n := range len(whole) {
@@ -453,7 +453,7 @@ func TestImageCut(t *testing.T) {
 		if err := receive(p, whole[:n]); err == nil {
 			t.Fatalf("%d bytes of %d are a whole image", n, len(whole))
 		}
-		_ = p.file.Close()
+		_ = p.stage.(fileStage).Close()
 	}
 	other := random(3000)[1000:]
 	for n := 0; n <= len(want); n += 1 + n%97 {
@@ -469,7 +469,7 @@ func TestImageCut(t *testing.T) {
 			if err := receive(p, rest); err != nil {
 				t.Fatalf("%d bytes were there: %v", n, err)
 			}
-			if got, err := os.ReadFile(p.file.Name()); err != nil || !bytes.Equal(got, want) {
+			if got, err := os.ReadFile(p.stage.(fileStage).Name()); err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("%d bytes were there, and %d of %d arrived, %v", n, len(got), len(want), err)
 			}
 		}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,18 +25,32 @@ type Host interface {
 	Receive(from NodeID, group raftlog.GroupID, m *pb.Message)
 	// Unreachable says that messages to the replica got lost, or may have been.
 	Unreachable(to Address)
-	// StageSnapshot makes the file, open for writing, that takes the image of a MsgSnap. If it refuses,
-	// the sender is told why. A file that does not become whole is removed.
-	StageSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message) (*os.File, error)
-	// ReceiveSnapshot takes a MsgSnap and the file of its image, which is whole and synced. The file
+	// StageSnapshot makes the place that takes the image of a MsgSnap. If it refuses,
+	// the sender is told why. A place whose image does not become whole is removed.
+	StageSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message) (Stage, error)
+	// ReceiveSnapshot takes a MsgSnap and the place of its image, which is whole and finished. The place
 	// is the host's from here, unless it returns an error, which the sender is told.
-	ReceiveSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message, image string) error
+	ReceiveSnapshot(from NodeID, group raftlog.GroupID, m *pb.Message, image Stage) error
 	// SnapshotSent says how a call of SendSnapshot ended: exactly once for each, nil if the other
 	// host has the image.
 	SnapshotSent(to Address, err error)
 	// Noted takes a note of a node, and keeps nothing of it; so does Heard with a word.
 	Noted(from NodeID, note []byte)
 	Heard(from NodeID, word []byte)
+	// Connected takes a connection that a node has made with Connect. It ends when Connected returns, and there is one
+	// from a node at a time: a new one ends that before it.
+	Connected(from NodeID, conn net.Conn)
+}
+
+// Stage is where an image is kept while it arrives.
+type Stage interface {
+	io.Writer
+	// Restart forgets what was written.
+	Restart() error
+	// Finish says that the image is whole. When it returns that is on the disk, and nothing more is written.
+	Finish() error
+	// Remove removes it, finished or not.
+	Remove() error
 }
 
 // Options say who a node is and how it talks.
@@ -283,6 +297,29 @@ func (t *Transport) say(to NodeID, use purpose, k kind, what []byte) error {
 		p.lanes[use].queue.pushFrame(k, what)
 	}
 	return err
+}
+
+// Connect makes a connection to a node, for what clients ask: encrypted and authenticated, and nothing else is said on it. It waits
+// for the node to answer, and ends with ctx, as long as it waits. A node of an earlier release refuses it. The connection ends
+// when it is closed on either side, the node is removed, or the transport closed. A piece that is written has to be taken within
+// Options.Timeout; the time to read in is the caller's to set.
+func (t *Transport) Connect(ctx context.Context, node NodeID) (net.Conn, error) {
+	p, err := t.peer(node)
+	if err != nil {
+		return nil, err
+	}
+	dialling, cancel := context.WithCancel(p.ctx)
+	stop := context.AfterFunc(ctx, cancel)
+	c, closeConn, err := t.connect(dialling, p, forClients)
+	if err == nil && !stop() {
+		closeConn()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &stream{c, func() { closeConn(); cancel() }}, nil
 }
 
 // Close ends everything and waits for it. The host hears of nothing afterwards.
