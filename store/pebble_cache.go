@@ -13,6 +13,8 @@ const (
 	cachedShare = 8
 	// cacheChunkLeast is the size in bytes of the first chunk of a shard, if its limit allows it.
 	cacheChunkLeast = 4 << 10
+	// cacheChunkMost is the size in bytes of the largest chunk but for one large entry: who makes one holds up the shard.
+	cacheChunkMost = 1 << 20
 	// defaultVersionCacheSize is in bytes.
 	defaultVersionCacheSize = 64 << 20
 )
@@ -184,7 +186,7 @@ func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v Versioned
 func (s *cacheShard) reserve(n int) cacheRef {
 	last := len(s.chunks) - 1
 	if last < 0 || cap(s.chunks[last])-len(s.chunks[last]) < n {
-		size := max(n, min(max(cacheChunkLeast, s.taken), s.limit/cachedShare))
+		size := max(n, min(max(cacheChunkLeast, s.taken), s.limit/cachedShare, cacheChunkMost))
 		s.chunks = append(s.chunks, make([]byte, 0, size))
 		s.taken += size
 		last++

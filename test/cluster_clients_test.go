@@ -264,6 +264,66 @@ func TestClusterGoRedis(t *testing.T) {
 	}
 }
 
+// Clients of TLS are sent to where TLS is spoken, and plain ones are not, also when the lead has moved.
+func TestClusterTLS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("clusters start slowly under the race detector, and others do there what this one does")
+	}
+	ca := testkit.NewAuthority(t, "clients")
+	shown, own := ca.Valid(t, "server"), ca.Valid(t, "client")
+	at := map[*peer]string{} // by TLS
+	c := startCluster(t, 3, func(p *peer) {
+		at[p] = testkit.FreeAddr(t)
+		p.tls = append(p.tls, "--tls-listen", at[p], "--tls-cert-file", shown.CertFile, "--tls-key-file", shown.KeyFile, "--tls-ca-cert-file", ca.File)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), clusterPatience)
+	defer cancel()
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{at[c.follower()]}, TLSConfig: ca.Trusting(own), MaxRedirects: 8, ClusterStateReloadInterval: time.Second})
+	defer cluster.Close()
+	for round := range 2 {
+		lead, other := c.leader(), c.follower()
+		secure := redis.NewClient(&redis.Options{Addr: at[other], TLSConfig: ca.Trusting(own), MaxRetries: -1})
+		defer secure.Close()
+		plain := redis.NewClient(&redis.Options{Addr: other.Addr, MaxRetries: -1})
+		defer plain.Close()
+		for _, told := range []struct {
+			client *redis.Client
+			leader string
+			at     func(*peer) string
+		}{
+			{secure, at[lead], func(p *peer) string { return at[p] }},
+			{plain, lead.Addr, func(p *peer) string { return p.Addr }},
+		} {
+			// What another node is told of itself may be on its way.
+			c.await("MOVED to "+told.leader, func() bool {
+				err := told.client.Set(ctx, "k", "x", 0).Err()
+				return err != nil && err.Error() == "MOVED 7629 "+told.leader
+			})
+			var want, got []string
+			for _, p := range c.nodes {
+				want = append(want, told.at(p))
+			}
+			c.await("all addresses of one kind", func() bool {
+				got = nil
+				shards, err := told.client.Do(ctx, "CLUSTER", "SLOTS").Slice()
+				if err != nil || len(shards) != 1 {
+					t.Fatalf("CLUSTER SLOTS: %v, %v", shards, err)
+				}
+				for _, n := range shards[0].([]any)[2:] {
+					got = append(got, fmt.Sprintf("%v:%v", n.([]any)[:2]...))
+				}
+				slices.Sort(got)
+				return slices.Equal(got, slices.Sorted(slices.Values(want)))
+			})
+		}
+		value := fmt.Sprint("round ", round)
+		c.await("a write of "+value, func() bool { return cluster.Set(ctx, "k", value, 0).Err() == nil })
+		c.await("a read of it", func() bool { return cluster.Get(ctx, "k").Val() == value })
+		mustRun(t, "cluster", "transfer", "--dir", lead.dir, "--node", fmt.Sprint(other.id))
+		c.await("another lead", func() bool { return c.leader() != lead })
+	}
+}
+
 // audience is a client at each node that listens, and what they have heard, how often.
 type audience struct {
 	mu    sync.Mutex

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,26 @@ type peer struct {
 	at   string   // where it listens for them; the same, unless a test stands between
 	tls  []string // flags
 	init []string // flags of the first node's init
+	// inHarm is whether its clock can be stepped and its disk slow.
+	inHarm bool
 	*testkit.Server
+}
+
+// serve starts it, where clients have reached it if they have.
+func (p *peer) serve() {
+	p.t.Helper()
+	flags := append(slices.Clip(p.tls), "--cluster-listen", p.at)
+	if !p.inHarm {
+		p.Server = testkit.Elastickv(p.t, p.dir, flags...)
+		return
+	}
+	addr := ""
+	if p.Server != nil {
+		addr = p.Addr
+	} else {
+		addr = testkit.FreeAddr(p.t)
+	}
+	p.Server = testkit.ElastickvInHarm(p.t, addr, p.dir, flags...)
 }
 
 // cluster are the nodes of one, each a process.
@@ -80,7 +100,7 @@ func startCluster(t testing.TB, n int, shape ...func(*peer)) *cluster {
 			word := mustRun(t, "cluster", "invite", "--dir", c.leader().dir, "--node", fmt.Sprint(id), "--addr", p.addr)
 			mustRun(t, "cluster", "join", "--dir", p.dir, "--invitation", word)
 		}
-		p.Server = testkit.Elastickv(t, p.dir, append(p.tls, "--cluster-listen", p.at)...)
+		p.serve()
 		c.await(fmt.Sprint(id, " voters"), func() bool {
 			st, err := c.leader().status()
 			voters := 0
@@ -347,16 +367,8 @@ func TestClusterLosses(t *testing.T) {
 	}
 	lost.dir = filepath.Join(t.TempDir(), "data")
 	mustRun(t, "cluster", "join", "--dir", lost.dir, "--invitation", word)
-	lost.Server = testkit.Elastickv(t, lost.dir, append(lost.tls, "--cluster-listen", lost.addr)...)
-	c.await("its vote", func() bool {
-		st, err := c.leader().status()
-		for _, m := range st.Members {
-			if m.Node == uint64(lost.id) {
-				return err == nil && m.Voter
-			}
-		}
-		return false
-	})
+	lost.serve()
+	c.awaitVote(lost)
 	set("three again")
 	// The two others may have it alone, and be lost with it.
 	near := testkit.Dial(t, lost.Addr, 2)

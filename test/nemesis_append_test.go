@@ -12,10 +12,18 @@ import (
 // appendTx is a transaction of appends to lists and readings of lists. What is appended is never appended again, anywhere.
 type appendTx struct {
 	client           int
+	at               string // the address that was asked
 	acts             []appendAct
 	called, returned time.Duration
 	outcome          appendOutcome
 	told             string // in words, if it was refused
+	near             *appendNear
+}
+
+// appendNear is said of a transaction that has read what was there some time ago.
+type appendNear struct {
+	session string        // one connection, on which time does not go back
+	age     time.Duration // at most
 }
 
 type appendAct struct {
@@ -35,7 +43,7 @@ const (
 
 func (x *appendTx) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "client %d, %v to %v, %v:", x.client, x.called, x.returned, []string{"done", "unknown", "refused: " + x.told}[x.outcome])
+	fmt.Fprintf(&b, "client %d at %s, %v to %v, %v:", x.client, x.at, x.called, x.returned, []string{"done", "unknown", "refused: " + x.told}[x.outcome])
 	for _, a := range x.acts {
 		if a.added != "" {
 			fmt.Fprintf(&b, " append %s to %s (%d);", a.added, a.list, a.size)
@@ -47,12 +55,12 @@ func (x *appendTx) String() string {
 }
 
 // checkAppends returns an error if no order of the transactions explains what each has seen, or only one in which a transaction
-// comes before another that had ended when it began: that is, unless they are strictly serializable. The lists themselves tell
-// in which order they were written. The last transactions have to read all lists.
+// comes before another that had ended when it began: that is, unless they are strictly serializable. One that is near comes behind what had ended its age before it began, and behind
+// those of its session. The lists themselves tell in which order they were written. The last transactions have to read all lists.
 //
 // Between transactions there are edges from a writer to the next one of a list (ww), from a writer to who has read what it wrote
 // (wr), from a reader to the writer of what it has not seen (rw), and from one that has ended to those that began
-// later (time). A cycle is what must not be. The kinds of faults are those of Adya, and the way to find them that of Elle.
+// later (time), and within a session (session). A cycle is what must not be. The kinds of faults are those of Adya, and the way to find them that of Elle.
 func checkAppends(all []*appendTx) error {
 	g := &appendGraph{writers: map[string]*appendTx{}, orders: map[string][]string{}, edges: map[appendNode][]appendEdge{}}
 	for _, step := range []func([]*appendTx) error{g.gatherWriters, g.gatherOrders, g.checkOrders, g.checkEach} {
@@ -63,6 +71,7 @@ func checkAppends(all []*appendTx) error {
 	g.joinLists()
 	g.joinReads(all)
 	g.joinTime(all)
+	g.joinSessions(all)
 	return g.findCycle(all)
 }
 
@@ -230,8 +239,12 @@ func (g *appendGraph) joinTime(all []*appendTx) {
 		}
 	}
 	for _, x := range all {
-		// How many had ended when it began.
-		n, _ := slices.BinarySearchFunc(ended, x.called, func(e *appendTx, at time.Duration) int {
+		asOf := x.called
+		if x.near != nil {
+			asOf -= x.near.age
+		}
+		// How many had ended then.
+		n, _ := slices.BinarySearchFunc(ended, asOf, func(e *appendTx, at time.Duration) int {
 			if e.returned < at {
 				return -1
 			}
@@ -240,6 +253,20 @@ func (g *appendGraph) joinTime(all []*appendTx) {
 		if n > 0 && x.outcome != txRefused {
 			g.join(appendMoment(n-1), x, "time")
 		}
+	}
+}
+
+// joinSessions joins those that are near to those that came later on the same connection.
+func (g *appendGraph) joinSessions(all []*appendTx) {
+	last := map[string]*appendTx{}
+	for _, x := range all {
+		if x.near == nil || x.outcome != txDone {
+			continue
+		}
+		if before := last[x.near.session]; before != nil {
+			g.join(before, x, "session "+x.near.session)
+		}
+		last[x.near.session] = x
 	}
 }
 
@@ -296,6 +323,10 @@ func TestCheckAppends(t *testing.T) {
 	tx := func(called, returned time.Duration, acts ...appendAct) *appendTx {
 		return &appendTx{called: called, returned: returned, acts: acts}
 	}
+	near := func(x *appendTx, session string, age time.Duration) *appendTx {
+		x.near = &appendNear{session, age}
+		return x
+	}
 	with := func(x *appendTx, o appendOutcome) *appendTx { x.outcome = o; return x }
 	last := func(lists ...string) *appendTx { // what is there in the end
 		x := tx(1000, 1001)
@@ -325,6 +356,11 @@ func TestCheckAppends(t *testing.T) {
 		{"blind to itself", "itself", []*appendTx{tx(0, 1, add("a", "1", 1), read("a", "")), last("a", "1")}},
 		{"the middle of another", "the middle", []*appendTx{tx(0, 9, add("a", "1", 1), add("a", "2", 2)), tx(3, 4, read("a", "1")), last("a", "1 2")}},
 		{"a stale read", "by time", []*appendTx{tx(0, 1, add("a", "1", 1)), tx(2, 3, read("a", "")), last("a", "1")}},
+		{"near, and not too late", "", []*appendTx{tx(0, 1, add("a", "1", 1)), near(tx(4, 5, read("a", "")), "s", 4), last("a", "1")}},
+		{"near, and too late", "by time", []*appendTx{tx(0, 1, add("a", "1", 1)), near(tx(4, 5, read("a", "")), "s", 2), last("a", "1")}},
+		{"near, and out of the future", "by time", []*appendTx{near(tx(0, 1, read("a", "1")), "s", 9), tx(2, 3, add("a", "1", 1)), last("a", "1")}},
+		{"near, and back", "by session s", []*appendTx{tx(0, 9, add("a", "1", 1)), near(tx(2, 3, read("a", "1")), "s", 9), near(tx(4, 5, read("a", "")), "s", 9), last("a", "1")}},
+		{"near, and back elsewhere", "", []*appendTx{tx(0, 9, add("a", "1", 1)), near(tx(2, 3, read("a", "1")), "s", 9), near(tx(4, 5, read("a", "")), "r", 9), last("a", "1")}},
 		{"writes in two orders", "ww", []*appendTx{tx(0, 9, add("a", "1", 1), add("b", "2", 2)), tx(0, 9, add("a", "3", 2), add("b", "4", 1)), last("a", "1 3", "b", "4 2")}},
 		{"a lost update", "rw", []*appendTx{tx(0, 9, read("a", ""), add("a", "1", 1)), tx(0, 9, read("a", ""), add("a", "2", 2)), last("a", "1 2")}},
 		{"write skew", "rw", []*appendTx{tx(0, 9, read("a", ""), add("b", "1", 1)), tx(0, 9, read("b", ""), add("a", "2", 1)), last("a", "2", "b", "1")}},

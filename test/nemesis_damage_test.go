@@ -48,6 +48,9 @@ func TestClusterDamagedDisk(t *testing.T) {
 		damage.do(p.dir)
 		said := serveFails(t, p)
 		t.Logf("%s: %s", damage.name, said)
+		if join := "elastickv cluster join --dir " + p.dir; !strings.Contains(said, join) {
+			t.Errorf("%s: it does not say what to do: %s", damage.name, said)
+		}
 		conn.MustDo(t, "SET", "without it "+damage.name, "x")
 
 		at := c.leader()
@@ -55,16 +58,8 @@ func TestClusterDamagedDisk(t *testing.T) {
 		word := mustRun(t, "cluster", "invite", "--dir", at.dir, "--node", fmt.Sprint(p.id), "--addr", p.addr)
 		p.dir = filepath.Join(t.TempDir(), "data")
 		mustRun(t, "cluster", "join", "--dir", p.dir, "--invitation", word)
-		p.Server = testkit.Elastickv(t, p.dir, append(p.tls, "--cluster-listen", p.at)...)
-		c.await("its vote", func() bool {
-			st, err := c.leader().status()
-			for _, m := range st.Members {
-				if m.Node == uint64(p.id) {
-					return err == nil && m.Voter
-				}
-			}
-			return false
-		})
+		p.serve()
+		c.awaitVote(p)
 	}
 	c.equal()
 }

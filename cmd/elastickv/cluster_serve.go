@@ -72,7 +72,7 @@ func openCluster(cfg *server.Config, ln net.Listener, e engine, ring *keys.Ring,
 		Dir:  cfg.Dir(), Engine: e, Listener: ln, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
 		LogMemory: cfg.MemoryPlan().Log,
 		Failed:    func(err error) { os.Exit(complain(io, exitFault, err)) },
-		Contact:   contactOf(running),
+		Contact:   contactOf(running), NoLease: !c.Lease,
 		Heard: func(m node.Message) {
 			if srv := running.Load(); srv != nil {
 				srv.Hear(server.Message(m))

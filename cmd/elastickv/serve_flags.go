@@ -44,6 +44,8 @@ Flags:
   --cluster-key-file FILE  its key
   --cluster-ca-file FILE   the authority of the cluster, and of nothing else
   --cluster-insecure yes   nodes trust whoever reaches that port, and talk in clear (no)
+  --cluster-lease no       when it leads, this node asks the others for every read (yes: not for
+                           half a second after a majority has answered)
   --cluster-announce-ip HOST, --cluster-announce-port PORT, --cluster-announce-tls-port PORT
                            where clients are sent for this node, if others reach it elsewhere
                            than it listens (the host of its address in the cluster, its own ports)
@@ -64,7 +66,7 @@ var settingFlags = map[string]string{
 	"dir": "dir", "maxclients": "maxclients", "memory-limit": "memory-limit", "retention": "retention",
 	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
 	"cluster-listen": "cluster-listen", "cluster-cert-file": "cluster-cert-file", "cluster-key-file": "cluster-key-file",
-	"cluster-ca-file": "cluster-ca-file", "cluster-insecure": "cluster-insecure",
+	"cluster-ca-file": "cluster-ca-file", "cluster-insecure": "cluster-insecure", "cluster-lease": "cluster-lease",
 	"cluster-announce-ip": "cluster-announce-ip", "cluster-announce-port": "cluster-announce-port", "cluster-announce-tls-port": "cluster-announce-tls-port",
 	"tls-cert-file": "tls-cert-file", "tls-key-file": "tls-key-file", "tls-ca-cert-file": "tls-ca-cert-file",
 	"tls-auth-clients": "tls-auth-clients",

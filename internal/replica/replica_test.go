@@ -24,7 +24,7 @@ func newReplica(t *testing.T, voters ...uint64) (*Replica, *Machine, *raftlog.Lo
 		nodes[id] = Node{}
 	}
 	must(t, m.Create(nodes, 10))
-	must(t, log.Create(1, 1, raftlog.Mark{Index: 10, Term: 5}, hard(5, 0, 10)))
+	must(t, log.Create(1, raftlog.Mark{Index: 10, Term: 5}, hard(5, 0, 10)))
 	g, err := log.Open(1, 10)
 	must(t, err)
 	r, err := New(Config{ID: 1, Log: g, Machine: m, Logger: quiet{}})

@@ -135,6 +135,7 @@ type ClusterSettings struct {
 	AnnounceHost                  string
 	AnnouncePort, AnnounceTLSPort int64
 
+	Lease     bool   // the leader answers reads for a while without asking the others
 	redirects string // what becomes of writes at a node that follows: one of redirectsAuto and its kin
 }
 

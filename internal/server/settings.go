@@ -104,6 +104,7 @@ var settings = slices.Concat([]setting{
 	textSetting("cluster-key-file", "", func(c *Config) *string { return &c.cluster.KeyFile }).onlyAtStart(),
 	textSetting("cluster-ca-file", "", func(c *Config) *string { return &c.cluster.CAFile }).onlyAtStart(),
 	boolSetting("cluster-insecure", "no", func(c *Config) *bool { return &c.cluster.Insecure }).onlyAtStart(),
+	boolSetting("cluster-lease", "yes", func(c *Config) *bool { return &c.cluster.Lease }).onlyAtStart(),
 	textSetting("cluster-announce-ip", "", func(c *Config) *string { return &c.cluster.AnnounceHost }).check(checkAnnounced),
 	intSetting("cluster-announce-port", "0", 0, 65535, func(c *Config) *int64 { return &c.cluster.AnnouncePort }),
 	intSetting("cluster-announce-tls-port", "0", 0, 65535, func(c *Config) *int64 { return &c.cluster.AnnounceTLSPort }),

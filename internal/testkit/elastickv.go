@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -41,45 +43,61 @@ func (s *Server) check(t testing.TB) {
 // program is what Elastickv runs.
 const program = "github.com/elastickv/elastickv/cmd/elastickv"
 
-// built is the binary of this run of tests.
+// built are the binaries of this run of tests: the program as it is, and one that can be harmed.
 var built struct {
 	sync.Mutex
-	dir, path string
-	err       error
+	dir           string
+	plain, inHarm binary
+}
+
+type binary struct {
+	path string
+	err  error
 }
 
 // Binary returns the path of our program, built from the tree that is under test.
 func Binary(t testing.TB) string {
 	t.Helper()
+	return builtOnce(t, &built.plain, "elastickv", func(string) ([]string, error) { return nil, nil })
+}
+
+// builtOnce returns the path of one of the binaries, which is built if it is not there yet. overlay returns flags for that,
+// given the root of the module.
+func builtOnce(t testing.TB, b *binary, name string, overlay func(root string) ([]string, error)) string {
+	t.Helper()
 	built.Lock()
 	defer built.Unlock()
-	if built.path == "" && built.err == nil {
-		built.path, built.err = build()
+	if b.path == "" && b.err == nil {
+		b.path, b.err = build(name, overlay)
 	}
-	if built.err != nil {
-		t.Fatal(built.err)
+	if b.err != nil {
+		t.Fatal(b.err)
 	}
-	return built.path
+	return b.path
 }
 
 // build compiles the command into a folder that Main removes.
-func build() (string, error) {
+func build(name string, overlay func(root string) ([]string, error)) (string, error) {
 	root, err := touchSource()
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "elastickv-test-")
+	if built.dir == "" {
+		if built.dir, err = os.MkdirTemp("", "elastickv-test-"); err != nil {
+			return "", err
+		}
+	}
+	flags, err := overlay(root)
 	if err != nil {
 		return "", err
 	}
-	built.dir = dir
-	path := filepath.Join(dir, "elastickv")
-	args := append([]string{"build", "-o", path}, buildFlags...)
+	path := filepath.Join(built.dir, name)
+	args := slices.Concat([]string{"build", "-o", path}, buildFlags, flags)
 	cmd := exec.Command("go", append(args, program)...)
 	cmd.Dir = root // the tests may be a module of their own, which need not know what the program is made of
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("go build %s: %w\n%s", program, err, out)
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return path, nil
 }

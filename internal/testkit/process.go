@@ -25,7 +25,8 @@ type Server struct {
 	exited chan struct{} // closed once the process is gone and err is set
 	err    error
 
-	checked bool // whether the end of the test looks for bugs in the log
+	checked bool   // whether the end of the test looks for bugs in the log
+	harm    string // the file that tells it what is done to it, see Harm
 }
 
 // start runs cmd, which is to listen on addr, waits until it answers, and kills it
@@ -96,8 +97,9 @@ func (s *Server) Restart(t testing.TB) *Server {
 	t.Helper()
 	s.Kill()
 	cmd := exec.Command(s.cmd.Path, s.cmd.Args[1:]...)
-	cmd.Dir = s.cmd.Dir
+	cmd.Dir, cmd.Env = s.cmd.Dir, s.cmd.Env
 	again := start(t, s.Addr, cmd)
+	again.harm = s.harm
 	if s.checked {
 		again.checkAtEnd(t)
 	}

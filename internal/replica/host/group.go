@@ -77,7 +77,11 @@ func (h *Host) Start(o GroupOptions) (*Group, error) {
 	g.applier.init()
 	g.mu.lead.changed = make(chan struct{})
 	g.mu.waits, g.mu.heard = map[uint64]wait{}, map[uint64]transport.NodeID{}
-	r, err := replica.New(replica.Config{ID: o.Replica, Log: log, Machine: o.Machine, Logger: raftLogger{g.logger}, Now: h.now, Tick: h.o.Tick})
+	c := replica.Config{ID: o.Replica, Log: log, Machine: o.Machine, Logger: raftLogger{g.logger}, Now: h.now, Tick: h.o.Tick}
+	if h.o.NoLease {
+		c.Now = nil
+	}
+	r, err := replica.New(c)
 	if err != nil {
 		return nil, err
 	}

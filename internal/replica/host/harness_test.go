@@ -85,7 +85,7 @@ func newCluster(t *testing.T, n int, change ...func(*Options)) *cluster {
 		must(t, m.Create(voters, 10))
 		_, err = m.Sync()
 		must(t, err)
-		must(t, nd.log.Create(group, nd.replica, raftlog.Mark{Index: 10, Term: 5},
+		must(t, nd.log.Create(group, raftlog.Mark{Index: 10, Term: 5},
 			&pb.HardState{Term: new(uint64(5)), Vote: new(uint64(0)), Commit: new(uint64(10))}))
 		must(t, nd.closeDisks())
 	}
@@ -116,7 +116,7 @@ func (c *cluster) join(id transport.NodeID, rep uint64, seeds map[transport.Node
 	n := c.node(id, rep)
 	n.seeds = seeds
 	n.openDisks()
-	must(c.t, n.log.Create(group, rep, raftlog.Mark{}, &pb.HardState{Term: new(uint64(0)), Vote: new(uint64(0)), Commit: new(uint64(0))}))
+	must(c.t, n.log.Create(group, raftlog.Mark{}, &pb.HardState{Term: new(uint64(0)), Vote: new(uint64(0)), Commit: new(uint64(0))}))
 	must(c.t, n.closeDisks())
 	return n
 }

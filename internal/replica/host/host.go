@@ -46,6 +46,8 @@ type Options struct {
 	// Tick is the time that raft counts in; 100 ms by default. A heartbeat takes two ticks, and ten to twenty
 	// without one begin an election.
 	Tick time.Duration
+	// NoLease has a leader ask a majority for every read.
+	NoLease bool
 	// LogEntries and LogBytes are how long the log of a group may become before its beginning is cut off; 100000
 	// and 64 MiB by default. For followers that are behind, and heard of, it becomes up to four times as long.
 	LogEntries uint64

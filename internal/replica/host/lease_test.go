@@ -46,3 +46,24 @@ func TestLease(t *testing.T) {
 	must(t, to.put("k", "last"))
 	c.equal()
 }
+
+// Without leases a leader asks the others for every read.
+func TestNoLease(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.NoLease = true })
+	c.write("k", "v")
+	lead := c.leader()
+	for range 20 {
+		must(t, lead.group.Barrier(deadline(t)))
+		if at := lead.group.lease.Load(); at != 0 {
+			t.Fatalf("there is a lease, until %d", at)
+		}
+	}
+	c.net.isolate(lead, c.others(lead))
+	short, cancel := context.WithTimeoutCause(t.Context(), lead.host.o.Tick, context.Canceled)
+	defer cancel()
+	if err := lead.group.Barrier(short); err == nil {
+		t.Error("it reads without a majority")
+	}
+	c.net.heal()
+	c.equal()
+}

@@ -87,7 +87,7 @@ func begin(dir string, id *Identity, at raftlog.Mark) (err error) {
 	if err != nil {
 		return err
 	}
-	err = log.Create(group, id.Replica, at, &pb.HardState{Term: new(at.Term), Vote: new(uint64(0)), Commit: new(at.Index)})
+	err = log.Create(group, at, &pb.HardState{Term: new(at.Term), Vote: new(uint64(0)), Commit: new(at.Index)})
 	if err := errors.Join(err, log.Close()); err != nil {
 		return fmt.Errorf("make the log: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/elastickv/elastickv/internal/replica"
@@ -24,10 +25,12 @@ type Options struct {
 	// Listener is where other nodes connect. The node closes it.
 	Listener net.Listener
 	// Files are what the node shows to others; nil has everything said in clear, to anybody.
-	Files  *transport.Files
-	Now    func() time.Time
-	Rand   *rand.Rand // only the node uses it from here
-	Failed func(error)
+	Files *transport.Files
+	Now   func() time.Time
+	Rand  *rand.Rand // only the node uses it from here
+	// NoLease has this node ask a majority for every read when it leads.
+	NoLease bool
+	Failed  func(error)
 	// Contact, if not nil, is where clients reach this node, to be told to the others. Without a host it is that of
 	// the address of the node.
 	Contact func() Contact
@@ -77,25 +80,40 @@ func Open(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	n = &Node{id: id, files: o.Files, contact: o.Contact, heard: o.Heard, clients: o.Connected, machine: m, notes: notes{now: o.Now}}
 	log, err := raftlog.Open(filepath.Join(o.Dir, LogFolder), raftlog.Options{Logger: o.Log, EngineBytes: o.LogMemory, Seal: o.Seal})
 	if err != nil {
-		return nil, err
+		return nil, n.rejoin(o.Dir, err)
 	}
-	n = &Node{id: id, files: o.Files, log: log, contact: o.Contact, heard: o.Heard, clients: o.Connected, machine: m, notes: notes{now: o.Now}}
+	n.log = log
 	n.host, err = host.Open(host.Options{
 		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
 			Now: o.Now, Rand: o.Rand},
 		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: o.Failed, Logger: o.Log,
-		Note: n.note, Noted: n.notes.hear, Heard: n.hear, Connected: n.connected,
+		Note: n.note, Noted: n.notes.hear, Heard: n.hear, Connected: n.connected, NoLease: o.NoLease,
 	})
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	n.group, err = n.host.Start(host.GroupOptions{ID: group, Replica: id.Replica, Machine: m, Seeds: id.Peers})
 	if err != nil {
-		return nil, errors.Join(err, n.host.Close(), log.Close())
+		return nil, errors.Join(n.rejoin(o.Dir, err), n.host.Close(), log.Close())
 	}
 	return n, nil
+}
+
+// rejoin says what to do where a folder has lost something, and with it what it has promised.
+func (n *Node) rejoin(dir string, err error) error {
+	if !slices.ContainsFunc([]error{raftlog.ErrNoGroup, raftlog.ErrDamaged, raftlog.ErrLogLost, raftlog.ErrStateLost}, func(lost error) bool { return errors.Is(err, lost) }) {
+		return err
+	}
+	addr := n.addrOf(n.id.Node)
+	if addr == "" { // the data is lost, too
+		addr = "HOST:PORT"
+	}
+	return fmt.Errorf("%w. This node has lost what it has promised, and must not go on as what it was; nothing of the folder was touched. "+
+		"On the node that leads, with its folder as DIR: elastickv cluster remove --dir DIR --node %d; elastickv cluster invite --dir DIR --node %d --addr %s. "+
+		"Here, when %s is moved away: elastickv cluster join --dir %s --invitation WORD", err, n.id.Node, n.id.Node, addr, dir, dir)
 }
 
 // note is what this node says of itself.

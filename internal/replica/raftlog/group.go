@@ -69,9 +69,6 @@ func (g *Group) load(l *Log) error {
 		return err
 	}
 	if !ok {
-		if _, removed, err := l.row(appendKey(nil, g.id, rowRemoved)); err != nil || removed {
-			return errors.Join(err, fmt.Errorf("%w: group %d", ErrRemoved, g.id))
-		}
 		return fmt.Errorf("%w: %d", ErrNoGroup, g.id)
 	}
 	if g.mu.truncated, err = parseMark(row); err != nil {

@@ -1,7 +1,6 @@
 package raftlog
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -69,6 +69,9 @@ type Log struct {
 func Open(dir string, o Options) (*Log, error) {
 	o = o.withDefaults()
 	db, err := pebble.Open(dir, engineOptions(o))
+	if damaged(err) {
+		return nil, fmt.Errorf("%w: open %s: %w", ErrDamaged, dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("raftlog: open %s: %w", dir, err)
 	}
@@ -78,6 +81,11 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, errors.Join(fmt.Errorf("raftlog: open %s: %w", dir, err), db.Close())
 	}
 	return l, nil
+}
+
+// damaged reports whether the engine has found something else in its files than it has written.
+func damaged(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, record.ErrInvalidChunk) || errors.Is(err, record.ErrZeroedChunk) || errors.Is(err, record.ErrUnexpectedEOF)
 }
 
 // engineOptions are those of a log: what is written is mostly cut off before it would reach a
@@ -311,34 +319,15 @@ func (l *Log) changeLocked(sync *pebble.WriteOptions, fill func(*pebble.Batch) e
 }
 
 // Create makes a group whose log begins behind the mark and has nothing in it, as the replicas of
-// a new group have it, or one that is about to get a snapshot. replica is the id that it will have.
-func (l *Log) Create(g GroupID, replica uint64, at Mark, hard *pb.HardState) error {
+// a new group have it, or one that is about to get a snapshot.
+func (l *Log) Create(g GroupID, at Mark, hard *pb.HardState) error {
 	if _, ok, err := l.row(appendKey(nil, g, rowTruncated)); err != nil || ok {
 		return errors.Join(err, fmt.Errorf("%w: %d", ErrGroupExists, g))
-	}
-	if row, ok, err := l.row(appendKey(nil, g, rowRemoved)); err != nil {
-		return err
-	} else if ok && (len(row) != 8 || binary.BigEndian.Uint64(row) >= replica) {
-		return fmt.Errorf("%w: group %d, replica %d", ErrRemoved, g, replica)
 	}
 	return l.change(pebble.Sync, func(b *pebble.Batch) error {
 		return errors.Join(b.Set(appendKey(nil, g, rowTruncated), appendMark(nil, at), nil),
 			b.Set(appendKey(nil, g, rowHard), appendHard(nil, hard), nil))
 	}, func() {})
-}
-
-// Remove forgets a group, and for good that replicas up to this id may be in it.
-func (l *Log) Remove(g GroupID, replica uint64) error {
-	return l.change(pebble.Sync, func(b *pebble.Batch) error {
-		if err := b.DeleteRange(appendKey(nil, g, 0), appendKey(nil, g, 0xff), nil); err != nil {
-			return err
-		}
-		return b.Set(appendKey(nil, g, rowRemoved), binary.BigEndian.AppendUint64(nil, replica), nil)
-	}, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.mu.groups, g)
-	})
 }
 
 // Truncate cuts off the beginnings of logs, up to and with the marks. The data has all those

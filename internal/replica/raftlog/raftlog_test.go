@@ -35,7 +35,7 @@ func openLog(t testing.TB, fs vfs.FS) *Log {
 // newGroup makes a group whose log begins behind entry 10 of term 5.
 func newGroup(t testing.TB, l *Log, id GroupID) *Group {
 	t.Helper()
-	must(t, l.Create(id, 1, Mark{10, 5}, hardState(5, 0, 10)))
+	must(t, l.Create(id, Mark{10, 5}, hardState(5, 0, 10)))
 	g, err := l.Open(id, 10)
 	must(t, err)
 	return g
@@ -82,15 +82,12 @@ func TestBytes(t *testing.T) {
 	change.Type = pb.EntryConfChangeV2.Enum()
 	must(t, l.Write([]Write{{Group: g, Entries: []*pb.Entry{entry(11, 5, "ab"), change}, Hard: hardState(6, 2, 11)}}))
 	must(t, l.BeginInstall(g, Mark{20, 6}))
-	must(t, l.Create(9, 1, Mark{}, hardState(0, 0, 0)))
-	must(t, l.Remove(9, 3))
 	const want = `00000000666f726d6174 01
 0000000765000000000000000b 0000000000000005006162
 0000000765000000000000000c 00000000000000060263
 0000000768 00000000000000060000000000000002000000000000000b
 0000000769 00000000000000140000000000000006
 0000000774 000000000000000a0000000000000005
-0000000972 0000000000000003
 `
 	if got := rows(t, l); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -191,7 +188,7 @@ func checkModel(t *testing.T, seal Seal) {
 			since = append(since, rows(t, l))
 		}
 		for id := range GroupID(3) {
-			if err := l.Create(id, 1, Mark{10, 5}, hardState(5, 0, 10)); err != nil {
+			if err := l.Create(id, Mark{10, 5}, hardState(5, 0, 10)); err != nil {
 				t.Fatal(err)
 			}
 			now[id] = &model{truncated: Mark{10, 5}, hard: hardState(5, 0, 10)}
@@ -367,7 +364,6 @@ func TestOpenRefuses(t *testing.T) {
 		{"half a mark", func(l *Log) error { return l.db.Set(appendKey(nil, 1, rowTruncated), []byte("x"), pebble.Sync) }, 11, ErrDamaged},
 		{"half an intent", func(l *Log) error { return l.db.Set(appendKey(nil, 1, rowIntent), []byte("x"), pebble.Sync) }, 11, ErrDamaged},
 		{"no group", func(l *Log) error { return l.db.Delete(appendKey(nil, 1, rowTruncated), pebble.Sync) }, 11, ErrNoGroup},
-		{"removed", func(l *Log) error { return l.Remove(1, 4) }, 11, ErrRemoved},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			fs := vfs.NewCrashableMem()
@@ -383,16 +379,9 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	l := openLog(t, vfs.NewMem())
 	newGroup(t, l, 1)
-	if err := l.Create(1, 1, Mark{}, hardState(0, 0, 0)); !errors.Is(err, ErrGroupExists) {
+	if err := l.Create(1, Mark{}, hardState(0, 0, 0)); !errors.Is(err, ErrGroupExists) {
 		t.Errorf("created twice: %v", err)
 	}
-	must(t, l.Remove(1, 4))
-	for _, id := range []uint64{3, 4} {
-		if err := l.Create(1, id, Mark{}, hardState(0, 0, 0)); !errors.Is(err, ErrRemoved) {
-			t.Errorf("replica %d: %v", id, err)
-		}
-	}
-	must(t, l.Create(1, 5, Mark{}, hardState(0, 0, 0)))
 }
 
 func TestNewerFormat(t *testing.T) {

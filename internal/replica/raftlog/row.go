@@ -18,7 +18,6 @@ type Mark struct{ Index, Term uint64 }
 //	| group (4) | 'h' |               | term (8) | vote (8) | commit (8) |     what raft must not forget
 //	| group (4) | 't' |               | index (8) | term (8) |                 entries up to here are cut off
 //	| group (4) | 'i' |               | index (8) | term (8) |                 a snapshot is being installed
-//	| group (4) | 'r' |               | replica id (8) |                       replicas up to this id are removed
 //	| group (4) | 'e' | index (8) |   | term (8) | type (1) | data … |         an entry; seal.go has that of a sealed one
 //
 // The row of the format is that of no group: its key is longer than one of a group, and shorter
@@ -27,7 +26,6 @@ const (
 	rowEntry     = 'e' // part of the format; never change
 	rowHard      = 'h' // part of the format; never change
 	rowIntent    = 'i' // part of the format; never change
-	rowRemoved   = 'r' // part of the format; never change
 	rowTruncated = 't' // part of the format; never change
 
 	// Formats of a folder. One that has sealed entries is not opened by a release that does not know them.

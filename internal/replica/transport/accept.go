@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -63,7 +64,7 @@ func (t *Transport) entertain(c *conn, h hello) error {
 	if h.purpose == forSnapshot {
 		return t.takeSnapshot(c, h.node)
 	}
-	leave, err := t.enter(inboundKey{h.node, h.purpose}, c)
+	_, leave, err := t.enter(inboundKey{node: h.node, use: h.purpose}, c)
 	defer leave()
 	if err != nil {
 		return err
@@ -122,17 +123,24 @@ func (t *Transport) welcome(c *conn, idle time.Duration) error {
 type inboundKey struct {
 	node NodeID
 	use  purpose
+	to   Address // of an image; all messages have one connection
 }
 
+// inbound is a connection that another node has made.
 type inbound struct {
-	c    *conn
-	done chan struct{} // closed when nothing of the connection reaches the host any more
+	c     *conn
+	heard atomic.Int64  // when the last piece of an image has come, by Transport.age
+	done  chan struct{} // closed when the connection has no part in anything any more
 }
 
-// enter makes c the one connection of its key. It ends the one before and waits for its end: what has arrived
-// on it is with the host before anything of c. leave is to be called in any case.
-func (t *Transport) enter(key inboundKey, c *conn) (leave func(), err error) {
-	self := &inbound{c, make(chan struct{})}
+// age is how long there has been a transport. A clock that is set does not change it.
+func (t *Transport) age() time.Duration { return t.o.Now().Sub(t.began) }
+
+// enter makes c the one connection of its key. It ends the one before and waits for its end: what has arrived on it is
+// with the host before anything of c, and an image can be gone on with. leave is to be called in any case.
+func (t *Transport) enter(key inboundKey, c *conn) (self *inbound, leave func(), err error) {
+	self = &inbound{c: c, done: make(chan struct{})}
+	self.heard.Store(int64(t.age()))
 	t.mu.Lock()
 	before := t.mu.inbound[key]
 	t.mu.inbound[key] = self
@@ -146,13 +154,13 @@ func (t *Transport) enter(key inboundKey, c *conn) (leave func(), err error) {
 		close(self.done)
 	}
 	if before == nil {
-		return leave, nil
+		return self, leave, nil
 	}
 	_ = before.c.Close()
 	select {
 	case <-before.done:
-		return leave, nil
+		return self, leave, nil
 	case <-t.ctx.Done():
-		return leave, t.ctx.Err()
+		return self, leave, t.ctx.Err()
 	}
 }

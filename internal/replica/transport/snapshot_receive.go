@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"sync/atomic"
 	"time"
 )
 
@@ -32,7 +31,7 @@ func (t *Transport) takeSnapshot(c *conn, from NodeID) error {
 		return err
 	}
 	key := imageKey{from, Address{group, m.GetTo()}}
-	r, leave, err := t.beginReception(key, c)
+	r, leave, err := t.enter(inboundKey{from, forSnapshot, key.to}, c)
 	defer leave()
 	if err != nil {
 		return err
@@ -49,7 +48,7 @@ func (t *Transport) takeSnapshot(c *conn, from NodeID) error {
 		t.keepPartial(key, p)
 		return err
 	}
-	if err := p.receive(&c.frames, func() { r.heard.Store(t.o.Now().UnixNano()) }); err != nil {
+	if err := p.receive(&c.frames, func() { r.heard.Store(int64(t.age())) }); err != nil {
 		if _, refused := errors.AsType[refusal](err); refused {
 			return errors.Join(err, p.stage.Remove())
 		}
@@ -63,17 +62,10 @@ func (t *Transport) takeSnapshot(c *conn, from NodeID) error {
 	return err
 }
 
-// imageKey names the images of which one is received at a time.
+// imageKey names the images of which one is received at a time, on one connection.
 type imageKey struct {
 	from NodeID
 	to   Address
-}
-
-// reception is a connection on which an image comes.
-type reception struct {
-	c     *conn
-	heard atomic.Int64  // when the last piece has come, in nanoseconds
-	done  chan struct{} // closed when the connection has no part in anything any more
 }
 
 // takeTurn returns when a snapshot of a node may be received. If too many are, one of the same node that has been silent for a
@@ -85,10 +77,10 @@ func (t *Transport) takeTurn(from NodeID) (release func(), err error) {
 		return release, nil
 	default:
 	}
-	var silent *reception
+	var silent *inbound
 	t.mu.Lock()
-	for key, r := range t.mu.images {
-		if key.from == from && t.o.Now().Sub(time.Unix(0, r.heard.Load())) > t.o.Timeout {
+	for key, r := range t.mu.inbound {
+		if key.node == from && key.use == forSnapshot && t.age()-time.Duration(r.heard.Load()) > t.o.Timeout {
 			silent = r
 		}
 	}
@@ -103,35 +95,6 @@ func (t *Transport) takeTurn(from NodeID) (release func(), err error) {
 		}
 	}
 	return nil, refusef("this node is receiving %d snapshots already", cap(t.taking))
-}
-
-// beginReception makes c the one connection for an image. It ends the one before and waits for its end, so that what has come
-// on it can be gone on with. leave is to be called in any case.
-func (t *Transport) beginReception(key imageKey, c *conn) (r *reception, leave func(), err error) {
-	r = &reception{c: c, done: make(chan struct{})}
-	r.heard.Store(t.o.Now().UnixNano())
-	t.mu.Lock()
-	before := t.mu.images[key]
-	t.mu.images[key] = r
-	t.mu.Unlock()
-	leave = func() {
-		t.mu.Lock()
-		if t.mu.images[key] == r {
-			delete(t.mu.images, key)
-		}
-		t.mu.Unlock()
-		close(r.done)
-	}
-	if before == nil {
-		return r, leave, nil
-	}
-	_ = before.c.Close()
-	select {
-	case <-before.done:
-		return r, leave, nil
-	case <-t.ctx.Done():
-		return r, leave, t.ctx.Err()
-	}
 }
 
 // partial is an image as far as it has come.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/elastickv/elastickv/internal/testkit/harm"
 )
 
 // image is an image in memory.
@@ -311,6 +313,61 @@ func TestSnapshotStuck(t *testing.T) {
 				_ = a.Close()
 				_ = hole.Close()
 			})
+		})
+	}
+}
+
+// TestSnapshotSilent has the one image that is received come to a halt, and the clock be set. Another one takes its place when it
+// has been silent for a while, whatever the clock says, and not before.
+func TestSnapshotSilent(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		step    time.Duration
+		dead    bool
+	}{
+		{"set ahead", patience, time.Hour, false},
+		{"set back", 10 * time.Millisecond, -time.Hour, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var step atomic.Int64
+			b := start(t, 2, func(o *Options) {
+				o.Snapshots, o.Timeout = 1, c.timeout
+				o.Now = func() time.Time { return harm.Stepped(time.Now(), time.Duration(step.Load())) }
+			})
+			// come begins an image for a replica, and returns the answer to the hello.
+			come := func(to uint64) kind {
+				conn, err := net.Dial("tcp", b.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+				_ = conn.SetDeadline(time.Now().Add(patience))
+				begun := append(appendHello(nil, hello{clusterA, 1, 2, forSnapshot}), framed(t, kindSnapshot, snap(1, to, 100))...)
+				if _, err := conn.Write(begun); err != nil {
+					t.Fatal(err)
+				}
+				frames := &frameReader{r: conn}
+				k, body, err := frames.next(kindWelcome, kindRefusal)
+				if err == nil && k == kindWelcome {
+					_, _, err = frames.next(kindHave)
+				}
+				if err != nil {
+					t.Fatalf("an image for replica %d: %s, %v", to, body, err)
+				}
+				return k
+			}
+			if come(2) != kindWelcome {
+				t.Fatal("the first is refused")
+			}
+			step.Store(int64(c.step))
+			taken := come(3) == kindWelcome
+			for began := time.Now(); c.dead && !taken && time.Since(began) < patience; taken = come(3) == kindWelcome {
+				time.Sleep(time.Millisecond) // between two looks
+			}
+			if taken != c.dead {
+				t.Errorf("its place is taken: %v", taken)
+			}
 		})
 	}
 }

@@ -150,6 +150,7 @@ const maxInbound = 1024
 // any number of goroutines; none but Close waits for anything.
 type Transport struct {
 	o        Options
+	began    time.Time
 	identity atomic.Pointer[Identity] // nil in cleartext
 	lost     losses
 	sending  chan struct{} // holds one for each snapshot that is being sent
@@ -163,8 +164,7 @@ type Transport struct {
 		closed  bool // nothing is added to wg any more
 		peers   map[NodeID]*peer
 		inbound map[inboundKey]*inbound
-		images  map[imageKey]*reception // that are being received
-		partial map[imageKey]*partial   // whose connections have broken
+		partial map[imageKey]*partial // images whose connections have broken
 		rand    *rand.Rand
 	}
 }
@@ -184,12 +184,12 @@ func New(o Options) (*Transport, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	t := &Transport{o: o, sending: make(chan struct{}, o.Snapshots), taking: make(chan struct{}, o.Snapshots)}
+	t := &Transport{o: o, began: o.Now(), sending: make(chan struct{}, o.Snapshots), taking: make(chan struct{}, o.Snapshots)}
 	t.identity.Store(o.Identity)
 	t.lost.init()
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.mu.peers, t.mu.inbound, t.mu.rand = map[NodeID]*peer{}, map[inboundKey]*inbound{}, o.Rand
-	t.mu.images, t.mu.partial = map[imageKey]*reception{}, map[imageKey]*partial{}
+	t.mu.partial = map[imageKey]*partial{}
 	t.wg.Go(t.accept)
 	t.wg.Go(func() { t.lost.tell(t.ctx, o.Host) })
 	return t, nil
