@@ -233,8 +233,8 @@ func (a *asynqWork) tickCount() int {
 }
 
 // takeOver starts other workers on what the first have left. A task whose hand-over the kill has
-// cut off stays active until its lease lapses, which takes half a minute: we make the leases of
-// workers that have gone lapse at once.
+// cut off stays active until its lease lapses, which takes half a minute, and those of a group that were being put together stay
+// apart for two: we make the leases of workers that have gone lapse at once.
 func (a *asynqWork) takeOver() {
 	a.t.Helper()
 	a.workers.Shutdown()
@@ -242,14 +242,16 @@ func (a *asynqWork) takeOver() {
 	c := redis.NewClient(&redis.Options{Addr: a.opt.Addr, DB: a.opt.DB})
 	defer c.Close()
 	for name := range asynqQueues {
-		lease := "asynq:{" + name + "}:lease"
-		held, err := c.ZRange(ctx, lease, 0, -1).Result()
-		if err != nil {
-			a.t.Fatal(err)
-		}
-		for _, id := range held {
-			if err := c.ZAddXX(ctx, lease, redis.Z{Score: 1, Member: id}).Err(); err != nil {
+		for _, leases := range []string{"lease", "aggregation_sets"} {
+			key := "asynq:{" + name + "}:" + leases
+			held, err := c.ZRange(ctx, key, 0, -1).Result()
+			if err != nil {
 				a.t.Fatal(err)
+			}
+			for _, id := range held {
+				if err := c.ZAddXX(ctx, key, redis.Z{Score: 1, Member: id}).Err(); err != nil {
+					a.t.Fatal(err)
+				}
 			}
 		}
 	}
