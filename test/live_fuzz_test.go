@@ -241,8 +241,32 @@ func (f *liveFuzz) run(dog *watchdog) {
 		conn.Close()
 	}
 	f.left.Unlock()
+	f.scriptsEnd()
 	close(stopKilling)
 	killer.Wait()
+}
+
+// scriptsEnd returns when no script of the clients has held others up for a while: the last ones are still being killed.
+func (f *liveFuzz) scriptsEnd() {
+	c, err := testkit.Connect(f.s.Addr, 2)
+	if err != nil {
+		return // whoever kills them says so
+	}
+	defer c.Close()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	end := time.Now().Add(time.Minute)
+	for quiet := 0; quiet < 25 && time.Now().Before(end); quiet++ {
+		if _, err := c.Do("AUTH", "owner"); err != nil {
+			return
+		}
+		if v, err := c.Do("GET", "nothing"); err != nil {
+			return
+		} else if busy(v) {
+			quiet = -1
+		}
+		<-tick.C
+	}
 }
 
 // killScripts ends the endless scripts, those that only read among them.
