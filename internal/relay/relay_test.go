@@ -94,7 +94,7 @@ func TestAnswers(t *testing.T) {
 
 // An answer that does not come keeps no other waiting, and who does not want it any more leaves.
 func TestClose(t *testing.T) {
-	left := make(chan error, 1)
+	arrived, left := make(chan struct{}), make(chan error, 1)
 	l, _, _ := pair(t, Options{}, func(in *Incoming) {
 		m, err := in.Receive()
 		if err != nil || string(m) != "wait" {
@@ -103,6 +103,7 @@ func TestClose(t *testing.T) {
 			}
 			return
 		}
+		close(arrived)
 		_, err = in.Read(nil)
 		left <- err
 	})
@@ -115,8 +116,9 @@ func TestClose(t *testing.T) {
 	if answer := mustAsk(t, open(t, l), "x"); answer != "x" {
 		t.Errorf("got %q", answer)
 	}
-	for l.Asked() == 0 {
-		time.Sleep(time.Millisecond) // until the goroutine runs
+	<-arrived
+	if n := l.Asked(); n != 1 {
+		t.Errorf("%d messages wait for their answers, not 1", n)
 	}
 	s.Close()
 	if err := <-ended; !errors.Is(err, ErrLost) {
@@ -299,11 +301,12 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestNudge(t *testing.T) {
-	nudged := make(chan byte, 1)
+	arrived, nudged := make(chan struct{}), make(chan byte, 1)
 	l, _, _ := pair(t, Options{}, func(in *Incoming) {
 		in.SetNudged(func(which byte) { nudged <- which })
 		m, err := in.Receive()
 		if err == nil {
+			close(arrived)
 			_ = in.Answer(append(m, <-nudged))
 		}
 	})
@@ -313,8 +316,9 @@ func TestNudge(t *testing.T) {
 	}
 	answer := make(chan string, 1)
 	go func() { answer <- mustAsk(t, s, "x") }()
-	for !s.Nudge('b') {
-		time.Sleep(time.Millisecond) // until it waits
+	<-arrived
+	if !s.Nudge('b') {
+		t.Error("it waits, and cannot be nudged")
 	}
 	if got := <-answer; got != "xb" {
 		t.Errorf("got %q", got)
