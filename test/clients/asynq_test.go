@@ -215,7 +215,7 @@ func (a *asynqWork) settle() {
 				return false, err
 			}
 		}
-		return true, nil
+		return len(a.jobs.missing()) == 0, nil // those of a group that are just being put together are in no queue
 	})
 	a.workers.Shutdown()
 	a.workers = nil
@@ -266,7 +266,7 @@ func (a *asynqWork) waitFor(what string, condition func() (bool, error)) {
 			info, err := a.inspector.GetQueueInfo(name)
 			all = append(all, fmt.Sprintf("%s: %+v, %v", name, info, err))
 		}
-		return strings.Join(all, "\n")
+		return strings.Join(append(all, fmt.Sprintf("acknowledged, and not done: %q", a.jobs.missing())), "\n")
 	})
 }
 
