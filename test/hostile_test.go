@@ -14,13 +14,14 @@ import (
 	"github.com/elastickv/elastickv/internal/testkit"
 )
 
-// hostileSettings keep what a server may take low, and let payloads be made by hand.
-var hostileSettings = []string{"memory-limit 128mb", "lua-memory-limit 32mb", "enable-debug-command local", "client-output-buffer-limit normal 64mb 0 0", ""}
+// hostileSettings keep what a server may take low, and let payloads be made by hand. With a memory-limit that what clients hold
+// exceeds, the collector of garbage takes half of the time, and scripts are at work until the patience is over.
+var hostileSettings = []string{"memory-limit 512mb", "lua-memory-limit 32mb", "enable-debug-command local", "client-output-buffer-limit normal 64mb 0 0", ""}
 
 // hostileResident is the memory that the process may take with hostileSettings: memory-limit, four
 // times what scripts may hold, and a query, a reply or a large value (32 MiB) that is there several times as it is
 // read, changed, written and synced. A collection of garbage lets all but the first double.
-const hostileResident = (128 + 2*(24+4*32+10*32)) << 20
+const hostileResident = (512 + 2*(24+4*32+10*32)) << 20
 
 func startHostile(t *testing.T) *testkit.Server {
 	t.Helper()
