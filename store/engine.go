@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"time"
 )
 
 // Engine is an MVCCStore with what a transaction layer needs besides: versions
@@ -42,9 +43,13 @@ type Engine interface {
 	// LastAppliedIndex returns the highest applied index that was recorded.
 	LastAppliedIndex() uint64
 
-	// SlowReads returns how many reads have waited for the disk so far: longer than a file takes
-	// that the system has in memory.
-	SlowReads() uint64
+	// EngineReads returns how many keys have been looked up so far that no cache of keys knew: each takes many times
+	// what the others do, without waiting for anything.
+	EngineReads() uint64
+
+	// ReadWaits returns how long reads have waited for the disk so far, all together, because the system did not
+	// have a file in memory.
+	ReadWaits() time.Duration
 }
 
 // Commit is one transaction as Stage takes it.

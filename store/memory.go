@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 )
 
 // mvccStore keeps everything in memory. It is the executable specification of
@@ -76,8 +77,11 @@ func (s *mvccStore) ExistsAt(ctx context.Context, key []byte, ts uint64) (bool, 
 	return ok && visible(v, ts), err
 }
 
-// SlowReads implements Engine. Nothing is read from a disk.
-func (s *mvccStore) SlowReads() uint64 { return 0 }
+// EngineReads implements Engine. There is nothing below it.
+func (s *mvccStore) EngineReads() uint64 { return 0 }
+
+// ReadWaits implements Engine. Nothing is read from a disk.
+func (s *mvccStore) ReadWaits() time.Duration { return 0 }
 
 // VersionAt implements Engine.
 func (s *mvccStore) VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error) {

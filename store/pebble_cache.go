@@ -9,8 +9,11 @@ import (
 const (
 	// cacheShards is how many parts the cache has, each with a lock of its own.
 	cacheShards = 1 << cacheShardBits
-	// cachedShare is which part of a shard one chunk, and so one entry, may take at most.
+	// cachedShare is which part of a shard one entry may take at most.
 	cachedShare = 8
+	// cacheChunkShare is which part of a shard a chunk takes at most, but for one large entry: half a chunk is free, and a whole one goes
+	// at once.
+	cacheChunkShare = 32
 	// cacheChunkLeast is the size in bytes of the first chunk of a shard, if its limit allows it.
 	cacheChunkLeast = 4 << 10
 	// cacheChunkMost is the size in bytes of the largest chunk but for one large entry: who makes one holds up the shard.
@@ -33,7 +36,8 @@ const (
 // again, so that values can be handed out, and which the garbage collector need not
 // look into. (A list of entries with pointers cost as much for each write
 // as the engine itself.) The oldest chunk goes first; what was read in it since it was put
-// there gets a second chance.
+// there gets a second chance. Once a chunk had to go, reads put in only keys that were looked for lately already: of
+// keys that are read once in a long time the cache is of no use either.
 type versionCache struct {
 	seed   maphash.Seed
 	limit  int // bytes of each shard
@@ -48,6 +52,7 @@ type cacheShard struct {
 	taken  int      // bytes of all chunks
 	limit  int      // bytes; 0 while nothing may be kept
 	writes uint64   // writes to keys of this shard
+	missed missedKeys
 
 	hits, misses uint64
 }
@@ -101,7 +106,7 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 	s, hash := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writes != mark || !s.fits(key, v) {
+	if s.writes != mark || !s.fits(key, v) || !s.missed.again(hash) {
 		return v, false
 	}
 	return s.set(c.seed, hash, key, v, none), true
@@ -186,7 +191,7 @@ func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v Versioned
 func (s *cacheShard) reserve(n int) cacheRef {
 	last := len(s.chunks) - 1
 	if last < 0 || cap(s.chunks[last])-len(s.chunks[last]) < n {
-		size := max(n, min(max(cacheChunkLeast, s.taken), s.limit/cachedShare, cacheChunkMost))
+		size := max(n, min(max(cacheChunkLeast, s.taken), s.limit/cacheChunkShare, cacheChunkMost))
 		s.chunks = append(s.chunks, make([]byte, 0, size))
 		s.taken += size
 		last++
@@ -195,11 +200,12 @@ func (s *cacheShard) reserve(n int) cacheRef {
 }
 
 // size is what the shard takes, in bytes.
-func (s *cacheShard) size() int { return s.taken + s.index.size() }
+func (s *cacheShard) size() int { return s.taken + s.index.size() + 2*len(s.missed) }
 
 // evict drops chunks until the shard is within its limit. The one being filled stays.
 func (s *cacheShard) evict(seed maphash.Seed) {
 	for s.size() > s.limit && len(s.chunks) > 1 {
+		s.missed.resize(len(s.index.slots))
 		oldest, number := s.chunks[0], s.first
 		s.chunks[0] = nil
 		s.chunks = s.chunks[1:]
@@ -227,7 +233,7 @@ func (s *cacheShard) evict(seed maphash.Seed) {
 }
 
 func (s *cacheShard) clear() {
-	s.index = cacheIndex{}
+	s.index, s.missed = cacheIndex{}, nil
 	s.first += uint32(len(s.chunks))
 	s.chunks, s.taken = nil, 0
 	s.writes++

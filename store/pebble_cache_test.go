@@ -28,8 +28,12 @@ func TestVersionCacheBound(t *testing.T) {
 	if st.Bytes > size || st.Entries < 1000 {
 		t.Errorf("%d entries take %d bytes, want many in at most %d", st.Entries, st.Bytes, size)
 	}
-	before := st.Hits
-	got, err := s.GetAt(ctx, []byte("key019999"), maxTS)
+	read := func() ([]byte, error) { return s.GetAt(ctx, []byte("key019999"), maxTS) }
+	if _, err := read(); err != nil { // the second look-up in a full cache, which puts it there
+		t.Fatal(err)
+	}
+	before := s.VersionCacheStats().Hits
+	got, err := read()
 	if err != nil || string(got) != "0123456789" || s.VersionCacheStats().Hits != before+1 {
 		t.Errorf("the newest key: %q, %v, %d hits more; want one", got, err, s.VersionCacheStats().Hits-before)
 	}
@@ -40,6 +44,46 @@ func TestVersionCacheBound(t *testing.T) {
 	}
 	if st := s.VersionCacheStats(); st.Bytes > size {
 		t.Errorf("%d bytes, want at most %d", st.Bytes, size)
+	}
+}
+
+// Keys that are read once push out none that are read again and again, and a key that is read twice gets its entry.
+func TestVersionCacheOfManyKeysReadOnce(t *testing.T) {
+	const hot, size = 500, 1 << 20
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(size))
+	ctx := context.Background()
+	read := func(key string) (hit bool) {
+		before := s.VersionCacheStats().Hits
+		if _, err := s.GetAt(ctx, []byte(key), maxTS); !errors.Is(err, ErrKeyNotFound) {
+			t.Fatal(key, err)
+		}
+		return s.VersionCacheStats().Hits > before
+	}
+	next := 0
+	once := func(n int) {
+		for range n {
+			next++
+			read(fmt.Sprint("once", next))
+		}
+	}
+	readHot := func() (hits int) {
+		for i := range hot {
+			if read(fmt.Sprint("hot", i)) {
+				hits++
+			}
+		}
+		return hits
+	}
+	once(20_000) // more than there is room for
+	readHot()
+	readHot() // the second miss puts them there
+	entries := s.VersionCacheStats().Entries
+	once(200_000)
+	if hits := readHot(); hits < hot*9/10 {
+		t.Errorf("after many keys that were read once %d of %d hot ones are there", hits, hot)
+	}
+	if st := s.VersionCacheStats(); st.Bytes > size || st.Entries < entries/2 {
+		t.Errorf("%d entries in %d bytes, before it were %d", st.Entries, st.Bytes, entries)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -60,6 +61,7 @@ func (a *absence) note(found bool) {
 // openPoint returns a reader of the engine as it is now. The caller closes it.
 func (s *pebbleStore) openPoint() (*pointReader, error) {
 	ranges, rows := s.ranges.Load(), s.newRowDecoder() // before the view
+	s.views.opened.Add(1)
 	r := pointReaders.Get().(*pointReader)
 	v, err := s.views.open(&s.views.points, r.seat, s.absence.options())
 	if err != nil {
@@ -164,8 +166,11 @@ func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (Ver
 	return v, ok, err
 }
 
-// SlowReads implements Engine.
-func (s *pebbleStore) SlowReads() uint64 { return s.views.slow.Load() }
+// EngineReads implements Engine.
+func (s *pebbleStore) EngineReads() uint64 { return s.views.opened.Load() }
+
+// ReadWaits implements Engine.
+func (s *pebbleStore) ReadWaits() time.Duration { return time.Duration(s.views.waited.Load()) }
 
 // versionAt is VersionAt, and reports whether the value is shared with the cache.
 func (s *pebbleStore) versionAt(ctx context.Context, key []byte, ts uint64) (v VersionedValue, ok, shared bool, err error) {

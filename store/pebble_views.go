@@ -27,7 +27,9 @@ type views struct {
 	begun, ended atomic.Uint64
 
 	points, spans viewRack
-	slow          atomic.Uint64 // views that have waited for the disk
+	opened        atomic.Uint64 // views of points so far
+	waited        atomic.Int64  // nanoseconds that points and spans have waited for the disk
+	waits         atomic.Uint64 // counted by the file system, see diskWatch
 
 	closing struct {
 		sync.Mutex
@@ -53,10 +55,12 @@ type view struct {
 	at      uint64              // value of begun as long as nothing has been written; unsettled if something was
 	slot    *viewSlot           // where it goes back to, or nil
 	reading time.Duration       // how long its readers before have waited for blocks
+	waits   uint64              // value of views.waits when its reader got it
 }
 
 // slowRead is how long a view waits for blocks if they come from the disk. One that the system has in
-// memory is there in a tenth of that.
+// memory is there in a tenth of that; but where processors are busy it may take as long. So the time counts only
+// if a file had to ask the disk meanwhile.
 const slowRead = 100 * time.Microsecond
 
 // unsettled is no value of views.begun.
@@ -85,12 +89,13 @@ func (v *views) open(rack *viewRack, seat viewSeat, options *pebble.IterOptions)
 		slot = nil
 	} else if old := slot.view; old.iter != nil {
 		if old.at == v.begun.Load() && old.options == options {
+			old.waits = v.waits.Load()
 			return old, nil
 		}
 		slot.view = view{}
 		_ = old.iter.Close() // its errors were its reader's
 	}
-	at := v.ended.Load()
+	at, waits := v.ended.Load(), v.waits.Load()
 	iter, err := v.db.NewIter(options)
 	if err != nil {
 		slot.leave()
@@ -99,15 +104,15 @@ func (v *views) open(rack *viewRack, seat viewSeat, options *pebble.IterOptions)
 	if v.begun.Load() != at {
 		at = unsettled
 	}
-	return view{iter: iter, options: options, at: at, slot: slot}, nil
+	return view{iter: iter, options: options, at: at, slot: slot, waits: waits}, nil
 }
 
 // close gives a view back. It fails with the error that the view has met, if any.
 func (v *views) close(old view) error {
 	err := old.iter.Error()
 	reading := old.iter.Stats().InternalStats.BlockReadDuration
-	if reading-old.reading > slowRead {
-		v.slow.Add(1)
+	if took := reading - old.reading; took > slowRead && v.waits.Load() != old.waits {
+		v.waited.Add(int64(took))
 	}
 	old.reading = reading
 	if err == nil && old.slot != nil && old.at == v.begun.Load() {

@@ -195,8 +195,8 @@ func slowDisk(fs vfs.FS) vfs.FS {
 	}))
 }
 
-// Reads that wait for the disk are counted; those of what is in memory are not.
-func TestSlowReads(t *testing.T) {
+// The time that reads wait for the disk is counted; that of what is in memory is not.
+func TestReadWaits(t *testing.T) {
 	disk := vfs.NewMem()
 	s := openTest(t, "db", WithFS(disk), WithVersionCacheSize(-1))
 	put := func(key string) {
@@ -206,24 +206,24 @@ func TestSlowReads(t *testing.T) {
 	must(t, s.db.Flush())
 	must(t, s.Close())
 	s = openTest(t, "db", WithFS(slowDisk(disk)), WithVersionCacheSize(-1))
-	reads := func(key string) uint64 {
-		before := s.SlowReads()
+	waits := func(key string) time.Duration {
+		before := s.ReadWaits()
 		if _, _, err := s.VersionAt(context.Background(), []byte(key), s.LastCommitTS()); err != nil {
 			t.Fatal(err)
 		}
-		return s.SlowReads() - before
+		return s.ReadWaits() - before
 	}
-	if n := reads("k"); n != 1 {
-		t.Errorf("the first read of a table counts as %d reads that waited for the disk, not 1", n)
+	if d := waits("k"); d < slowRead {
+		t.Errorf("the first read of a table is said to have waited for the disk for %v", d)
 	}
 	put("fresh")
-	if n := reads("fresh"); n != 0 {
+	if d := waits("fresh"); d != 0 {
 		t.Error("a read of what is in memory counts as one that waited for the disk")
 	}
 	must(t, s.db.Flush())
-	before := s.SlowReads()
+	before := s.ReadWaits()
 	must(t, s.WalkAt(context.Background(), Span{}, Ascending, s.LastCommitTS(), func([]byte, VersionedValue) bool { return true }))
-	if s.SlowReads() == before {
+	if s.ReadWaits() == before {
 		t.Error("a walk over a table that has not been read before does not count as a read that waited for the disk")
 	}
 }

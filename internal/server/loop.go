@@ -21,10 +21,9 @@ type loops struct {
 	next atomic.Uint32 // who gets the next connection
 	wg   sync.WaitGroup
 
-	// Until when reads are left to goroutines, because one has had to wait for the disk, which all
-	// share: Unix time in nanoseconds. slow is how many had by then.
-	coldUntil atomic.Int64
-	slow      atomic.Uint64
+	// Until when reads are left to goroutines, because some have had to wait for the disk, which all
+	// share: Unix time in nanoseconds. At watched they had waited for so long, together.
+	coldUntil, watched, waited atomic.Int64
 }
 
 // loop takes the turns of its sessions one after the other, on one goroutine.
@@ -36,20 +35,32 @@ type loop struct {
 	// wake-up of the sequencer, and one sync, for all.
 	tasks []*txn.Task
 	ctx   context.Context // that they wait under
+
+	// What the last round was like, for costly.
+	turns, looks int    // how many turns there were, and how many times commands that read keys began in them
+	reads        uint64 // look-ups that had gone to the engine by then
+
+	helped atomic.Bool // a goroutine takes part of the turns
 }
 
-// When a read has had to wait for the disk, others that would do the same should not have to wait one
-// behind the other, so for such a time all of them get goroutines. Commands that read no keys stay.
+// When reads have had to wait for the disk for an eighth of coldTime or more, within that time, others that would do the same should
+// not have to wait one behind the other: so for such a time all of them get goroutines. For less than that it
+// would cost more than it saves. Commands that read no keys stay.
 const coldTime = 10 * time.Millisecond
 
-// cold reports whether a command that begins now and reads keys is left to a goroutine. slow is how many reads
-// have waited for the disk so far.
-func (l *loops) cold(now time.Time, slow uint64) bool {
-	if l.slow.Load() != slow {
-		l.slow.Store(slow)
-		l.coldUntil.Store(now.Add(coldTime).UnixNano())
+// cold reports whether a command that begins now and reads keys is left to a goroutine. waited is how long reads
+// have waited for the disk so far, together.
+func (l *loops) cold(now time.Time, waited time.Duration) bool {
+	at := now.UnixNano()
+	slow := waited-time.Duration(l.waited.Load()) >= coldTime/8
+	if slow {
+		l.coldUntil.Store(at + int64(coldTime))
 	}
-	return now.UnixNano() < l.coldUntil.Load()
+	if slow || at-l.watched.Load() >= int64(coldTime) {
+		l.watched.Store(at)
+		l.waited.Store(int64(waited))
+	}
+	return at < l.coldUntil.Load()
 }
 
 // start begins as many loops as are of use, or none where connections cannot be watched. It does so when
@@ -111,12 +122,42 @@ func (l *loop) run() {
 			}
 			return
 		}
+		if l.costly(len(ready)) && l.helped.CompareAndSwap(false, true) {
+			l.share(ready)
+			ready = nil // the helper may still have it
+			continue
+		}
 		for _, conn := range ready {
 			conn.Data.(*session).turn(l)
 		}
 		l.enqueue()
 		clear(ready)
 	}
+}
+
+// costly reports whether a round of so many turns is worth a helper: whether in the last one most turns read keys, and
+// one look-up in four or more went to the engine, for many times what a turn takes otherwise.
+func (l *loop) costly(turns int) bool {
+	reads := l.srv.db.EngineReads()
+	costly := turns > 1 && 2*l.looks > l.turns && 4*(reads-l.reads) > uint64(l.looks)
+	l.turns, l.looks, l.reads = turns, 0, reads
+	return costly
+}
+
+// share takes the turns of a round together with a goroutine, for which it does not wait.
+func (l *loop) share(ready []*netpoll.Conn) {
+	var next atomic.Int64
+	take := func(l *loop) {
+		for i := next.Add(1); i <= int64(len(ready)); i = next.Add(1) {
+			ready[i-1].Data.(*session).turn(l)
+		}
+		l.enqueue()
+	}
+	l.srv.loops.wg.Go(func() { // while run, which is waited for, goes on
+		defer l.helped.Store(false)
+		take(&loop{srv: l.srv})
+	})
+	take(l)
 }
 
 // submit hands a task to the sequencer: at the end of the round, or at once if it is not of a loop.

@@ -494,7 +494,7 @@ func (c *session) together(k *call) bool {
 // readTogether carries out the first call and the reads behind it, on one snapshot, and returns the rest. Where several machines keep the
 // data that asks the others once for all of them.
 func (c *session) readTogether(first call, calls [][][]byte) [][][]byte {
-	done, slow := 0, c.srv.db.SlowReads()
+	done, waited := 0, c.srv.db.ReadWaits()
 	err := c.srv.snapshot(c.near(), func(tx *txn.Tx) error {
 		c.snap.tx = tx
 		defer func() { c.snap.tx = nil }()
@@ -504,7 +504,7 @@ func (c *session) readTogether(first call, calls [][][]byte) [][][]byte {
 			}
 			c.step(next)
 			done++
-			if done == len(calls) || done == togetherMost || c.over() || c.slow() || !c.waits && c.srv.db.SlowReads() != slow {
+			if done == len(calls) || done == togetherMost || c.over() || c.slow() || !c.waits && c.srv.db.ReadWaits() != waited {
 				return nil
 			}
 		}

@@ -54,8 +54,11 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 			c.srv.submit(l, c.srv.scripts.patience(next.route.cmd), c.unit.task(c))
 			return false
 		case anywhere:
-			if l != nil && next.route != nil && next.route.keyed && c.srv.loops.cold(c.clock, c.srv.db.SlowReads()) || c.srv.shared() && next.reads() {
+			if l != nil && next.route != nil && next.route.keyed && c.srv.loops.cold(c.clock, c.srv.db.ReadWaits()) || c.srv.shared() && next.reads() {
 				break
+			}
+			if l != nil {
+				l.looks++
 			}
 			c.hold()
 			if calls = c.quickly(next, calls); !c.slow() {

@@ -121,10 +121,10 @@ func TestLoopIsNotHeldUp(t *testing.T) {
 	waiting.expect("*2\r\n$7\r\nnothing\r\n$1\r\nx\r\n")
 }
 
-// coldEngine reads one row as from a slow disk: it is counted, and later the read waits until it is let go.
+// coldEngine reads one row as from a slow disk: its time is counted, and later the read waits until it is let go.
 type coldEngine struct {
 	store.Engine
-	slow  atomic.Uint64
+	took  atomic.Int64
 	waits atomic.Bool
 	begun chan struct{}
 	letGo chan struct{}
@@ -132,7 +132,7 @@ type coldEngine struct {
 
 func (e *coldEngine) VersionAt(ctx context.Context, key []byte, ts uint64) (store.VersionedValue, bool, error) {
 	if bytes.Contains(key, []byte("cold")) {
-		e.slow.Add(1)
+		e.took.Add(int64(10 * time.Millisecond))
 		if e.waits.Load() {
 			e.begun <- struct{}{}
 			<-e.letGo
@@ -141,7 +141,7 @@ func (e *coldEngine) VersionAt(ctx context.Context, key []byte, ts uint64) (stor
 	return e.Engine.VersionAt(ctx, key, ts)
 }
 
-func (e *coldEngine) SlowReads() uint64 { return e.slow.Load() }
+func (e *coldEngine) ReadWaits() time.Duration { return time.Duration(e.took.Load()) }
 
 // Once a read has waited for the disk, others that do the same hold up nobody.
 func TestColdReadsDoNotHoldUpTheLoop(t *testing.T) {
@@ -164,6 +164,44 @@ func TestColdReadsDoNotHoldUpTheLoop(t *testing.T) {
 	for _, s := range slow {
 		s.expect("$-1\r\n")
 	}
+}
+
+// costlyEngine counts each look-up as one that no cache has answered.
+type costlyEngine struct {
+	store.Engine
+	reads atomic.Uint64
+}
+
+func (e *costlyEngine) VersionAt(ctx context.Context, key []byte, ts uint64) (store.VersionedValue, bool, error) {
+	e.reads.Add(1)
+	return e.Engine.VersionAt(ctx, key, ts)
+}
+
+func (e *costlyEngine) EngineReads() uint64 { return e.reads.Load() }
+
+// Where reads are costly a loop shares its turns: each connection's replies still come in order, each once, with its writes seen.
+func TestCostlyReadsAreShared(t *testing.T) {
+	addr := serveAt(t, &costlyEngine{Engine: store.NewMVCCStore().(store.Engine)}, time.Now, server.NewConfig(), anyPort(t)).addr
+	var all sync.WaitGroup
+	for i := range 24 {
+		w := dial(t, addr)
+		all.Go(func() {
+			for n := range 60 {
+				value := fmt.Sprintf("%03d", n)
+				w.send(fmt.Sprintf("GET k%d\r\nGET none\r\nSET k%d %s\r\nGET k%d\r\n", i, i, value, i))
+				before := "$-1\r\n"
+				if n > 0 {
+					before = fmt.Sprintf("$3\r\n%03d\r\n", n-1)
+				}
+				w.expect(before + "$-1\r\n+OK\r\n$3\r\n" + value + "\r\n")
+				for range 5 {
+					w.send(fmt.Sprintf("GET k%d\r\n", i))
+					w.expect("$3\r\n" + value + "\r\n")
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Connections that come and go, and are cut off, leave nothing behind.

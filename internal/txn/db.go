@@ -78,8 +78,10 @@ type DB interface {
 	// includes what was committed a moment ago.
 	Measured() Measure
 
-	// SlowReads returns how many reads have waited for the disk so far.
-	SlowReads() uint64
+	// EngineReads returns how many look-ups of keys have gone to the engine below the caches so far.
+	EngineReads() uint64
+	// ReadWaits returns how long reads have waited for the disk so far, all together.
+	ReadWaits() time.Duration
 
 	// Close waits for the transactions under way and ends the sequencer. The
 	// engine stays open.

@@ -236,8 +236,11 @@ func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
 	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest())))
 }
 
-// SlowReads implements DB.
-func (l *Local) SlowReads() uint64 { return l.engine.SlowReads() }
+// EngineReads implements DB.
+func (l *Local) EngineReads() uint64 { return l.engine.EngineReads() }
+
+// ReadWaits implements DB.
+func (l *Local) ReadWaits() time.Duration { return l.engine.ReadWaits() }
 
 // Settled implements DB.
 func (l *Local) Settled() { l.told.wait(l.engine.LastCommitTS()) }
