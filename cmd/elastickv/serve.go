@@ -125,7 +125,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 			closeAll(peers)
 		}
 	}()
-	limitMemory(cfg.MemoryPlan())
+	defer limitMemory(cfg.MemoryPlan())()
 	ring, err := loadKeys(ctx, cfg, kek)
 	if err != nil {
 		return err
