@@ -16,8 +16,8 @@ const (
 	cacheChunkShare = 32
 	// cacheChunkLeast is the size in bytes of the first chunk of a shard, if its limit allows it.
 	cacheChunkLeast = 4 << 10
-	// cacheChunkMost is the size in bytes of the largest chunk but for one large entry: who makes one holds up the shard.
-	cacheChunkMost = 1 << 20
+	// cacheChunkMost is the size in bytes of the largest chunk but for one large entry: who drops one looks up all that is in it, and holds up the shard.
+	cacheChunkMost = 32 << 10
 	// defaultVersionCacheSize is in bytes.
 	defaultVersionCacheSize = 64 << 20
 )
@@ -52,7 +52,7 @@ type cacheShard struct {
 	taken  int      // bytes of all chunks
 	limit  int      // bytes; 0 while nothing may be kept
 	writes uint64   // writes to keys of this shard
-	missed missedKeys
+	full   bool     // a chunk has had to go
 
 	hits, misses uint64
 }
@@ -106,7 +106,7 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 	s, hash := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writes != mark || !s.fits(key, v) || !s.missed.again(hash) {
+	if s.writes != mark || !s.fits(key, v) || s.full && !s.index.again(hash) {
 		return v, false
 	}
 	return s.set(c.seed, hash, key, v, none), true
@@ -200,12 +200,12 @@ func (s *cacheShard) reserve(n int) cacheRef {
 }
 
 // size is what the shard takes, in bytes.
-func (s *cacheShard) size() int { return s.taken + s.index.size() + 2*len(s.missed) }
+func (s *cacheShard) size() int { return s.taken + s.index.size() }
 
 // evict drops chunks until the shard is within its limit. The one being filled stays.
 func (s *cacheShard) evict(seed maphash.Seed) {
 	for s.size() > s.limit && len(s.chunks) > 1 {
-		s.missed.resize(len(s.index.slots))
+		s.full = true
 		oldest, number := s.chunks[0], s.first
 		s.chunks[0] = nil
 		s.chunks = s.chunks[1:]
@@ -233,7 +233,7 @@ func (s *cacheShard) evict(seed maphash.Seed) {
 }
 
 func (s *cacheShard) clear() {
-	s.index, s.missed = cacheIndex{}, nil
+	s.index, s.full = newCacheIndex(s.limit), false
 	s.first += uint32(len(s.chunks))
 	s.chunks, s.taken = nil, 0
 	s.writes++
@@ -257,15 +257,25 @@ func (c *versionCache) forget(keys [][]byte) {
 func (c *versionCache) forgetCovered(index *rangeIndex, ts uint64) {
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.mu.Lock()
-		s.writes++
-		s.index.removeFunc(func(ref cacheRef) bool {
-			e := s.at(ref)
-			mark, ok := index.at(e.key()).highest(ts, false)
-			return ok && mark > e.ts()
-		})
-		s.mu.Unlock()
+		for table := 0; s.forgetCovered(table, index, ts); table++ {
+		}
 	}
+}
+
+// forgetCovered is that for one table of the index, lest it hold up the shard for long. It reports whether there may be more.
+func (s *cacheShard) forgetCovered(table int, index *rangeIndex, ts uint64) (more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if table >= len(s.index.tables) { // cleared, it may have fewer
+		return false
+	}
+	s.writes++
+	s.index.removeFunc(table, func(ref cacheRef) bool {
+		e := s.at(ref)
+		mark, ok := index.at(e.key()).highest(ts, false)
+		return ok && mark > e.ts()
+	})
+	return true
 }
 
 // suspend drops everything and keeps nothing until resume, while keys change

@@ -1,12 +1,80 @@
 package store
 
+import "math/bits"
+
 // cacheIndex says where in the chunks of a shard the entry of a key stands, by the hash of the
-// key; of two keys with one hash the later is there. It is a table with open addressing: a look-up costs one
-// miss of the processor's cache where a map costs two, and what is found can be changed in place.
-// The zero value is empty.
+// key; of two keys with one hash the later is there. It is divided into tables that grow one by one: to make one
+// twice as large takes a fraction of a millisecond, in which the shard is held up, however many entries there are.
 type cacheIndex struct {
-	slots []cacheSlot // a power of two, at most three quarters of them in use
-	used  int
+	tables      []cacheTable // a power of two
+	used, slots int          // of all tables
+}
+
+// cacheTableShare is for how many bytes of a shard there is a table: for some thousands of small entries.
+const cacheTableShare = 256 << 10
+
+// newCacheIndex returns an empty index for a shard of so many bytes.
+func newCacheIndex(limit int) cacheIndex {
+	const most = 1 << 16 // a hash has no more bits for it
+	n := 1
+	if limit > cacheTableShare {
+		n = min(1<<bits.Len(uint(limit-1)/cacheTableShare), most)
+	}
+	return cacheIndex{tables: make([]cacheTable, n)}
+}
+
+// table is where hash belongs.
+func (x *cacheIndex) table(hash uint64) *cacheTable {
+	return &x.tables[hash>>48&uint64(len(x.tables)-1)]
+}
+
+// find returns the slot of hash, or nil. It is valid until the next put or remove.
+func (x *cacheIndex) find(hash uint64) *cacheSlot { return x.table(hash).find(hash) }
+
+// put makes ref what hash stands for.
+func (x *cacheIndex) put(hash uint64, ref cacheRef) {
+	t := x.table(hash)
+	x.change(t, func() { t.put(hash, ref) })
+}
+
+// remove forgets hash.
+func (x *cacheIndex) remove(hash uint64) {
+	t := x.table(hash)
+	x.change(t, func() { t.remove(hash) })
+}
+
+// removeFunc forgets every hash of the table with the number i whose entry drop asks for.
+func (x *cacheIndex) removeFunc(i int, drop func(cacheRef) bool) {
+	t := &x.tables[i]
+	x.change(t, func() { t.removeFunc(drop) })
+}
+
+// change counts what fn does to t.
+func (x *cacheIndex) change(t *cacheTable, fn func()) {
+	used, slots := t.used, len(t.slots)
+	fn()
+	x.used += t.used - used
+	x.slots += len(t.slots) - slots
+}
+
+// again notes that hash was looked for in vain, in a full shard, and reports whether it was before.
+func (x *cacheIndex) again(hash uint64) bool {
+	t := x.table(hash)
+	if len(t.missed) != len(t.slots) {
+		t.missed = make(missedKeys, len(t.slots))
+	}
+	return t.missed.again(hash)
+}
+
+// size is what the index takes, in bytes, once the shard is full.
+func (x *cacheIndex) size() int { return x.slots * (cacheSlotSize + missedSize) }
+
+// cacheTable is a table with open addressing: a look-up costs one miss of the processor's cache where a map costs two,
+// and what is found can be changed in place. The zero value is empty.
+type cacheTable struct {
+	slots  []cacheSlot // a power of two, at most three quarters of them in use
+	used   int
+	missed missedKeys // as many places as slots, or none
 }
 
 // cacheSlot is free if its hash is 0.
@@ -26,7 +94,7 @@ const (
 )
 
 // slot returns the slot of hash, or the one that would become it. There is a free one.
-func (x *cacheIndex) slot(hash uint64) *cacheSlot {
+func (x *cacheTable) slot(hash uint64) *cacheSlot {
 	mask := uint64(len(x.slots) - 1)
 	for i := hash >> cacheShardBits & mask; ; i = (i + 1) & mask {
 		if s := &x.slots[i]; s.hash == hash || s.hash == 0 {
@@ -36,7 +104,7 @@ func (x *cacheIndex) slot(hash uint64) *cacheSlot {
 }
 
 // find returns the slot of hash, or nil. It is valid until the next put or remove.
-func (x *cacheIndex) find(hash uint64) *cacheSlot {
+func (x *cacheTable) find(hash uint64) *cacheSlot {
 	if x.used == 0 {
 		return nil
 	}
@@ -47,7 +115,7 @@ func (x *cacheIndex) find(hash uint64) *cacheSlot {
 }
 
 // put makes ref what hash stands for.
-func (x *cacheIndex) put(hash uint64, ref cacheRef) {
+func (x *cacheTable) put(hash uint64, ref cacheRef) {
 	if 4*(x.used+1) > 3*len(x.slots) {
 		x.grow()
 	}
@@ -58,7 +126,7 @@ func (x *cacheIndex) put(hash uint64, ref cacheRef) {
 	*s = cacheSlot{hash, ref}
 }
 
-func (x *cacheIndex) grow() {
+func (x *cacheTable) grow() {
 	old := x.slots
 	x.slots = make([]cacheSlot, max(2*len(old), cacheSlotsLeast))
 	for _, s := range old {
@@ -69,7 +137,7 @@ func (x *cacheIndex) grow() {
 }
 
 // remove forgets hash. Those behind it that it was in the way of move up, so that look-ups find them.
-func (x *cacheIndex) remove(hash uint64) {
+func (x *cacheTable) remove(hash uint64) {
 	if x.find(hash) == nil {
 		return
 	}
@@ -90,7 +158,7 @@ func (x *cacheIndex) remove(hash uint64) {
 }
 
 // removeFunc forgets every hash whose entry drop asks for.
-func (x *cacheIndex) removeFunc(drop func(cacheRef) bool) {
+func (x *cacheTable) removeFunc(drop func(cacheRef) bool) {
 	var gone []uint64 // to remove one moves others
 	for _, s := range x.slots {
 		if s.hash != 0 && drop(s.ref) {
@@ -101,9 +169,6 @@ func (x *cacheIndex) removeFunc(drop func(cacheRef) bool) {
 		x.remove(hash)
 	}
 }
-
-// size is what the table takes, in bytes.
-func (x *cacheIndex) size() int { return len(x.slots) * cacheSlotSize }
 
 // cacheSlotSize is in bytes.
 const cacheSlotSize = 16
