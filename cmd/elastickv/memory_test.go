@@ -31,9 +31,6 @@ func TestLimitFollowsUse(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
 	plan := server.MemoryPlan{Runtime: 64 << 20}
-	if engineInRuntime {
-		plan.Engine = 0
-	}
 	defer limitMemory(plan)()
 	if got := debug.SetMemoryLimit(-1); got != plan.Runtime {
 		t.Fatalf("the limit is %d, want %d", got, plan.Runtime)
