@@ -43,10 +43,6 @@ type Engine interface {
 	// LastAppliedIndex returns the highest applied index that was recorded.
 	LastAppliedIndex() uint64
 
-	// EngineReads returns how many keys have been looked up so far that no cache of keys knew: each takes many times
-	// what the others do, without waiting for anything.
-	EngineReads() uint64
-
 	// ReadWaits returns how long reads have waited for the disk so far, all together, because the system did not
 	// have a file in memory.
 	ReadWaits() time.Duration

@@ -77,9 +77,6 @@ func (s *mvccStore) ExistsAt(ctx context.Context, key []byte, ts uint64) (bool, 
 	return ok && visible(v, ts), err
 }
 
-// EngineReads implements Engine. There is nothing below it.
-func (s *mvccStore) EngineReads() uint64 { return 0 }
-
 // ReadWaits implements Engine. Nothing is read from a disk.
 func (s *mvccStore) ReadWaits() time.Duration { return 0 }
 

@@ -61,7 +61,6 @@ func (a *absence) note(found bool) {
 // openPoint returns a reader of the engine as it is now. The caller closes it.
 func (s *pebbleStore) openPoint() (*pointReader, error) {
 	ranges, rows := s.ranges.Load(), s.newRowDecoder() // before the view
-	s.views.opened.Add(1)
 	r := pointReaders.Get().(*pointReader)
 	v, err := s.views.open(&s.views.points, r.seat, s.absence.options())
 	if err != nil {
@@ -165,9 +164,6 @@ func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (Ver
 	v, ok, _, err := s.versionAt(ctx, key, ts)
 	return v, ok, err
 }
-
-// EngineReads implements Engine.
-func (s *pebbleStore) EngineReads() uint64 { return s.views.opened.Load() }
 
 // ReadWaits implements Engine.
 func (s *pebbleStore) ReadWaits() time.Duration { return time.Duration(s.views.waited.Load()) }

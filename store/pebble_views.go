@@ -27,7 +27,6 @@ type views struct {
 	begun, ended atomic.Uint64
 
 	points, spans viewRack
-	opened        atomic.Uint64 // views of points so far
 	waited        atomic.Int64  // nanoseconds that points and spans have waited for the disk
 	waits         atomic.Uint64 // counted by the file system, see diskWatch
 

@@ -14,7 +14,8 @@ import (
 )
 
 // loops serve the connections that need no goroutine of their own. There is one for two
-// processors: the others are for the sequencer, which all share, and for clients on this machine.
+// processors: the others are for the sequencer, which all share, and for clients on this machine; and for
+// helpers while there is little to write.
 type loops struct {
 	once sync.Once
 	all  []*loop       // after once
@@ -26,21 +27,19 @@ type loops struct {
 	coldUntil, watched, waited atomic.Int64
 }
 
-// loop takes the turns of its sessions one after the other, on one goroutine.
+// loop takes the turns of its sessions one after the other, on one goroutine, and shares them with its helper
+// where that is of use.
 type loop struct {
 	srv    *Server
-	poller *netpoll.Poller
+	poller *netpoll.Poller // nil of a helper
+	help   chan *round     // to the helper; nil if there is none
+
+	answered int // how many turns of the round needed nothing but this loop
 
 	// Units of the turns that are being taken. They are handed over together: one
 	// wake-up of the sequencer, and one sync, for all.
 	tasks []*txn.Task
 	ctx   context.Context // that they wait under
-
-	// What the last round was like, for costly.
-	turns, looks int    // how many turns there were, and how many times commands that read keys began in them
-	reads        uint64 // look-ups that had gone to the engine by then
-
-	helped atomic.Bool // a goroutine takes part of the turns
 }
 
 // When reads have had to wait for the disk for an eighth of coldTime or more, within that time, others that would do the same should
@@ -75,6 +74,10 @@ func (l *loops) start(s *Server) {
 			return
 		}
 		lp := &loop{srv: s, poller: p}
+		if runtime.GOMAXPROCS(0) > 1 {
+			lp.help = make(chan *round, 1)
+			l.wg.Go(lp.helper)
+		}
 		l.all = append(l.all, lp)
 		l.wg.Go(lp.run)
 	}
@@ -113,51 +116,28 @@ func wakeSession(conn *netpoll.Conn) {
 }
 
 func (l *loop) run() {
-	var ready []*netpoll.Conn
+	if l.help != nil {
+		defer close(l.help)
+	}
+	r := &round{}
+	reading := false // of the turns that were taken here last most could be answered at once
 	for {
 		var err error
-		if ready, err = l.poller.Wait(ready[:0]); err != nil {
+		if r.ready, err = l.poller.Wait(r.ready[:0]); err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				l.srv.fail(err)
 			}
 			return
 		}
-		if l.costly(len(ready)) && l.helped.CompareAndSwap(false, true) {
-			l.share(ready)
-			ready = nil // the helper may still have it
-			continue
+		shared := reading && l.share(r)
+		taken := l.take(r)
+		reading = 2*l.answered > taken
+		if shared {
+			r = &round{} // the helper may still look at that one
+		} else {
+			r.reset()
 		}
-		for _, conn := range ready {
-			conn.Data.(*session).turn(l)
-		}
-		l.enqueue()
-		clear(ready)
 	}
-}
-
-// costly reports whether a round of so many turns is worth a helper: whether in the last one most turns read keys, and
-// one look-up in four or more went to the engine, for many times what a turn takes otherwise.
-func (l *loop) costly(turns int) bool {
-	reads := l.srv.db.EngineReads()
-	costly := turns > 1 && 2*l.looks > l.turns && 4*(reads-l.reads) > uint64(l.looks)
-	l.turns, l.looks, l.reads = turns, 0, reads
-	return costly
-}
-
-// share takes the turns of a round together with a goroutine, for which it does not wait.
-func (l *loop) share(ready []*netpoll.Conn) {
-	var next atomic.Int64
-	take := func(l *loop) {
-		for i := next.Add(1); i <= int64(len(ready)); i = next.Add(1) {
-			ready[i-1].Data.(*session).turn(l)
-		}
-		l.enqueue()
-	}
-	l.srv.loops.wg.Go(func() { // while run, which is waited for, goes on
-		defer l.helped.Store(false)
-		take(&loop{srv: l.srv})
-	})
-	take(l)
 }
 
 // submit hands a task to the sequencer: at the end of the round, or at once if it is not of a loop.

@@ -35,6 +35,9 @@ func (c *session) turn(l *loop) {
 			if !c.proceed(l, calls) {
 				return
 			}
+			if l != nil {
+				l.answered++
+			}
 		}
 	}
 }
@@ -56,9 +59,6 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 		case anywhere:
 			if l != nil && next.route != nil && next.route.keyed && c.srv.loops.cold(c.clock, c.srv.db.ReadWaits()) || c.srv.shared() && next.reads() {
 				break
-			}
-			if l != nil {
-				l.looks++
 			}
 			c.hold()
 			if calls = c.quickly(next, calls); !c.slow() {

@@ -78,8 +78,6 @@ type DB interface {
 	// includes what was committed a moment ago.
 	Measured() Measure
 
-	// EngineReads returns how many look-ups of keys have gone to the engine below the caches so far.
-	EngineReads() uint64
 	// ReadWaits returns how long reads have waited for the disk so far, all together.
 	ReadWaits() time.Duration
 

@@ -236,9 +236,6 @@ func (l *Local) DropHistory(ctx context.Context, ts uint64) error {
 	return l.engine.Compact(ctx, l.pins.settle(min(ts, l.to.oldest())))
 }
 
-// EngineReads implements DB.
-func (l *Local) EngineReads() uint64 { return l.engine.EngineReads() }
-
 // ReadWaits implements DB.
 func (l *Local) ReadWaits() time.Duration { return l.engine.ReadWaits() }
 
