@@ -24,7 +24,7 @@ internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
-store:              encryption
+store:              internal/watermark encryption
 internal/txn:       hlc store
 internal/eviction:
 internal/keyspace:  internal/txn internal/eviction store

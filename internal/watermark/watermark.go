@@ -17,6 +17,7 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -59,17 +60,13 @@ func parseMark(b []byte) (id ID, n uint64, ok bool) {
 // File is a watermark. Its methods are safe for any number of goroutines.
 type File struct {
 	id ID // immutable
+	// What was noted last, and what the file says. Who finds them different and nobody writing writes.
+	n, written atomic.Uint64
 
-	syncs sync.Mutex // held while the file is synced; before mu
-	mu    struct {
-		sync.Mutex
-		f       vfs.File
-		n       uint64 // what was raised last
-		written uint64 // what the file says; behind n only while it is synced
-		place   int64  // the next one to be written
-		dirty   bool   // something was written since the last sync began
-		syncing bool   // f is that of who syncs, without the lock
-	}
+	io    sync.Mutex // held while the file is written or synced; n may rise meanwhile
+	f     vfs.File   // io's, as are all fields below
+	place int64      // the next one to be written
+	dirty bool       // something was written since the last sync
 }
 
 // Create makes the watermark of a new log, which was durable up to 0. If it is interrupted, there is none.
@@ -110,15 +107,18 @@ func Open(fsys vfs.FS, dir, name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &File{}
-	w.mu.f = f
+	w := &File{f: f}
 	found := false
 	for i := range int64(2) {
 		b := make([]byte, markSize)
-		if k, err := f.ReadAt(b, i*placeSize); err != nil && !errors.Is(err, io.EOF) {
+		k, err := f.ReadAt(b, i*placeSize)
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, errors.Join(err, f.Close())
-		} else if id, n, ok := parseMark(b[:k]); ok && (!found || n >= w.mu.n) {
-			w.id, w.mu.n, w.mu.written, w.mu.place, found = id, n, n, 1-i, true
+		}
+		if id, n, ok := parseMark(b[:k]); ok && (!found || n >= w.At()) {
+			w.id, w.place, found = id, 1-i, true
+			w.n.Store(n)
+			w.written.Store(n)
 		}
 	}
 	if !found {
@@ -131,51 +131,75 @@ func Open(fsys vfs.FS, dir, name string) (*File, error) {
 func (w *File) ID() ID { return w.id }
 
 // At returns up to where the log was durable, at least.
-func (w *File) At() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.mu.n
-}
+func (w *File) At() uint64 { return w.n.Load() }
 
-// Raise says that the log is durable up to n. It does not sync, and does not wait for who does.
+// Raise says that the log is durable up to n. It does not sync, and waits for nobody: who is writing or syncing the file at the
+// moment writes that, too.
 func (w *File) Raise(n uint64) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.mu.n = max(w.mu.n, n)
-	if w.mu.syncing {
-		return nil
-	}
-	return w.writeLocked()
+	w.Note(n)
+	return w.Write()
 }
 
-// writeLocked writes what the file does not say yet.
-func (w *File) writeLocked() error {
-	if w.mu.written == w.mu.n {
-		return nil
+// Note is the part of Raise that does not write.
+func (w *File) Note(n uint64) {
+	for before := w.n.Load(); before < n && !w.n.CompareAndSwap(before, n); {
+		before = w.n.Load()
 	}
-	if _, err := w.mu.f.WriteAt(appendMark(make([]byte, 0, markSize), w.id, w.mu.n), w.mu.place*placeSize); err != nil {
+}
+
+// Write writes what was noted.
+func (w *File) Write() error {
+	for w.n.Load() != w.written.Load() && w.io.TryLock() {
+		err := w.writeLocked(w.n.Load())
+		w.io.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *File) writeLocked(n uint64) error {
+	if _, err := w.f.WriteAt(appendMark(make([]byte, 0, markSize), w.id, n), w.place*placeSize); err != nil {
 		return err
 	}
-	w.mu.written, w.mu.place, w.mu.dirty = w.mu.n, 1-w.mu.place, true
+	w.place, w.dirty = 1-w.place, true
+	w.written.Store(n)
 	return nil
 }
 
 // Sync has what was raised survive a power cut, too.
-func (w *File) Sync() error {
-	w.syncs.Lock()
-	defer w.syncs.Unlock()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.mu.dirty {
+func (w *File) Sync() error { return errors.Join(w.sync(), w.Write()) }
+
+func (w *File) sync() error {
+	w.io.Lock()
+	defer w.io.Unlock()
+	if w.n.Load() != w.written.Load() {
+		if err := w.writeLocked(w.n.Load()); err != nil {
+			return err
+		}
+	}
+	if !w.dirty {
 		return nil
 	}
-	w.mu.dirty, w.mu.syncing = false, true
-	w.mu.Unlock()
-	err := w.mu.f.SyncData()
-	w.mu.Lock()
-	w.mu.syncing = false
-	return errors.Join(err, w.writeLocked())
+	w.dirty = false
+	return w.f.SyncData()
+}
+
+// Lower says that the log is about to be replaced by one that is durable up to n only, and syncs that. If it is interrupted, the
+// watermark is either. Nobody notes anything meanwhile.
+func (w *File) Lower(n uint64) error {
+	w.io.Lock()
+	defer w.io.Unlock()
+	w.n.Store(n)
+	for range 2 { // the higher place would count
+		if err := w.writeLocked(n); err != nil {
+			return err
+		}
+	}
+	w.dirty = false
+	return w.f.SyncData()
 }
 
 // Close syncs and closes the file, once. Nobody uses it any more.
-func (w *File) Close() error { return errors.Join(w.Sync(), w.mu.f.Close()) }
+func (w *File) Close() error { return errors.Join(w.sync(), w.f.Close()) }

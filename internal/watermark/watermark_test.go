@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,7 +46,7 @@ func write(t testing.TB, fsys vfs.FS, b []byte) {
 	t.Helper()
 	f, err := fsys.Create("dir/MARK", vfs.WriteCategoryUnspecified)
 	must(t, err)
-	_, err = f.Write(b)
+	_, err = f.Write(bytes.Clone(b)) // it may change what it is given
 	must(t, errors.Join(err, f.Close()))
 }
 
@@ -116,6 +117,56 @@ func TestCreateIsCutShort(t *testing.T) {
 	}
 }
 
+// Whoever raises it last, the file says the highest when all are done.
+func TestRaiseTogether(t *testing.T) {
+	fsys, w := newMark(t)
+	var wg sync.WaitGroup
+	for i := range uint64(8) {
+		wg.Go(func() {
+			for n := i; n < 2000; n += 8 {
+				if err := w.Raise(n); err != nil {
+					t.Error(err)
+				}
+				if n%500 == 0 {
+					if err := w.Sync(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	after, err := Open(fsys.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))}), "dir", "MARK")
+	must(t, err)
+	if got := after.At(); got != 1999 {
+		t.Errorf("at %d, want 1999", got)
+	}
+}
+
+// To lower it takes effect, or none, whatever is interrupted.
+func TestLower(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for n := range 12 {
+		fsys, w := newMark(t)
+		for i := range n%3 + 2 {
+			must(t, w.Raise(uint64(40+i)))
+		}
+		must(t, w.Sync())
+		must(t, w.Lower(7))
+		must(t, w.Close())
+		cut := fsys.CrashClone(vfs.CrashCloneCfg{})
+		after, err := Open(cut, "dir", "MARK")
+		must(t, err)
+		if after.At() != 7 {
+			t.Errorf("at %d, want 7", after.At())
+		}
+		must(t, after.Raise(9))
+		if again, err := Open(cut.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}), "dir", "MARK"); err != nil || again.At() != 9 {
+			t.Errorf("raised again: %v, %v", again, err)
+		}
+	}
+}
+
 // Damage makes it weaker, or is noticed; what it says is never more than was true.
 func TestDamage(t *testing.T) {
 	fsys, w := newMark(t)
@@ -158,8 +209,8 @@ func (s slowDisk) SyncData() error {
 // A sync is in nobody's way, and what is raised meanwhile is not forgotten.
 func TestRaiseDuringSync(t *testing.T) {
 	fsys, w := newMark(t)
-	slow := slowDisk{w.mu.f, make(chan struct{}), make(chan struct{})}
-	w.mu.f = slow
+	slow := slowDisk{w.f, make(chan struct{}), make(chan struct{})}
+	w.f = slow
 	must(t, w.Raise(1))
 	synced := make(chan error)
 	go func() { synced <- w.Sync() }()

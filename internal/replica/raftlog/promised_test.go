@@ -115,7 +115,7 @@ func (d *disk) with(t fataler, b []byte) (*Log, error) {
 	} else {
 		f, err := fs.Create(d.newest, vfs.WriteCategoryUnspecified)
 		must(t, err)
-		_, err = f.Write(b)
+		_, err = f.Write(bytes.Clone(b)) // it may change what it is given
 		must(t, errors.Join(err, f.Sync(), f.Close()))
 	}
 	l, err := Open("log", Options{FS: fs, TailBytes: 200, EngineBytes: 1})
