@@ -56,7 +56,7 @@ type Log struct {
 	owes  bool // something was written that is not synced; order's
 	// The row of the format that there is, or is about to be; order's.
 	format byte
-	made   promised // order's
+	made   promised // order's, but for the watermark
 
 	mu struct {
 		sync.Mutex

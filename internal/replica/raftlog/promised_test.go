@@ -209,8 +209,8 @@ func TestDamageBehindEndOfProcess(t *testing.T) {
 	}
 }
 
-// The power goes before anything of the watermark was synced: still damage is noticed, but in the last two writes. Of the last one
-// nothing else knows, and it is the last one that says of the one before it that it was on the disk.
+// The power goes before anything of the watermark was synced: still damage is noticed, but in the last write, of which nothing else
+// knows. It says itself that the one before it was on the disk.
 func TestDamageBehindPowerCut(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	fs := vfs.NewCrashableMem()
