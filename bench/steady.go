@@ -47,13 +47,18 @@ func (o *steadyCommand) run(ctx context.Context, l *lab) error {
 	}
 	fmt.Fprintf(l.report, "%v of %d clients, pipelines of %d, %d keys of each kind, values of up to %d bytes, retention %ds; seed %d\n",
 		o.lasts, o.clients, o.depth, o.keys, o.size, o.retention, l.seed)
+	disk, err := probeDisk(ctx, l.dir)
+	if err != nil {
+		return err
+	}
+	defer disk.end()
 	data := filepath.Join(l.dir, "steady")
 	s, err := l.ours.with("--retention", strconv.Itoa(o.retention)).start(ctx, data)
 	if err != nil {
 		return err
 	}
 	if err = o.dropOften(s); err == nil {
-		err = o.observe(ctx, l, s, data)
+		err = o.observe(ctx, l, s, data, disk)
 	}
 	s.kill()
 	if err != nil {
@@ -99,6 +104,7 @@ func (o *steadyCommand) write(w *worker) error {
 type interval struct {
 	latencies
 	silence time.Duration // the longest time without a reply to anybody
+	disk    time.Duration // the longest that somebody else's sync took
 }
 
 // watch gathers intervals while workers work.
@@ -129,7 +135,7 @@ func (w *watch) take() interval {
 }
 
 // observe has clients write and prints a line of figures for each interval.
-func (o *steadyCommand) observe(ctx context.Context, l *lab, s *server, data string) error {
+func (o *steadyCommand) observe(ctx context.Context, l *lab, s *server, data string, disk *diskProbe) error {
 	workers, err := s.workers(load{clients: o.clients, seed: l.seed})
 	if err != nil {
 		return err
@@ -145,7 +151,7 @@ func (o *steadyCommand) observe(ctx context.Context, l *lab, s *server, data str
 	}}
 	done := make(chan error, 1)
 	go func() { done <- ld.work(ctx, workers, began.Add(o.lasts), make([]latencies, len(workers))) }()
-	fmt.Fprintf(l.report, "\n%8s %10s %9s %9s %10s %11s %8s %10s %11s\n", "after", "writes/s", "p50 ms", "p99 ms", "longest ms", "no reply ms", "RSS MiB", "folder MiB", "written MiB")
+	fmt.Fprintf(l.report, "\n%8s %10s %9s %9s %10s %11s %8s %8s %10s %11s\n", "after", "writes/s", "p50 ms", "p99 ms", "longest ms", "no reply ms", "disk ms", "RSS MiB", "folder MiB", "written MiB")
 	var lines []interval
 	tick := time.NewTicker(o.report)
 	defer tick.Stop()
@@ -158,13 +164,14 @@ func (o *steadyCommand) observe(ctx context.Context, l *lab, s *server, data str
 			ended = true
 		}
 		line, now, sofar := seen.take(), time.Now(), usageOf(s.pid).written
+		line.disk = disk.take()
 		if line.n > 0 {
 			lines = append(lines, line)
 		}
 		if line.n > 0 && now.Sub(from) > o.report/10 { // the rest may be a moment
-			fmt.Fprintf(l.report, "%8v %10.0f %9.2f %9.2f %10.1f %11.1f %8.0f %10.0f %11.0f\n", now.Sub(began).Round(time.Second),
+			fmt.Fprintf(l.report, "%8v %10.0f %9.2f %9.2f %10.1f %11.1f %8.1f %8.0f %10.0f %11.0f\n", now.Sub(began).Round(time.Second),
 				float64(line.n)*float64(o.depth)/now.Sub(from).Seconds(), milliseconds(line.at(.5)), milliseconds(line.at(.99)), milliseconds(line.max),
-				milliseconds(line.silence), s.memory()/(1<<20), folderSize(data)/(1<<20), (sofar-written)/(1<<20))
+				milliseconds(line.silence), milliseconds(line.disk), s.memory()/(1<<20), folderSize(data)/(1<<20), (sofar-written)/(1<<20))
 		}
 		written, from = sofar, now
 		if ended {
@@ -179,10 +186,10 @@ func (o *steadyCommand) print(l *lab, lines []interval) {
 	var all interval
 	for i := range lines {
 		all.merge(&lines[i].latencies)
-		all.silence = max(all.silence, lines[i].silence)
+		all.silence, all.disk = max(all.silence, lines[i].silence), max(all.disk, lines[i].disk)
 	}
-	fmt.Fprintf(l.report, "\n%d pipelines of %d: p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, longest %.1f ms, longest time without any reply %.1f ms\n",
-		all.n, o.depth, milliseconds(all.at(.5)), milliseconds(all.at(.99)), milliseconds(all.at(.999)), milliseconds(all.max), milliseconds(all.silence))
+	fmt.Fprintf(l.report, "\n%d pipelines of %d: p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, longest %.1f ms, longest time without any reply %.1f ms; longest sync of a file of 4 KiB that nobody else writes %.1f ms\n",
+		all.n, o.depth, milliseconds(all.at(.5)), milliseconds(all.at(.99)), milliseconds(all.at(.999)), milliseconds(all.max), milliseconds(all.silence), milliseconds(all.disk))
 	goals := []goal{{what: "longest stall in ms", got: milliseconds(all.max), target: milliseconds(stallGoal), most: true}}
 	if half := len(lines) / 2; half > 0 {
 		early, late := p99OfAll(lines[:half]), p99OfAll(lines[len(lines)-half:])

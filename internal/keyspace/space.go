@@ -96,7 +96,14 @@ func DefaultLimits() Limits {
 
 // Open returns the logical database db, from 0 to Databases-1, in tx.
 func Open(tx *txn.Tx, db int, env Env) *Space {
-	return &Space{tx: tx, db: db, shared: &shared{limits: env.Limits, samples: env.Samples, uses: env.Uses, classes: env.Events, places: ownPlaces}}
+	o := &struct { // one piece of memory for all that most transactions need
+		Space
+		shared
+		name [64]byte
+	}{}
+	o.shared = shared{limits: env.Limits, samples: env.Samples, uses: env.Uses, classes: env.Events, places: ownPlaces}
+	o.Space = Space{tx: tx, db: db, shared: &o.shared, buf: o.name[:0]}
+	return &o.Space
 }
 
 // DB returns another logical database in the same transaction.

@@ -14,7 +14,8 @@ import (
 )
 
 // loops serve the connections that need no goroutine of their own. There is one for two
-// processors: the others are for the sequencer, which all share, and for clients on this machine.
+// processors: the others are for the sequencer, which all share, and for clients on this machine; and for
+// helpers while there is little to write.
 type loops struct {
 	once sync.Once
 	all  []*loop       // after once
@@ -27,10 +28,14 @@ type loops struct {
 	slow      atomic.Uint64
 }
 
-// loop takes the turns of its sessions one after the other, on one goroutine.
+// loop takes the turns of its sessions one after the other, on one goroutine, and shares them with its helper
+// where that is of use.
 type loop struct {
 	srv    *Server
-	poller *netpoll.Poller
+	poller *netpoll.Poller // nil of a helper
+	help   chan *round     // to the helper; nil if there is none
+
+	answered int // how many turns of the round needed nothing but this loop
 
 	// Units of the turns that are being taken. They are handed over together: one
 	// wake-up of the sequencer, and one sync, for all.
@@ -64,6 +69,10 @@ func (l *loops) start(s *Server) {
 			return
 		}
 		lp := &loop{srv: s, poller: p}
+		if runtime.GOMAXPROCS(0) > 1 {
+			lp.help = make(chan *round, 1)
+			l.wg.Go(lp.helper)
+		}
 		l.all = append(l.all, lp)
 		l.wg.Go(lp.run)
 	}
@@ -102,20 +111,27 @@ func wakeSession(conn *netpoll.Conn) {
 }
 
 func (l *loop) run() {
-	var ready []*netpoll.Conn
+	if l.help != nil {
+		defer close(l.help)
+	}
+	r := &round{}
+	reading := false // of the turns that were taken here last most could be answered at once
 	for {
 		var err error
-		if ready, err = l.poller.Wait(ready[:0]); err != nil {
+		if r.ready, err = l.poller.Wait(r.ready[:0]); err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				l.srv.fail(err)
 			}
 			return
 		}
-		for _, conn := range ready {
-			conn.Data.(*session).turn(l)
+		shared := reading && l.share(r)
+		taken := l.take(r)
+		reading = 2*l.answered > taken
+		if shared {
+			r = &round{} // the helper may still look at that one
+		} else {
+			r.reset()
 		}
-		l.enqueue()
-		clear(ready)
 	}
 }
 

@@ -49,6 +49,7 @@ type session struct {
 
 	holding  bool                          // pushes to the client wait for the next flush
 	running  call                          // that is being carried out
+	carrier  carrier                       // of it into its transaction
 	tx       *keyspace.Space               // of the transaction in progress
 	telling  telling                       // what others are to be told of it
 	overdue  []keyspace.Change             // keys that a read has found expired, to be removed before the reply
@@ -126,6 +127,7 @@ func newSession(srv *Server, conn net.Conn) *session {
 	}
 	c.in = resp.NewReader(&source{c, &srv.stats.received}, srv.readLimits(c.authed))
 	c.multi.reset(c)
+	c.makeCarrier()
 	c.facts.proto.Store(2)
 	c.facts.lastTime.Store(c.began.UnixNano())
 	return c
@@ -379,27 +381,43 @@ func (c *session) run(k call) {
 		return
 	}
 	c.rememberReads(k)
-	if err := c.transact(k, func(root *keyspace.Space) { c.invoke(k, root.DB(c.db)) }); err != nil {
+	c.running = k
+	if err := c.transact(k, c.carrier.invoke); err != nil {
 		c.out.Error(err.Error())
 	}
 	c.beginBlocked()
 }
 
-// transact runs fn in one transaction of a call: inside the sequencer if the session is
-// there, else on a snapshot. The error is what the client is told if that has come to nothing; if the store has
-// failed there is none, and the session ends.
-func (c *session) transact(k call, fn func(root *keyspace.Space)) error {
-	do := func(root *keyspace.Space) error {
+// carrier has the functions that carry a call into its transaction. A session needs them for each call, and makes them once.
+type carrier struct {
+	fn     func(root *keyspace.Space) // what is done there
+	do     func(root *keyspace.Space) error
+	read   func(*txn.Tx) error
+	invoke func(root *keyspace.Space) // the fn of an ordinary call
+}
+
+func (c *session) makeCarrier() {
+	k := &c.carrier
+	k.do = func(root *keyspace.Space) error {
 		c.tx, c.telling = root, telling{by: c}
-		fn(root)
+		k.fn(root)
 		return nil
 	}
+	k.read = c.srv.onRoot(k.do)
+	k.invoke = func(root *keyspace.Space) { c.invoke(c.running, root.DB(c.db)) }
+}
+
+// transact runs fn in one transaction of a call: inside the sequencer if the session is
+// there, else on a snapshot. The error is what the client is told if that has come to nothing; if the store has
+// failed there is none, and the session ends. There is one at a time.
+func (c *session) transact(k call, fn func(root *keyspace.Space)) error {
+	c.carrier.fn = fn
 	mark := c.out.Len()
 	var err error
 	if c.seq != nil {
-		err = c.srv.update(c.seq, &c.telling, do)
+		err = c.srv.update(c.seq, &c.telling, c.carrier.do)
 	} else {
-		err = c.readIn(c.srv.onRoot(do))
+		err = c.readIn(c.carrier.read)
 		if err == nil && !c.srv.leads() { // asked after the view: if the lead ends now, the client is told to forget
 			if _, tracks := c.srv.tracking.Mode(tracking.ID(c.id)); tracks {
 				err = errNotTracked
@@ -408,7 +426,7 @@ func (c *session) transact(k call, fn func(root *keyspace.Space)) error {
 		c.forgetScripts()
 		c.tellNow(err)
 	}
-	c.tx = nil
+	c.tx, c.carrier.fn = nil, nil
 	if err == nil {
 		return nil
 	}

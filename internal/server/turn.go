@@ -36,6 +36,9 @@ func (c *session) turn(l *loop) {
 			if !c.proceed(l, calls) {
 				return
 			}
+			if l != nil {
+				l.answered++
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,6 +164,56 @@ func TestColdReadsDoNotHoldUpTheLoop(t *testing.T) {
 	close(e.letGo)
 	for _, s := range slow {
 		s.expect("$-1\r\n")
+	}
+}
+
+// meetingEngine notices when two reads are under way at once.
+type meetingEngine struct {
+	store.Engine
+	under atomic.Int64
+	met   atomic.Bool
+}
+
+func (e *meetingEngine) VersionAt(ctx context.Context, key []byte, ts uint64) (store.VersionedValue, bool, error) {
+	if bytes.Contains(key, []byte("none")) { // only readers ask for that
+		if e.under.Add(1) > 1 {
+			e.met.Store(true)
+		}
+		runtime.Gosched()
+		defer e.under.Add(-1)
+	}
+	return e.Engine.VersionAt(ctx, key, ts)
+}
+
+// Two processors answer those who only read, each of them in the order of its commands.
+func TestRoundsOfReadsAreShared(t *testing.T) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Skip("there is one processor")
+	}
+	e := &meetingEngine{Engine: store.NewMVCCStore().(store.Engine)}
+	addr := serveAt(t, e, time.Now, server.NewConfig(), anyPort(t)).addr
+	var all sync.WaitGroup
+	for i := range 16 {
+		w := dial(t, addr)
+		w.ask(fmt.Sprintf("SET own%d %05d", i, i), "+OK\r\n")
+		all.Go(func() {
+			ask, want := fmt.Sprintf("GET own%d\r\nGET none\r\nGET own%d\r\n", i, i), fmt.Sprintf("$5\r\n%05d\r\n$-1\r\n$5\r\n%05d\r\n", i, i)
+			got := make([]byte, len(want))
+			for n := 0; n < 200 || n < 20_000 && !e.met.Load(); n++ {
+				_, err := io.WriteString(w.Conn, ask)
+				if err == nil {
+					_, err = io.ReadFull(w.Conn, got)
+				}
+				if err != nil || string(got) != want {
+					t.Errorf("%q is answered by %q, want %q: %v", ask, got, want, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if !e.met.Load() {
+		t.Error("no two reads were under way at once")
 	}
 }
 
