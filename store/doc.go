@@ -19,5 +19,5 @@
 // deltas (CollectionKind has the rules), HashLenAt and its like add them up, and a
 // DeltaFolder folds them. Lists that many push and pop at once are ListEnd's matter.
 //
-// It imports the engine and package encryption, and nothing else of this module.
+// It imports the engine and packages watermark and encryption, and nothing else of this module.
 package store

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/elastickv/elastickv/internal/watermark"
 )
 
 // pebbleStore keeps versions in a folder, one row of the engine per version.
@@ -27,6 +29,7 @@ type pebbleStore struct {
 	engine    *pebble.Options
 	lock      *pebble.Lock
 	db        *pebble.DB
+	watermark *watermark.File
 	views     views
 	seal      sealing
 
@@ -231,7 +234,7 @@ func (s *pebbleStore) Close() error {
 	}
 	s.closeSnapshots()
 	s.views.shut()
-	err := s.db.Close()
+	err := firstError(s.db.Close(), s.watermark.Close())
 	if lockErr := s.lock.Close(); err == nil {
 		err = lockErr
 	}

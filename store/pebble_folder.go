@@ -31,6 +31,7 @@ const (
 	formatSizeMost = 256                        // bytes; what is longer is not ours
 
 	lockFile      = "LOCK"       // the engine's
+	watermarkFile = "COMMITTED"  // part of the format; never change; see pebble_watermark.go
 	restoreFolder = "restore"    // where Restore gathers what it reads
 	lostAndFound  = "lost+found" // what a fresh file system comes with
 	folderMode    = 0o700        // values are not for other users
@@ -78,7 +79,7 @@ func (f folder) inspect() (folderState, error) {
 	for _, name := range names {
 		switch {
 		case name == lockFile, name == lostAndFound, name == creationFile:
-		case state == folderUnfinished && isEngineFile(name):
+		case state == folderUnfinished && (isEngineFile(name) || strings.HasPrefix(name, watermarkFile)):
 		default:
 			return state, folderError(f.dir, ErrForeignFolder, nil)
 		}

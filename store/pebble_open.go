@@ -77,6 +77,9 @@ func (s *pebbleStore) openEngine() error {
 	if err := s.readMeta(); err != nil {
 		return firstError(s.metaError(err), db.Close())
 	}
+	if err := s.openWatermark(); err != nil {
+		return firstError(err, db.Close())
+	}
 	s.log.Debug("store: opened", slog.String("dir", s.dir),
 		slog.Uint64("last_commit_ts", s.LastCommitTS()), slog.Uint64("floor", s.MinRetainedTS()))
 	return nil

@@ -70,7 +70,11 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	defer s.versions.resume()
 	s.rangeMoves.Add(1)
 	defer s.rangeMoves.Add(1)
-	if err := s.ingest(t.paths); err != nil {
+	err := s.watermark.Lower(0)
+	if err == nil {
+		err = s.ingest(t.paths)
+	}
+	if err != nil {
 		s.floor.Store(oldFloor)
 		return fmt.Errorf("store: restore: %w", err)
 	}

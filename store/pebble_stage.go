@@ -177,7 +177,7 @@ func (w *write) stageLocked() error {
 	s.appliedIndex.Store(index)
 	s.noteForCompaction(w)
 	if w.path == raftPath {
-		s.reach(w.epoch, w.stagedTS)
+		return s.reach(w)
 	}
 	return nil
 }
@@ -264,16 +264,18 @@ func (s *pebbleStore) failure() error {
 	return nil
 }
 
-// reach raises lastCommitTS to ts, unless a restore has replaced what had ts.
-func (s *pebbleStore) reach(epoch, ts uint64) {
-	if s.lastCommitTS.Load() >= ts {
-		return
+// reach raises lastCommitTS to what w has, or is behind, unless a restore has replaced that.
+func (s *pebbleStore) reach(w *write) error {
+	if s.lastCommitTS.Load() >= w.stagedTS {
+		return nil
 	}
 	s.publish.Lock()
-	defer s.publish.Unlock()
-	if s.publish.epoch == epoch && s.lastCommitTS.Load() < ts {
-		s.lastCommitTS.Store(ts)
+	if s.publish.epoch == w.epoch && s.lastCommitTS.Load() < w.stagedTS {
+		s.lastCommitTS.Store(w.stagedTS)
+		s.noteCommitted(w)
 	}
+	s.publish.Unlock()
+	return s.watermark.Write()
 }
 
 // Wait implements Staged. The log is written in the order of staging, so when
@@ -289,6 +291,8 @@ func (w *write) Wait() error {
 	if err := w.s.failure(); err != nil {
 		return err
 	}
-	w.s.reach(w.epoch, w.stagedTS)
+	if err := w.s.reach(w); err != nil {
+		return w.s.fail(err)
+	}
 	return w.batch.Close()
 }

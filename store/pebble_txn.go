@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // checkTimestamps fails if a commit has none.
@@ -101,7 +103,11 @@ func (w *write) stageCommits(ctx context.Context, commits []Commit) error {
 	}
 	defer w.s.gate.leave()
 	return underOneKey(func() error {
-		w.batch, w.rows = w.s.db.NewBatchWithSize(size), w.s.newRowEncoder(w.path)
+		batch, err := w.s.newBatch(size)
+		if err != nil {
+			return err
+		}
+		w.batch, w.rows = batch, w.s.newRowEncoder(w.path)
 		if err := w.encode(commits); err != nil {
 			return firstError(err, w.batch.Close())
 		}
@@ -162,6 +168,24 @@ func inEngineOrder(commits []Commit) []version {
 		return cmp.Or(bytes.Compare(a.m.Key, b.m.Key), cmp.Compare(b.ts, a.ts))
 	})
 	return all
+}
+
+const (
+	batchSizeKept  = 1 << 20 // bytes from which on the engine keeps no batch's memory for later
+	batchHeadBytes = 12      // of a batch: a sequence number and a count, both 0 while it is empty
+)
+
+// newBatch returns a batch with room for size bytes. The engine makes that a power of two, so that of a large
+// one as much again may lie idle: it is given one that fits.
+func (s *pebbleStore) newBatch(size int) (*pebble.Batch, error) {
+	if size < batchSizeKept {
+		return s.db.NewBatchWithSize(size), nil
+	}
+	b := s.db.NewBatch()
+	if err := b.SetRepr(make([]byte, batchHeadBytes, size)); err != nil {
+		return nil, firstError(err, b.Close())
+	}
+	return b, nil
 }
 
 // commitsSize validates every mutation and span and returns about how many bytes their

@@ -27,6 +27,7 @@ func forwarded(t *testing.T, c *cluster) {
 	t.Run("redis-cli", func(t *testing.T) { forwardRedisCLI(t, other) })
 	t.Run("the node itself", func(t *testing.T) { forwardOwn(t, c, other) })
 	t.Run("waits", func(t *testing.T) { forwardWaits(ctx, t, c, other) })
+	t.Run("scripts that are ended", func(t *testing.T) { forwardKills(ctx, t, c, other) })
 	t.Run("users", func(t *testing.T) { forwardUsers(t, c, other) })
 	t.Run("reads never go back", func(t *testing.T) { forwardReads(t, c) })
 	t.Run("the leader is lost", func(t *testing.T) { forwardLoss(ctx, t, c) })
@@ -257,6 +258,37 @@ func forwardWaits(ctx context.Context, t *testing.T, c *cluster, other *peer) {
 	ok(t, client.XAdd(ctx, &redis.XAddArgs{Stream: "s", Values: []string{"f", "v"}}).Err())
 	ok(t, <-read)
 	ok(t, client.FlushAll(ctx).Err())
+}
+
+// A script that the leader runs is ended from any node, whoever has called it; and one that runs at the node, there.
+func forwardKills(ctx context.Context, t *testing.T, c *cluster, other *peer) {
+	lead := c.leader()
+	client := plainClient(t, other)
+	ok(t, client.FunctionLoad(ctx, "#!lua name=spinning\nredis.register_function('spins', function() while true do end end)").Err())
+	for _, tc := range []struct {
+		name string
+		at   *peer // where it is called
+		call []any
+		kill string
+	}{
+		{"a script that was passed on", other, []any{"EVAL", "while true do end", "0"}, "SCRIPT"},
+		{"a function that was passed on", other, []any{"FCALL", "spins", "0"}, "FUNCTION"},
+		{"a script of a client of the leader", lead, []any{"EVAL", "while true do end", "0"}, "SCRIPT"},
+		{"a script that runs here", other, []any{"EVAL_RO", "while true do end", "0"}, "SCRIPT"},
+	} {
+		caller := plainClient(t, tc.at)
+		ended := make(chan error, 1)
+		go func() { ended <- caller.Do(ctx, tc.call...).Err() }()
+		c.await(tc.name+" is ended", func() bool { return client.Do(ctx, tc.kill, "KILL").Err() == nil })
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "killed by user") {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if err := client.Set(ctx, "k", tc.name, 0).Err(); err != nil {
+			t.Errorf("behind %s: %v", tc.name, err)
+		}
+	}
+	ok(t, client.FlushAll(ctx).Err())
+	ok(t, client.FunctionDelete(ctx, "spinning").Err())
 }
 
 // Both nodes ask what a user may.

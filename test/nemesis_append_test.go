@@ -18,6 +18,7 @@ type appendTx struct {
 	outcome          appendOutcome
 	told             string // in words, if it was refused
 	near             *appendNear
+	watches          bool // what it reads was watched, and read before all that it writes
 }
 
 // appendNear is said of a transaction that has read what was there some time ago.

@@ -32,7 +32,12 @@ func TestClusterDamagedDisk(t *testing.T) {
 	}{
 		{"the log of promises is gone", func(dir string) { removeAll(t, filepath.Join(dir, "raftlog")) }},
 		{"the data is gone", func(dir string) { removeAll(t, filepath.Join(dir, "store")) }},
-		{"the log of promises is damaged", func(dir string) { damageFiles(t, filepath.Join(dir, "raftlog"), ".log") }},
+		{"the log of promises is damaged", func(dir string) {
+			damageFiles(t, filepath.Join(dir, "raftlog"), ".log", func(used int) int { return used / 2 })
+		}},
+		{"the end of the log of promises is damaged", func(dir string) {
+			damageFiles(t, filepath.Join(dir, "raftlog"), ".log", func(used int) int { return used - 1 })
+		}},
 	} {
 		p := c.nodes[2]
 		if c.leader() == p {
@@ -87,8 +92,8 @@ func removeAll(t *testing.T, dir string) {
 	}
 }
 
-// damageFiles flips a bit in the middle of what has been written to each file of a kind.
-func damageFiles(t *testing.T, dir, kind string) {
+// damageFiles flips a bit in each file of a kind: where of what has been written there.
+func damageFiles(t *testing.T, dir, kind string, where func(used int) int) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*"+kind))
 	if err != nil || len(files) == 0 {
@@ -104,7 +109,7 @@ func damageFiles(t *testing.T, dir, kind string) {
 		if used == 0 {
 			continue
 		}
-		b[used/2] ^= 1
+		b[where(used)] ^= 1
 		damaged++
 		if err := os.WriteFile(f, b, 0o600); err != nil {
 			t.Fatal(err)

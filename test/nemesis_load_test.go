@@ -60,7 +60,8 @@ func (l *nemesisLoad) start() (end func()) {
 }
 
 func (l *nemesisLoad) work(id int, stop <-chan struct{}, act func(*nemesisClient)) {
-	c := &nemesisClient{id: id, rng: rand.New(rand.NewPCG(l.seed, uint64(id+1))), addrs: l.addrs, conns: make([]*testkit.Client, len(l.addrs))}
+	c := &nemesisClient{id: id, rng: rand.New(rand.NewPCG(l.seed, uint64(id+1))), addrs: l.addrs, conns: make([]*testkit.Client, len(l.addrs)),
+		lead: id % len(l.addrs)}
 	defer c.close()
 	for {
 		select {
@@ -123,7 +124,7 @@ func (l *nemesisLoad) call(c *nemesisClient) {
 
 // refused reports whether a reply says that nothing was and will be done.
 func refused(v resp.Value) bool {
-	for _, code := range []string{"READONLY ", "TRYAGAIN ", "MOVED ", "EXECABORT ", "MASTERDOWN "} {
+	for _, code := range []string{"READONLY ", "TRYAGAIN ", "MOVED ", "EXECABORT ", "MASTERDOWN ", "CLUSTERDOWN "} {
 		if strings.HasPrefix(v.Str, code) {
 			return v.Kind == resp.KindError
 		}
@@ -144,25 +145,51 @@ func (l *nemesisLoad) transact(c *nemesisClient) {
 		x.acts = append(x.acts, a)
 	}
 	onlyReads = !slices.ContainsFunc(x.acts, func(a appendAct) bool { return a.added != "" })
+	if !onlyReads && c.rng.IntN(3) == 0 {
+		// What is read stands first: that is when it is read.
+		slices.SortStableFunc(x.acts, func(a, b appendAct) int { return min(len(a.added), 1) - min(len(b.added), 1) })
+		x.watches = x.acts[0].added == ""
+	}
 	l.transaction(c, x, onlyReads)
 }
 
-func (l *nemesisLoad) transaction(c *nemesisClient, x *appendTx, onlyReads bool) {
-	commands := [][]string{{"MULTI"}}
-	for _, a := range x.acts {
-		if a.added != "" {
-			commands = append(commands, []string{"RPUSH", a.list, a.added})
-		} else {
-			commands = append(commands, []string{"LRANGE", a.list, "0", "-1"})
+// commands are those of a transaction. What it reads is read in it, or watched and read before.
+func (x *appendTx) commands() (commands [][]string) {
+	do := func(acts []appendAct) {
+		for _, a := range acts {
+			if a.added != "" {
+				commands = append(commands, []string{"RPUSH", a.list, a.added})
+			} else {
+				commands = append(commands, []string{"LRANGE", a.list, "0", "-1"})
+			}
 		}
 	}
+	rest := x.acts
+	if x.watches {
+		reads := slices.IndexFunc(x.acts, func(a appendAct) bool { return a.added != "" })
+		watch := []string{"WATCH"}
+		for _, a := range x.acts[:reads] {
+			watch = append(watch, a.list)
+		}
+		commands = append(commands, watch)
+		do(x.acts[:reads])
+		rest = x.acts[reads:]
+	}
+	commands = append(commands, []string{"MULTI"})
+	do(rest)
+	return append(commands, []string{"EXEC"})
+}
+
+func (l *nemesisLoad) transaction(c *nemesisClient, x *appendTx, onlyReads bool) {
 	x.called = time.Since(l.began)
-	replies, err := c.do(onlyReads, append(commands, []string{"EXEC"})...)
+	replies, err := c.do(onlyReads, x.commands()...)
 	x.returned, x.at = time.Since(l.began), c.at
 	x.outcome = txUnknown
 	switch {
 	case err != nil:
-	case x.take(replies[len(replies)-1]):
+	case x.watches && replies[len(replies)-1].IsNull():
+		x.outcome, x.told = txRefused, "a watched list has changed"
+	case x.take(replies):
 		x.outcome = txDone
 		if x.near == nil {
 			l.answered.Add(1)
@@ -202,12 +229,23 @@ func (l *nemesisLoad) lookNear(c *nemesisClient) {
 	}
 }
 
-// take reads the reply to EXEC, and reports whether that is what each command has to say.
-func (x *appendTx) take(exec resp.Value) bool {
-	if exec.Kind != resp.KindArray || len(exec.Elems) != len(x.acts) {
+// take reads the replies, and reports whether each act has one.
+func (x *appendTx) take(replies []resp.Value) bool {
+	exec := replies[len(replies)-1]
+	if exec.Kind != resp.KindArray || len(exec.Elems) > len(x.acts) {
 		return false
 	}
-	for i, v := range exec.Elems {
+	told := exec.Elems
+	if x.watches {
+		if replies[0].Kind == resp.KindError { // nothing was watched
+			return false
+		}
+		told = slices.Concat(replies[1:1+len(x.acts)-len(told)], told)
+	}
+	if len(told) != len(x.acts) {
+		return false
+	}
+	for i, v := range told {
 		switch a := &x.acts[i]; {
 		case a.added != "" && v.Kind == resp.KindInt:
 			a.size = int(v.Int)
@@ -247,7 +285,8 @@ func (l *nemesisLoad) finish(t *testing.T) {
 	}
 }
 
-// nemesisClient talks to any node when it reads, and to the one that takes it when it writes.
+// nemesisClient talks to any node when it reads. It writes through one, which need not lead, and goes to another at times, and when it
+// is told an error.
 type nemesisClient struct {
 	id    int
 	rng   *rand.Rand
@@ -263,6 +302,9 @@ type nemesisClient struct {
 
 // do sends commands and returns their replies; one, that refuses, if nobody is there. After an error nobody knows what became of them.
 func (c *nemesisClient) do(reads bool, commands ...[]string) (replies []resp.Value, err error) {
+	if !reads && !c.near && c.rng.IntN(50) == 0 {
+		c.lead = c.rng.IntN(len(c.addrs))
+	}
 	at := c.lead
 	if reads {
 		at = c.rng.IntN(len(c.addrs))

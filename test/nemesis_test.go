@@ -5,8 +5,12 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/elastickv/elastickv/internal/testkit"
 )
 
 var nemesisTimeFlag = flag.Duration("nemesis.time", 15*time.Second, "for how long TestNemesis does harm")
@@ -24,7 +28,7 @@ func TestNemesis(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-seed %d", seed)
-	n := &nemesis{t: t, rng: rand.New(rand.NewPCG(seed, 0)), clocks: map[*peer]time.Duration{}, slow: map[*peer]time.Duration{}, counts: map[string]int{}}
+	n := &nemesis{t: t, rng: rand.New(rand.NewPCG(seed, 0)), clocks: map[*peer]time.Duration{}, slow: map[*peer]time.Duration{}, counts: map[string]int{}, passed: map[*peer]int{}}
 	n.c, n.net = startInNetwork(t, 3, n.limitDisk, func(p *peer) { p.inHarm = true })
 	load := newNemesisLoad(n.c, seed)
 	end := load.start()
@@ -34,7 +38,11 @@ func TestNemesis(t *testing.T) {
 	}
 	end()
 	load.finish(t)
-	t.Logf("%d calls and %d transactions were answered, %d of them of what was near; %v", load.calls, load.txs, load.near, n.counts)
+	t.Logf("%d calls and %d transactions were answered, %d of them of what was near; %d went by way of a node that did not lead; %v", load.calls, load.txs, load.near,
+		n.forwarded, n.counts)
+	if n.forwarded == 0 {
+		t.Error("no client has written through a node that did not lead")
+	}
 	if err := load.registers.check(clusterPatience); err != nil {
 		t.Error(err)
 	}
@@ -62,6 +70,9 @@ type nemesis struct {
 	slow    map[*peer]time.Duration // how long a sync takes longer
 	leaving *leaving                // who is being replaced; nil: nobody
 	counts  map[string]int
+
+	passed    map[*peer]int // calls that each node had passed on when it was last asked
+	forwarded int           // in all
 }
 
 // round does one or two kinds of harm, and makes up for it. Then things go on.
@@ -83,6 +94,30 @@ func (n *nemesis) round(load *nemesisLoad) {
 	}
 	before := load.answered.Load()
 	n.c.await("progress", func() bool { return load.answered.Load() > before+100 })
+	n.countForwarded()
+}
+
+// countForwarded counts what nodes have had the leader do since it was called last, or since they were started.
+func (n *nemesis) countForwarded() {
+	for _, p := range n.c.nodes {
+		conn, err := testkit.Connect(p.Addr, 2)
+		if err != nil {
+			continue // it is being replaced
+		}
+		if info, err := conn.Do("INFO", "stats"); err == nil {
+			_, value, _ := strings.Cut(info.Str, "\r\nforwarded_calls:")
+			value, _, _ = strings.Cut(value, "\r\n")
+			if now, err := strconv.Atoi(value); err == nil {
+				since := now
+				if now >= n.passed[p] {
+					since -= n.passed[p]
+				}
+				n.forwarded += since
+				n.passed[p] = now
+			}
+		}
+		_ = conn.Close()
+	}
 }
 
 // harms are what can be done, by name.

@@ -16,6 +16,7 @@ const layers = `
 hlc:
 encryption:
 encryption/keys:    encryption
+internal/watermark:
 internal/resp:
 internal/netpoll:
 internal/relay:
@@ -23,7 +24,7 @@ internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
-store:              encryption
+store:              internal/watermark encryption
 internal/txn:       hlc store
 internal/eviction:
 internal/keyspace:  internal/txn internal/eviction store
@@ -37,7 +38,7 @@ internal/acl:       internal/command
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/acl internal/command internal/keyspace internal/eviction internal/txn internal/resp internal/pubsub internal/tracking internal/netpoll internal/relay
-internal/replica/raftlog: encryption
+internal/replica/raftlog: internal/watermark encryption
 internal/replica/transport: internal/replica/raftlog
 internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
 internal/replica/host: internal/replica internal/replica/transport internal/replica/raftlog internal/txn store

@@ -92,6 +92,7 @@ const (
 	// carried out there for it, and of others those that are about neither the connection nor the node.
 	AnyNode  // it may: every node would do the same
 	AtLeader // it has to: only the leader knows
+	AtScript // it has to, unless a script runs here: it is about the one that runs
 )
 
 var flagNames = []string{

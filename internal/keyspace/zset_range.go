@@ -72,9 +72,12 @@ func (z *ZSet) Slice(r ZRange, w Window) ([]ScoredMember, error) {
 	if w.Skip < 0 || w.Limit == 0 {
 		return nil, nil
 	}
+	r, skip, err := z.leap(r, w)
+	if err != nil {
+		return nil, err
+	}
 	var out []ScoredMember
-	skip := w.Skip
-	err := z.walk(r, w.order(), func(member []byte, score float64) bool {
+	err = z.walk(r, w.order(), func(member []byte, score float64) bool {
 		if skip > 0 {
 			skip--
 			return true
@@ -86,6 +89,49 @@ func (z *ZSet) Slice(r ZRange, w Window) ([]ScoredMember, error) {
 		err = z.signZeros(out)
 	}
 	return out, err
+}
+
+// leap returns what is left of a range and of the members to be skipped behind the blocks that hold nothing
+// but members that are left out.
+func (z *ZSet) leap(r ZRange, w Window) (left ZRange, skip int64, err error) {
+	if w.Skip == 0 || r.lex != nil || !z.entry.counted() {
+		return r, w.Skip, nil
+	}
+	n, err := z.Len()
+	if err != nil || w.Skip <= z.countLimits().block(n) {
+		return r, w.Skip, err
+	}
+	if w.Reverse {
+		rank, err := z.before(r.end, n)
+		if err != nil {
+			return r, 0, err
+		}
+		if rank -= w.Skip; rank <= 0 {
+			return emptyRange(), 0, nil
+		}
+		s, err := z.stretchAt(rank-1, n)
+		if err != nil || s.end == nil || r.end != nil && bytes.Compare(r.end, s.end) <= 0 {
+			return r, w.Skip, err
+		}
+		r.end = s.end
+		return r, s.before + s.n - rank, nil
+	}
+	first := int64(0)
+	if r.start != nil {
+		if first, err = z.before(r.start, n); err != nil {
+			return r, 0, err
+		}
+	}
+	rank := first + w.Skip
+	if rank < 0 || rank >= n { // the sum may be larger than a number can be
+		return emptyRange(), 0, nil
+	}
+	s, err := z.stretchAt(rank, n)
+	if err != nil || bytes.Compare(s.start, r.start) <= 0 {
+		return r, w.Skip, err
+	}
+	r.start = s.start
+	return r, rank - s.before, nil
 }
 
 // Walk calls fn for the members of a range, in ascending order, until fn returns false. A score

@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"bytes"
+	"math"
 	"slices"
 
 	"github.com/elastickv/elastickv/store"
@@ -41,7 +42,7 @@ func (z *ZSet) ByRank(first, last int64, w Window) ([]ScoredMember, error) {
 	}
 	wanted, r := w.Reverse, ZRange{start: low.start}
 	w.Reverse, w.Skip = false, first-low.before
-	if behind := high.before + high.n - 1 - last; behind < w.Skip {
+	if behind := high.before + high.n - 1 - last; behind < w.Skip/backwardCost {
 		w.Reverse, w.Skip, r = true, behind, ZRange{end: high.end}
 	}
 	out, err := z.Slice(r, w)
@@ -50,6 +51,9 @@ func (z *ZSet) ByRank(first, last int64, w Window) ([]ScoredMember, error) {
 	}
 	return out, err
 }
+
+// backwardCost is in how many steps forwards a walk takes the time of one backwards.
+const backwardCost = 2
 
 // RemoveByRank removes the members that ByRank returns, and returns their number.
 func (z *ZSet) RemoveByRank(first, last int64) (int, error) {
@@ -106,10 +110,15 @@ func (s stretch) holds(tail []byte) bool {
 	return bytes.Compare(s.start, tail) <= 0 && (s.end == nil || bytes.Compare(tail, s.end) < 0)
 }
 
-// below returns how many members of s, which holds tail, stand before it. It walks from
-// both ends in turns.
+// below returns how many members of s, which holds tail, stand before it. In a set without counts, and at
+// the end of any, it walks from both ends in turns, so that the nearer one counts. A block within is
+// walked from its start: each walk begins with a search, and one backwards takes twice as long.
 func (s stretch) below(z *ZSet, tail []byte) (int64, error) {
 	front := tailCount{start: s.start, end: tail}
+	if s.end != nil {
+		err := front.add(z, math.MaxInt64)
+		return front.n, err
+	}
 	back := tailCount{start: tail, end: s.end, order: store.Descending}
 	for step := int64(64); ; step *= 2 {
 		if err := front.add(z, step); err != nil || front.done {

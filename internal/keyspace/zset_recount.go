@@ -48,6 +48,11 @@ func (z *ZSet) recount(tail []byte, delta int64) error {
 	if err != nil {
 		return err
 	}
+	return z.recountIn(bound, tail, delta)
+}
+
+// recountIn is recount for the row with the given bound.
+func (z *ZSet) recountIn(bound, tail []byte, delta int64) error {
 	name := z.countName(bound)
 	row, err := z.counts(name)
 	if err != nil {
@@ -74,10 +79,10 @@ func (z *ZSet) recountMoved(from, to []byte) error {
 		return err
 	}
 	if !bytes.Equal(bound, same) {
-		if err := z.recount(from, -1); err != nil {
+		if err := z.recountIn(bound, from, -1); err != nil {
 			return err
 		}
-		return z.recount(to, 1)
+		return z.recount(to, 1) // the rows may be others now
 	}
 	name := z.countName(bound)
 	old, err := z.counts(name)

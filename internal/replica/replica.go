@@ -180,6 +180,15 @@ func (r *Replica) Tick() {
 	r.gather()
 }
 
+// Forgot fails if a message shows that this replica had entries on its disk that its log has no more: a leader commits here only what
+// it was told of. What else is lost nobody knows, votes included, so that the replica must not go on.
+func (r *Replica) Forgot(m *pb.Message) error {
+	if m.GetType() != pb.MsgHeartbeat || m.GetTerm() < r.rn.BasicStatus().GetTerm() || m.GetCommit() <= r.last {
+		return nil
+	}
+	return fmt.Errorf("%w: replica %d, which leads, was told of entry %d, and the log ends at %d", raftlog.ErrForgotten, m.GetFrom(), m.GetCommit(), r.last)
+}
+
 // Step takes a message in, and keeps it: of another replica, or the answer to work that is done.
 func (r *Replica) Step(m *pb.Message) {
 	if r.mute(m) {

@@ -219,8 +219,11 @@ func (r *Reader) makeRoom() {
 	case r.full && size < bufferKeep:
 		size *= 2 // the peer sends faster than we read
 	case unread+min(missing, bufferRoom) > size:
-		// At most growth times, and not far past what is known to be missing.
-		size = min(growth*size, unread+missing+bufferBase)
+		// Not far past what is known to be missing, and at most growth times, or twice that if it is the last time.
+		grown, whole := growth*size, unread+missing+bufferBase
+		if size = grown; whole < 2*grown {
+			size = whole
+		}
 	}
 	r.full = false
 	if size != len(r.buf) {

@@ -355,6 +355,22 @@ func TestManyArgumentsInSmallPieces(t *testing.T) {
 	}
 }
 
+// A large argument is not copied from one large buffer into another: the last but one has at most half of it, and the one before that an eighth.
+func TestBufferGrowsToWhatIsMissing(t *testing.T) {
+	for _, size := range []int{1 << 20, 16<<20 - 1, 16 << 20, 40 << 20} {
+		input := encode([]string{"SET", "k", strings.Repeat("v", size)})
+		r := NewReader(&pieces{data: input, sizes: []int{100_000}}, DefaultLimits)
+		before := allocated()
+		if args, err := r.ReadCommand(); err != nil || len(args[2]) != size {
+			t.Fatal(err)
+		}
+		got := allocated() - before
+		if most := uint64(size + size/2 + size/6 + 4*bufferKeep); got > most {
+			t.Errorf("an argument of %d bytes made us allocate %d, want at most %d", size, got, most)
+		}
+	}
+}
+
 // footprint returns about how many bytes r holds on to.
 func (r *Reader) footprint() int {
 	const spanSize, sliceSize = 16, 24

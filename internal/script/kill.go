@@ -37,6 +37,13 @@ func (e *Engine) targetsLocked() []*run {
 	return e.mu.runs
 }
 
+// Running reports whether a script or function runs.
+func (e *Engine) Running() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.mu.runs) > 0
+}
+
 // kill ends scripts, or functions, that have not written.
 func (e *Engine) kill(functions bool) error {
 	e.mu.Lock()

@@ -68,7 +68,8 @@ func (c *session) forwards() bool {
 
 // goesAway reports whether the leader is asked to carry out a call.
 func (c *session) goesAway(k call) bool {
-	return c.srv.following.Load() && (k.route.place == inSequencer || k.route.cmd.Has(command.AtLeader) || c.changes(k)) && c.forwards()
+	return c.srv.following.Load() && (k.route.place == inSequencer || k.route.cmd.Has(command.AtLeader) || c.changes(k) ||
+		k.route.cmd.Has(command.AtScript) && !c.srv.scripts.engine.Running()) && c.forwards()
 }
 
 // forward has the leader carry out the first call, and those behind it that may go along, and returns the rest.
@@ -177,7 +178,7 @@ func (c *session) replyAll(unit []call, replies []byte, err error) {
 // lose answers a call that the leader has been asked for and has not answered.
 func (c *session) lose(k call, out *resp.Writer) {
 	told := errAnswerLost
-	if k.route.place != inSequencer && !k.route.exec && !k.route.cmd.Has(command.AtLeader) && !c.changes(k) {
+	if k.route.place != inSequencer && !k.route.exec && !k.route.cmd.Has(command.AtLeader|command.AtScript) && !c.changes(k) {
 		told = errReadLost
 	}
 	c.srv.stats.answersLost.Add(1)

@@ -92,6 +92,7 @@ func TestForward(t *testing.T) {
 		queued   = "+QUEUED\r\n"
 		null     = "*-1\r\n"
 		v        = "$1\r\nv\r\n"
+		notBusy  = "-NOTBUSY No scripts in execution right now.\r\n"
 	)
 	for name, steps := range map[string][][3]string{
 		"carried out": {{"a", "SET k v", ok}, {"a", "GET k", v}, {"L", "GET k", v}, {"a", "INCR k", "-ERR value is not an integer or out of range\r\n"}},
@@ -141,6 +142,8 @@ func TestForward(t *testing.T) {
 		"scripts": {{"a", `EVAL "return redis.call('incr',KEYS[1])" 1 n`, ":1\r\n"}, {"a", "EVALSHA 8d7a7fb9e5e2ac02fb0e6d7b91e2ff6ba1bb4a7a 1 n", "-NOSCRIPT No matching script. Please use EVAL.\r\n"},
 			{"a", `SCRIPT LOAD "return redis.call('incr','n')"`}, {"skip"}, {"sha", "return redis.call('incr','n')", ":2\r\n"}, {"sha", "return redis.call('incr','n')", ":3\r\n"},
 			{"L", "SCRIPT FLUSH", ok}, {"sha", "return redis.call('incr','n')", ":4\r\n"}},
+		"no script to be killed": {{"a", "SCRIPT KILL\r\nFUNCTION KILL", notBusy + notBusy}, {"stats", "forwarded_calls:2"}, {"a", "MULTI\r\nSET k v\r\nSCRIPT KILL\r\nEXEC", ok + queued + queued + "*2\r\n" + ok + notBusy},
+			{"cut"}, {"break"}, {"b", "SCRIPT KILL", away}, {"joined"}, {"wait"}, {"a", "READONLY\r\nSCRIPT KILL", ok + notBusy}, {"stats", "forwarded_calls:5"}},
 		"clients of clusters": {{"a", "SET k v", ok}, {"a", "READONLY", ok}, {"a", "SET k w", moved}, {"a", "RESET", "+RESET\r\n"}, {"a", "SET k w", ok}, {"a", "CLUSTER NODES"}, {"skip"}, {"a", "SET k w", moved},
 			{"b", "SET k v", ok}, {"b", "CONFIG SET cluster-redirects yes", ok}, {"b", "SET k v", moved}, {"b", "CONFIG SET cluster-redirects no", ok},
 			{"a", "SET k v", "-READONLY You can't write against a read only replica. The leader is 10.0.0.2:7002.\r\n"}},

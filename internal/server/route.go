@@ -121,7 +121,7 @@ func newRoute(c *command.Command) *route {
 	case "exec":
 		r.atOnce, r.exec = true, true
 	}
-	r.travels = r.keyed || r.atOnce && !r.leaves || c.Has(command.AnyNode|command.AtLeader)
+	r.travels = r.keyed || r.atOnce && !r.leaves || c.Has(command.AnyNode|command.AtLeader|command.AtScript)
 	if c.FullName() == "migrate" {
 		r.place = outside // it waits for another server,
 		r.keyed = false   // and keeps no view open for so long

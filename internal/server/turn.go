@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/elastickv/elastickv/internal/netpoll"
@@ -93,6 +94,7 @@ func (c *session) answered() bool {
 
 // proceedSlowly is proceed for a goroutine of its own, which may wait. Then the turn goes on.
 func (c *session) proceedSlowly(calls [][][]byte) {
+	growStack()
 	c.waits = true
 	if len(c.overdue) > 0 {
 		c.removeOverdue()
@@ -102,6 +104,15 @@ func (c *session) proceedSlowly(calls [][][]byte) {
 	if c.answered() {
 		c.turn(nil)
 	}
+}
+
+// growStack gives a goroutine the stack that a read of the engine needs, while there is little on it. Otherwise
+// it is copied three or four times, each time with more frames, which takes as long as the read of a dozen rows.
+//
+//go:noinline
+func growStack() {
+	var room [12 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // unitEnded goes on when a unit is durable, or has failed.

@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/elastickv/elastickv/internal/replica"
+	"github.com/elastickv/elastickv/internal/replica/raftlog"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -297,4 +299,41 @@ func TestQuestions(t *testing.T) {
 	})
 	must(t, err)
 	must(t, <-r.done)
+}
+
+// A disk has lost the end of the log together with all that tells of it. The leader knows what it was told, so the node ends before
+// it votes, in words, and its log is opened no more.
+func TestForgotten(t *testing.T) {
+	c := newCluster(t, 3)
+	lead := c.leader()
+	c.write("k", "before")
+	c.equal()
+	n := c.others(lead)[0]
+	n.stop()
+	older := n.disk.CrashClone(vfs.CrashCloneCfg{})
+	n.start()
+	c.write("k", "acknowledged")
+	c.equal()
+	n.stop()
+	n.disk, n.fs = older, older
+	n.start()
+	select {
+	case err := <-n.failed:
+		if !errors.Is(err, raftlog.ErrForgotten) {
+			t.Fatalf("it ends with %v", err)
+		}
+		t.Log(err)
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	for _, other := range c.up() {
+		if role := other.group.Figures(); other != n && role.Leader == n.replica {
+			t.Errorf("node %d follows it", other.id)
+		}
+	}
+	n.stop()
+	if log, err := raftlog.Open("log", raftlog.Options{FS: n.disk.CrashClone(vfs.CrashCloneCfg{})}); !errors.Is(err, raftlog.ErrForgotten) {
+		t.Errorf("its log is opened again: %v, %v", log, err)
+	}
+	c.write("k", "without it")
 }

@@ -139,6 +139,7 @@ func Open(o Options) (*Host, error) {
 	}
 	h.wg.Go(h.writer.run)
 	h.wg.Go(h.keepTime)
+	h.wg.Go(h.settleLog)
 	return h, nil
 }
 
@@ -231,6 +232,26 @@ func (h *Host) keepTime() {
 			p.tick(h)
 		case <-h.peers:
 			p.refresh(h)
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+// settleTicks is how often the log is told to settle.
+const settleTicks = 10
+
+// settleLog has the log settle now and then, which writers do not wait for.
+func (h *Host) settleLog() {
+	ticker := time.NewTicker(settleTicks * h.o.Tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := h.o.Log.Settle(); err != nil {
+				h.fail(err)
+				return
+			}
 		case <-h.ctx.Done():
 			return
 		}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"maps"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -118,6 +119,16 @@ func (w *worker) route() {
 	for _, read := range work.Reads {
 		w.reads.answered(read)
 	}
+}
+
+// receive takes a message of another replica in. If that shows that this one has lost something, it is the end, and the log is
+// opened no more.
+func (w *worker) receive(m *pb.Message) {
+	if err := w.r.Forgot(m); err != nil {
+		w.g.h.fail(errors.Join(err, w.g.h.o.Log.Condemn()))
+		return
+	}
+	w.r.Step(m)
 }
 
 // restore takes in a snapshot whose image has arrived, and reports whether raft did: then the image is the

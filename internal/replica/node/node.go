@@ -89,7 +89,7 @@ func Open(o Options) (n *Node, err error) {
 	n.host, err = host.Open(host.Options{
 		Transport: transport.Options{Cluster: id.Cluster, Node: id.Node, Listener: o.Listener, Identity: identity, Cleartext: identity == nil,
 			Now: o.Now, Rand: o.Rand},
-		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: o.Failed, Logger: o.Log,
+		Log: log, Staging: filepath.Join(o.Dir, StagingFolder), Boot: o.Rand.Uint64(), Failed: func(err error) { o.Failed(n.rejoin(o.Dir, err)) }, Logger: o.Log,
 		Note: n.note, Noted: n.notes.hear, Heard: n.hear, Connected: n.connected, NoLease: o.NoLease,
 	})
 	if err != nil {
@@ -104,14 +104,14 @@ func Open(o Options) (n *Node, err error) {
 
 // rejoin says what to do where a folder has lost something, and with it what it has promised.
 func (n *Node) rejoin(dir string, err error) error {
-	if !slices.ContainsFunc([]error{raftlog.ErrNoGroup, raftlog.ErrDamaged, raftlog.ErrLogLost, raftlog.ErrStateLost}, func(lost error) bool { return errors.Is(err, lost) }) {
+	if !slices.ContainsFunc([]error{raftlog.ErrNoGroup, raftlog.ErrDamaged, raftlog.ErrForgotten, raftlog.ErrLogLost, raftlog.ErrStateLost}, func(lost error) bool { return errors.Is(err, lost) }) {
 		return err
 	}
 	addr := n.addrOf(n.id.Node)
 	if addr == "" { // the data is lost, too
 		addr = "HOST:PORT"
 	}
-	return fmt.Errorf("%w. This node has lost what it has promised, and must not go on as what it was; nothing of the folder was touched. "+
+	return fmt.Errorf("%w. This node has lost what it has promised, and must not go on as what it was; nothing of the folder is removed. "+
 		"On the node that leads, with its folder as DIR: elastickv cluster remove --dir DIR --node %d; elastickv cluster invite --dir DIR --node %d --addr %s. "+
 		"Here, when %s is moved away: elastickv cluster join --dir %s --invitation WORD", err, n.id.Node, n.id.Node, addr, dir, dir)
 }

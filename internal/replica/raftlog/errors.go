@@ -8,6 +8,9 @@ var (
 	// ErrDamaged says that the log has a gap, a row that is none, or a file that was changed.
 	ErrDamaged = errors.New("raftlog: the log is damaged")
 
+	// ErrForgotten says that writes are missing that were on the disk, and that others may have been told of.
+	ErrForgotten = errors.New("raftlog: the log has lost what it has promised")
+
 	// ErrLogLost says that the data has more than the log, so that the log, and with it votes,
 	// is not the newest one.
 	ErrLogLost = errors.New("raftlog: the log is older than the data")

@@ -56,6 +56,7 @@ type Log struct {
 	owes  bool // something was written that is not synced; order's
 	// The row of the format that there is, or is about to be; order's.
 	format byte
+	made   promised // order's, but for the watermark
 
 	mu struct {
 		sync.Mutex
@@ -68,19 +69,35 @@ type Log struct {
 // Open opens the log in dir, which it creates if need be. Only one process has it open.
 func Open(dir string, o Options) (*Log, error) {
 	o = o.withDefaults()
-	db, err := pebble.Open(dir, engineOptions(o))
-	if damaged(err) {
-		return nil, fmt.Errorf("%w: open %s: %w", ErrDamaged, dir, err)
-	}
-	if err != nil {
+	l := &Log{o: o}
+	l.mu.groups = map[GroupID]*Group{}
+	if err := l.open(dir); err != nil {
 		return nil, fmt.Errorf("raftlog: open %s: %w", dir, err)
 	}
-	l := &Log{o: o, db: db}
-	l.mu.groups = map[GroupID]*Group{}
-	if err := l.checkFormat(); err != nil {
-		return nil, errors.Join(fmt.Errorf("raftlog: open %s: %w", dir, err), db.Close())
-	}
 	return l, nil
+}
+
+func (l *Log) open(dir string) (err error) {
+	if l.made, err = findPromised(l.o.FS, dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.made.close())
+		}
+	}()
+	if l.db, err = pebble.Open(dir, engineOptions(l.o)); damaged(err) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	} else if err != nil {
+		return err
+	}
+	if err = l.checkPromised(dir); err == nil {
+		err = l.checkFormat()
+	}
+	if err != nil {
+		return errors.Join(err, l.db.Close())
+	}
+	return nil
 }
 
 // damaged reports whether the engine has found something else in its files than it has written.
@@ -110,7 +127,7 @@ func (l *Log) checkFormat() error {
 		return err
 	case !ok:
 		l.format = formatClear
-		return l.db.Set(formatKey, []byte{formatClear}, pebble.Sync)
+		return l.change(pebble.Sync, func(b *pebble.Batch) error { return b.Set(formatKey, []byte{formatClear}, nil) }, func() {})
 	case len(row) != 1:
 		return fmt.Errorf("%w: format in %d bytes", ErrDamaged, len(row))
 	case row[0] > formatSealed:
@@ -142,7 +159,11 @@ func (l *Log) Close() error {
 	if closed {
 		return nil
 	}
-	return errors.Join(l.writeNoted(), l.db.Close())
+	err := errors.Join(l.writeNoted(), l.db.Close())
+	if err == nil && l.Failure() == nil {
+		err = l.made.all() // the engine has synced the rest
+	}
+	return errors.Join(err, l.made.close())
 }
 
 // writeNoted writes the commit indexes that were only noted, if the log can still be written.
@@ -298,14 +319,17 @@ func (l *Log) changeLocked(sync *pebble.WriteOptions, fill func(*pebble.Batch) e
 	}
 	b := l.db.NewBatch()
 	err := fill(b)
-	if err == nil && b.Empty() { // the engine would not sync what was written before
-		err = b.LogData(nil, nil)
+	if err == nil {
+		err = b.Set(writesKey, l.made.next(), nil) // so it is never empty: the engine would not sync what was written before
 	}
 	if err == nil {
 		err = b.Commit(sync)
 	}
 	if closeErr := b.Close(); err == nil {
 		err = closeErr
+	}
+	if err == nil {
+		err = l.made.wrote(sync.Sync)
 	}
 	if err != nil {
 		l.mu.Lock()

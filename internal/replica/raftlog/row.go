@@ -20,8 +20,8 @@ type Mark struct{ Index, Term uint64 }
 //	| group (4) | 'i' |               | index (8) | term (8) |                 a snapshot is being installed
 //	| group (4) | 'e' | index (8) |   | term (8) | type (1) | data … |         an entry; seal.go has that of a sealed one
 //
-// The row of the format is that of no group: its key is longer than one of a group, and shorter
-// than an entry's.
+// The rows of the format and of the writes (promised.go) are those of no group: their keys are longer than one of a group, and
+// shorter than an entry's.
 const (
 	rowEntry     = 'e' // part of the format; never change
 	rowHard      = 'h' // part of the format; never change

@@ -148,7 +148,7 @@ func TestSealedBytes(t *testing.T) {
 	const want = `00000000666f726d6174 02
 0000000765000000000000000b 0000000000000005800100000000020000000000000000000000012d3e2f489165cd00e869b5193b5c140def0a
 `
-	got := rows(t, l)
+	got := groupRows(t, l)
 	if !strings.HasPrefix(got, want) { // what follows are rows of others
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
