@@ -26,7 +26,7 @@ func (s *sim) propose(n *simNode) {
 	value := binary.BigEndian.AppendUint64(nil, n.counter+1)
 	data := AppendEntry(nil, []store.Commit{{TS: n.ts + 1, Mutations: []*store.KVPairMutation{{Op: store.OpTypePut, Key: simCounter, Value: value}}}})
 	at := n.next
-	if s.rng.IntN(20) == 0 { // this one gets lost on its way, and those behind it rely on it
+	if s.chance(20) == 0 { // this one gets lost on its way, and those behind it rely on it
 		s.counts["lost proposal"]++
 		n.next.Number++
 		n.counter++
@@ -126,7 +126,7 @@ func (s *sim) change(n *simNode) {
 		}
 		voters := members.GetVoters()
 		cc.Changes = append(cc.Changes, single(pb.ConfChangeAddNode, learners[0]),
-			single(pb.ConfChangeRemoveNode, voters[s.rng.IntN(len(voters))]))
+			single(pb.ConfChangeRemoveNode, voters[s.chance(len(voters))]))
 	default:
 		return
 	}

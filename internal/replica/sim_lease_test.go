@@ -37,11 +37,11 @@ func (s *sim) harmLease() {
 			cut(n, leader)
 		}
 	}
-	switch s.rng.IntN(4) {
+	switch s.chance(4) {
 	case 0: // nobody hears of it
 		alone()
 	case 1: // what the others have answered arrives when another leads
-		s.held[leader.id] = s.now + time.Duration(10+s.rng.IntN(8))*simTick
+		s.held[leader.id] = s.now + time.Duration(10+s.chance(8))*simTick
 		begin := s.now + 3*simTick
 		s.trap = func() bool {
 			if s.now >= begin {

@@ -145,14 +145,14 @@ func (l lowCommit) InitialState() (*pb.HardState, *pb.ConfState, error) {
 func (s *sim) crash(n *simNode) {
 	s.counts["crash"]++
 	n.up = false
-	if s.rng.IntN(3) == 0 && !s.rules.noSync {
+	if s.chance(3) == 0 && !s.rules.noSync {
 		must(s.t, n.log.Write(nil)) // what was not synced got there all the same
 	}
 	old := n.log
 	n.fs = n.fs.CrashClone(vfs.CrashCloneCfg{})
 	_ = old.Close()
 	// The data may have more than was synced, but never more than the log has on the disk.
-	if s.rng.IntN(2) == 0 && !s.rules.noBarrier {
+	if s.chance(2) == 0 && !s.rules.noBarrier {
 		n.sync(s.t)
 	}
 	s.openLog(n)

@@ -29,6 +29,7 @@ import (
 type sim struct {
 	t        testing.TB
 	rng      *rand.Rand
+	scripted bool // nothing is left to chance
 	rules    simRules
 	nodes    []*simNode
 	net      []simMessage
@@ -140,6 +141,14 @@ func (s *sim) fail(format string, args ...any) {
 	}
 }
 
+// chance returns a number below n, 0 for what seldom happens. In a script nothing seldom does.
+func (s *sim) chance(n int) int {
+	if s.scripted {
+		return n - 1
+	}
+	return s.rng.IntN(n)
+}
+
 func (s *sim) node(id uint64) *simNode { return s.nodes[id-1] }
 
 // step lets something happen.
@@ -150,14 +159,14 @@ func (s *sim) step() {
 			s.trap = nil
 		}
 		for range 8 {
-			if n := s.nodes[s.rng.IntN(len(s.nodes))]; n.up && s.now >= n.stops {
+			if n := s.nodes[s.chance(len(s.nodes))]; n.up && s.now >= n.stops {
 				s.append(n)
 				if n.up {
 					s.apply(n)
 				}
 			}
 			if len(s.net) > 0 {
-				s.deliver(s.rng.IntN(len(s.net)), false)
+				s.deliver(s.chance(len(s.net)), false)
 			}
 		}
 		for _, n := range s.nodes {
@@ -167,19 +176,19 @@ func (s *sim) step() {
 			}
 		}
 	}
-	n := s.nodes[s.rng.IntN(len(s.nodes))]
+	n := s.nodes[s.chance(len(s.nodes))]
 	if n.up && s.now < n.stops {
 		return
 	}
-	switch k := s.rng.IntN(1000); {
+	switch k := s.chance(1000); {
 	case !n.up:
-		if s.rng.IntN(20) == 0 {
+		if s.chance(20) == 0 {
 			s.start(n)
 		}
 	case k < 300 && len(s.net) > 0:
-		s.deliver(s.rng.IntN(len(s.net)), s.rng.IntN(20) == 0)
+		s.deliver(s.chance(len(s.net)), s.chance(20) == 0)
 	case k < 320 && len(s.net) > 0: // twice
-		msg := s.net[s.rng.IntN(len(s.net))]
+		msg := s.net[s.chance(len(s.net))]
 		if msg.image == nil {
 			s.net = append(s.net, simMessage{m: proto.Clone(msg.m).(*pb.Message)})
 		}
@@ -192,17 +201,17 @@ func (s *sim) step() {
 	case k < 940:
 		s.read(n)
 	case k < 955:
-		s.truncate(n)
+		s.truncate(n, uint64(s.chance(8)))
 	case k < 965 && !s.rules.noBarrier:
 		n.sync(s.t)
 	case k < 970:
-		if !s.hunt || s.rng.IntN(5) == 0 {
+		if !s.hunt || s.chance(5) == 0 {
 			s.crash(n)
 		}
 	case k < 975:
 		s.change(n)
 	case k < 980 && s.hunt: // an election takes hundreds of steps
-		switch s.rng.IntN(6) {
+		switch s.chance(6) {
 		case 0, 1:
 			s.harmLease()
 		case 2:
@@ -210,17 +219,17 @@ func (s *sim) step() {
 		}
 	case k < 980:
 		if voters := n.machine.Members().Conf.GetVoters(); len(voters) > 0 {
-			n.r.Transfer(voters[s.rng.IntN(len(voters))])
+			n.r.Transfer(voters[s.chance(len(voters))])
 			s.settle(n)
 		}
 	case k < 990 && !s.hunt:
 		for _, other := range s.nodes {
-			cut := s.rng.IntN(4) == 0
-			s.cut[[2]uint64{n.id, other.id}], s.cut[[2]uint64{other.id, n.id}] = cut, cut && s.rng.IntN(4) > 0
+			cut := s.chance(4) == 0
+			s.cut[[2]uint64{n.id, other.id}], s.cut[[2]uint64{other.id, n.id}] = cut, cut && s.chance(4) > 0
 		}
 	case k < 991 && k >= 990:
 		s.counts["stop"]++
-		n.stops = s.now + time.Duration(s.rng.IntN(25))*simTick
+		n.stops = s.now + time.Duration(s.chance(25))*simTick
 	case k < 993 && k >= 991 && s.rules.reuseID:
 		s.crash(n)
 		n.fs, n.disk = vfs.NewCrashableMem(), nil

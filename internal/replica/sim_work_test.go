@@ -88,8 +88,7 @@ func (s *sim) send(n *simNode, m *pb.Message) {
 // deliver takes a message from the network.
 func (s *sim) deliver(i int, lost bool) {
 	msg := s.net[i]
-	s.net[i] = s.net[len(s.net)-1]
-	s.net = s.net[:len(s.net)-1]
+	s.net = slices.Delete(s.net, i, i+1)
 	from, to := s.node(msg.m.GetFrom()), s.node(msg.m.GetTo())
 	if to.up && s.now < max(to.stops, s.held[to.id]) {
 		s.net = append(s.net, msg) // it arrives when somebody is there
@@ -105,7 +104,7 @@ func (s *sim) deliver(i int, lost bool) {
 	}
 	if lost {
 		s.counts["lost"]++
-		if from.up && s.rng.IntN(2) == 0 {
+		if from.up && s.chance(2) == 0 {
 			from.r.Unreachable(to.id)
 			s.settle(from)
 		}
@@ -132,14 +131,14 @@ func (s *sim) append(n *simNode) {
 		s.install(n, &a)
 		return
 	}
-	most := 1 + s.rng.IntN(len(n.appends))
+	most := 1 + s.chance(len(n.appends))
 	count := 0
 	for count < most && !HasSnapshot(n.appends[count]) {
 		count++
 	}
 	work := n.appends[:count]
 	n.appends = n.appends[count:]
-	if s.rules.dropAppend && len(work) > 1 && s.rng.IntN(20) == 0 {
+	if s.rules.dropAppend && len(work) > 1 && s.chance(20) == 0 {
 		work = work[1:]
 	}
 	var answers []*pb.Message
@@ -149,7 +148,7 @@ func (s *sim) append(n *simNode) {
 			s.answer(n, m.GetResponses())
 			m.Responses = nil
 		}
-		if s.rng.IntN(10) == 0 {
+		if s.chance(10) == 0 {
 			s.crash(n)
 			return
 		}
@@ -190,7 +189,7 @@ func (s *sim) install(n *simNode, a *Appender) {
 	n.appends = n.appends[1:]
 	image := n.images[m.GetSnapshot().GetMetadata().GetIndex()]
 	at := ""
-	switch s.rng.IntN(6) {
+	switch s.chance(6) {
 	case 0:
 		at = "before"
 	case 1:
@@ -277,11 +276,11 @@ func (s *sim) deliverFirst(which func(*pb.Message) bool) bool {
 	return !slices.ContainsFunc(s.net, func(m simMessage) bool { return m.m == msg.m })
 }
 
-// truncate cuts off the beginning of a node's log.
-func (s *sim) truncate(n *simNode) {
+// truncate cuts off the beginning of a node's log, but for the last entries that are applied.
+func (s *sim) truncate(n *simNode, keep uint64) {
 	a := Appender{n.log}
 	upTo := n.machine.Applied()
-	upTo -= min(upTo, uint64(s.rng.IntN(8)))
+	upTo -= min(upTo, keep)
 	if !s.rules.noBarrier {
 		n.sync(s.t)
 	}
