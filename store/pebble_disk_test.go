@@ -20,7 +20,7 @@ func TestDiskWatch(t *testing.T) {
 	mem := vfs.NewMem()
 	f, err := mem.Create("file", vfs.WriteCategoryUnspecified)
 	must(t, err)
-	_, err = f.Write(content)
+	_, err = f.Write(bytes.Clone(content)) // which owns it from now on
 	must(t, firstError(err, f.Close()))
 	for _, c := range []struct {
 		name, path string
