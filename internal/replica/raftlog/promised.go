@@ -26,6 +26,10 @@ import (
 // A log that is opened must have as many as were ever known to be on the disk: by the watermark, or by a row like that
 // anywhere in the files of the engine's log, be it behind the damage or left over in a file that is used again. Whoever can write entries
 // cannot make up a row, since nobody outside knows the name.
+//
+// Not noticed is what was written last before a power cut and is lost with the watermark that knows of it; and, in a file of
+// the engine's log that is not the newest, damage that makes the number of the log in a chunk one higher, which the engine takes
+// for the end of that file: the count of a later file is whole.
 var writesKey = []byte("\x00\x00\x00\x00writes") // part of the format; never change
 
 const (
