@@ -78,7 +78,7 @@ func Open(dir string, o Options) (*Log, error) {
 }
 
 func (l *Log) open(dir string) (err error) {
-	if l.made, err = findPromised(l.o.FS, dir); err != nil {
+	if l.made, err = findPromised(dir, l.o); err != nil {
 		return err
 	}
 	defer func() {
@@ -138,8 +138,10 @@ func (l *Log) checkFormat() error {
 }
 
 // row returns a copy of a row, and whether there is one.
-func (l *Log) row(key []byte) ([]byte, bool, error) {
-	row, closer, err := l.db.Get(key)
+func (l *Log) row(key []byte) ([]byte, bool, error) { return rowOf(l.db, key) }
+
+func rowOf(db *pebble.DB, key []byte) ([]byte, bool, error) {
+	row, closer, err := db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
 	}

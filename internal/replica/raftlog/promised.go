@@ -27,9 +27,8 @@ import (
 // anywhere in the files of the engine's log, be it behind the damage or left over in a file that is used again. Whoever can write entries
 // cannot make up a row, since nobody outside knows the name.
 //
-// Not noticed is what was written last before a power cut and is lost with the watermark that knows of it; and, in a file of
-// the engine's log that is not the newest, damage that makes the number of the log in a chunk one higher, which the engine takes
-// for the end of that file: the count of a later file is whole.
+// None may be missing in between, either (replay.go). Not noticed is what was written last before a power cut and is lost
+// with the watermark that knows of it.
 var writesKey = []byte("\x00\x00\x00\x00writes") // part of the format; never change
 
 const (
@@ -64,17 +63,17 @@ func parseWrites(b []byte) (id watermark.ID, writes, synced uint64, ok bool) {
 	return id, binary.BigEndian.Uint64(b[n:]), binary.BigEndian.Uint64(b[n+8:]), crc32.Checksum(b[:rowSize-4], castagnoli) == sum
 }
 
-// findPromised finds out what a log must have, before the engine changes its files.
-func findPromised(fsys vfs.FS, dir string) (p promised, err error) {
-	if _, err := fsys.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+// findPromised finds out what a log must have, and whether it has it without a hole, before the engine changes its files.
+func findPromised(dir string, o Options) (p promised, err error) {
+	if _, err := o.FS.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
-	lock, err := pebble.LockDirectory(dir, fsys)
+	lock, err := pebble.LockDirectory(dir, o.FS)
 	if err != nil {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	p.mark, err = watermark.Open(fsys, dir, markFile)
+	p.mark, err = watermark.Open(o.FS, dir, markFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return p, nil
@@ -83,7 +82,10 @@ func findPromised(fsys vfs.FS, dir string) (p promised, err error) {
 	case err != nil:
 		return p, err
 	}
-	if err := p.search(fsys, dir); err != nil {
+	if err = p.search(o.FS, dir); err == nil {
+		err = p.checkReplay(dir, o, lock)
+	}
+	if err != nil {
 		return p, errors.Join(err, p.close())
 	}
 	return p, nil
@@ -156,11 +158,9 @@ func (l *Log) checkPromised(dir string) error {
 		return err
 	}
 	if ok {
-		id, writes, _, whole := parseWrites(row)
-		if !whole || len(row) != rowSize || id != p.mark.ID() {
-			return fmt.Errorf("%w: %s is of another log", ErrDamaged, markFile)
+		if p.writes, err = p.count(row); err != nil {
+			return err
 		}
-		p.writes = writes
 	}
 	switch must := p.mark.At(); {
 	case must == forgotten:
@@ -170,6 +170,15 @@ func (l *Log) checkPromised(dir string) error {
 	}
 	p.synced = p.writes // by the engine, which has opened them
 	return nil
+}
+
+// count returns how many writes the row says there are.
+func (p *promised) count(row []byte) (uint64, error) {
+	id, writes, _, whole := parseWrites(row)
+	if !whole || len(row) != rowSize || id != p.mark.ID() {
+		return 0, fmt.Errorf("%w: %s is of another log", ErrDamaged, markFile)
+	}
+	return writes, nil
 }
 
 // next returns the row of the next write.
