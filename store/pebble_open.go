@@ -62,7 +62,7 @@ func (s *pebbleStore) openEngine() error {
 		return fmt.Errorf("store: open %s: %w", s.dir, err)
 	}
 	logger := newEngineLogger(s.log)
-	s.engine = engineOptions(diskWatch{s.fs, &s.views.waits}, s.cacheSize, logger)
+	s.engine = engineOptions(diskWatch{wholeLogs{s.fs}, &s.views.waits}, s.cacheSize, logger)
 	s.engine.Lock = s.lock
 	if s.tune != nil {
 		s.tune(s.engine)
