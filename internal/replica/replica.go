@@ -39,7 +39,8 @@ type Replica struct {
 	next Place  // of the next proposal, while its term is that of the group
 	// The index of the last snapshot that raft has taken in; the data may not have it yet.
 	restored  uint64
-	work      Work // gathered since Ready was called
+	work      Work  // gathered since Ready was called
+	lost      error // why it takes part no more
 	lease     lease
 	muteTicks int // for so many ticks more it votes for nobody
 }
@@ -180,18 +181,14 @@ func (r *Replica) Tick() {
 	r.gather()
 }
 
-// Forgot fails if a message shows that this replica had entries on its disk that its log has no more: a leader commits here only what
-// it was told of. What else is lost nobody knows, votes included, so that the replica must not go on.
-func (r *Replica) Forgot(m *pb.Message) error {
-	if m.GetType() != pb.MsgHeartbeat || m.GetTerm() < r.rn.BasicStatus().GetTerm() || m.GetCommit() <= r.last {
-		return nil
-	}
-	return fmt.Errorf("%w: replica %d, which leads, was told of entry %d, and the log ends at %d", raftlog.ErrForgotten, m.GetFrom(), m.GetCommit(), r.last)
-}
-
-// Step takes a message in, and keeps it: of another replica, or the answer to work that is done.
+// Step takes a message in, and keeps it: of another replica, or the answer to work that is done. If it shows that this replica
+// has forgotten something, nothing comes of it, nor of what is waiting to be done, nor of any later event, but Work.Lost.
 func (r *Replica) Step(m *pb.Message) {
-	if r.mute(m) {
+	if r.lost == nil && r.forgot(m) {
+		r.lost = fmt.Errorf("%w: replica %d, which leads, was told of entry %d, and the log ends at %d", raftlog.ErrForgotten, m.GetFrom(), m.GetCommit(), r.last)
+		r.work = Work{}
+	}
+	if r.lost != nil || r.mute(m) {
 		return
 	}
 	answer := m.GetType() == pb.MsgHeartbeatResp
@@ -204,6 +201,12 @@ func (r *Replica) Step(m *pb.Message) {
 		r.renew()
 	}
 	r.gather()
+}
+
+// forgot reports whether a message shows that this replica had entries on its disk that its log has no more: a leader commits here
+// only what it was told of. What else is lost nobody knows, votes included, so that the replica must not go on.
+func (r *Replica) forgot(m *pb.Message) bool {
+	return m.GetType() == pb.MsgHeartbeat && m.GetTerm() >= r.rn.BasicStatus().GetTerm() && m.GetCommit() > r.last
 }
 
 // leases reports whether this replica may still have the lease that it has.
@@ -299,11 +302,15 @@ type Work struct {
 	Apply  []*pb.Message // for Applier
 	Send   []*pb.Message // to other replicas
 	Reads  []Read
+	// Lost, if not nil, is the end: this replica has forgotten what it has promised. There is nothing else to do then but to have the log
+	// opened no more (raftlog.Log.Condemn), and it stays so.
+	Lost error
 }
 
 // Ready returns what there is to do since it was called last.
 func (r *Replica) Ready() Work {
 	w := r.work
+	w.Lost = r.lost
 	r.work = Work{}
 	return w
 }
@@ -311,7 +318,7 @@ func (r *Replica) Ready() Work {
 // gather takes over what raft has to do. It is called at the end of every event, so that last is
 // what the next one finds.
 func (r *Replica) gather() {
-	for r.rn.HasReady() {
+	for r.lost == nil && r.rn.HasReady() {
 		rd := r.rn.Ready()
 		for _, m := range rd.Messages {
 			switch m.GetTo() {

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -138,5 +139,42 @@ func TestChangedBehindSnapshot(t *testing.T) {
 	r.Changed(learner(21, 9))
 	if got := r.rn.Status().Config.Learners; len(got) != 1 || got[9] != (struct{}{}) {
 		t.Errorf("learners %v", got)
+	}
+}
+
+// Who learns that it had more on its disk than its log has says nothing any more, nor of what it was about to say, whatever happens to it.
+func TestLost(t *testing.T) {
+	beat := func(term, commit uint64) *pb.Message {
+		return &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(term), Commit: new(commit)}
+	}
+	vote := &pb.Message{Type: pb.MsgVote.Enum(), From: new(uint64(3)), To: new(uint64(1)), Term: new(uint64(9)), Index: new(uint64(20)), LogTerm: new(uint64(8))}
+	r, _, _ := newReplica(t, 1, 2, 3)
+	r.muteTicks = 0
+	for _, m := range []*pb.Message{beat(4, 11), beat(7, 10)} { // of a leader that is none any more, and of one that knows no better
+		if r.Step(m); r.lost != nil {
+			t.Fatalf("%v: %v", m, r.lost)
+		}
+	}
+	r.Step(beat(7, 11))
+	for name, event := range map[string]func(){
+		"nothing":      func() {},
+		"a vote":       func() { r.Step(vote) },
+		"a heartbeat":  func() { r.Step(beat(9, 10)) },
+		"time":         func() { r.Tick() },
+		"a campaign":   func() { r.Campaign() },
+		"a read":       func() { r.ReadIndex([]byte("read")) },
+		"a proposal":   func() { _, _ = r.Propose(r.Next(), nil) },
+		"no one there": func() { r.Unreachable(2) },
+	} {
+		for range 3 * electionTicks {
+			event()
+		}
+		w := r.Ready()
+		if !errors.Is(w.Lost, raftlog.ErrForgotten) {
+			t.Errorf("%s: %v", name, w.Lost)
+		}
+		if w.Lost = nil; !reflect.DeepEqual(w, Work{}) {
+			t.Errorf("%s: it goes on with %+v", name, w)
+		}
 	}
 }

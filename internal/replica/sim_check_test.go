@@ -64,7 +64,7 @@ func simContent(data string) (ts, counter uint64) {
 	return commits[0].TS, binary.BigEndian.Uint64(commits[0].Mutations[0].Value)
 }
 
-// agree reports whether all members have applied the same, and everything acknowledged.
+// agree reports whether all members that are there have applied the same, and everything acknowledged.
 func (s *sim) agree() bool {
 	var leader *simNode
 	for _, n := range s.nodes {
@@ -81,7 +81,7 @@ func (s *sim) agree() bool {
 	}
 	want := leader.image(s.t)
 	for _, id := range members.Replicas() {
-		if n := s.node(id); n.machine.Applied() != leader.machine.Applied() || !bytes.Equal(n.image(s.t), want) {
+		if n := s.node(id); !n.gone && (n.machine.Applied() != leader.machine.Applied() || !bytes.Equal(n.image(s.t), want)) {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -125,8 +126,11 @@ func (s *sim) change(n *simNode) {
 			return
 		}
 		voters := members.GetVoters()
-		cc.Changes = append(cc.Changes, single(pb.ConfChangeAddNode, learners[0]),
-			single(pb.ConfChangeRemoveNode, voters[s.chance(len(voters))]))
+		victim := voters[s.chance(len(voters))]
+		if i := slices.IndexFunc(voters, func(id uint64) bool { return s.node(id).gone }); i >= 0 {
+			victim = voters[i] // there is nobody to spare besides
+		}
+		cc.Changes = append(cc.Changes, single(pb.ConfChangeAddNode, learners[0]), single(pb.ConfChangeRemoveNode, victim))
 	default:
 		return
 	}

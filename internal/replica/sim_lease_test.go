@@ -7,23 +7,27 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// harmLease does to a leader what a lease that is too long, or is kept too long, does not survive.
-func (s *sim) harmLease() {
-	var leader *simNode
+// leads returns a leader with a lease, and the other voters that are up.
+func (s *sim) leads() (leader *simNode, voters []*simNode) {
 	for _, n := range s.nodes {
 		if n.up && n.role.Leading && n.lease > s.clock(n) {
 			leader = n
 		}
 	}
 	if leader == nil {
-		return
+		return nil, nil
 	}
-	var voters []*simNode
 	for _, id := range leader.machine.Members().Conf.GetVoters() {
 		if n := s.node(id); n != leader && n.up {
 			voters = append(voters, n)
 		}
 	}
+	return leader, voters
+}
+
+// harmLease does to a leader what a lease that is too long, or is kept too long, does not survive.
+func (s *sim) harmLease() {
+	leader, voters := s.leads()
 	if len(voters) < 2 {
 		return
 	}
@@ -95,9 +99,9 @@ func (s *sim) harmLease() {
 	}
 }
 
-// peace ends what harmLease has begun, and every cut.
+// peace ends what harmLease or harmMemory has begun, and every cut.
 func (s *sim) peace() {
 	clear(s.cut)
 	clear(s.held)
-	s.trap, s.idle = nil, false
+	s.trap, s.idle, s.spared = nil, false, nil
 }

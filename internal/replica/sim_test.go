@@ -41,6 +41,8 @@ type sim struct {
 	held     map[uint64]time.Duration // nothing reaches a node before this moment
 	hunt     bool                     // for what a lease could do wrong, see harmLease
 	trap     func() bool              // called in every step until it says that it is over
+	spared   *simNode                 // no harm is done to this one, and the members stay, see harmMemory
+	forgot   bool                     // a node has learnt that it lost something
 	idle     bool                     // nobody proposes
 	now      time.Duration            // what no node knows
 	acked    uint64                   // the highest index of an acknowledged entry
@@ -77,6 +79,8 @@ type simRules struct {
 	forgetLease  bool // a voter that was started anew votes for whoever asks
 	aheadLease   bool // who answers by a lease does not wait for what others may have applied
 	noClock      bool // a lease that was good once counts until something happens
+	noMemory     bool // who hears of more than its log has goes on
+	reopen       bool // who has heard of more than its log has starts again
 }
 
 type simEntry struct {
@@ -181,6 +185,7 @@ func (s *sim) step() {
 		return
 	}
 	switch k := s.chance(1000); {
+	case n.gone:
 	case !n.up:
 		if s.chance(20) == 0 {
 			s.start(n)
@@ -205,9 +210,10 @@ func (s *sim) step() {
 	case k < 965 && !s.rules.noBarrier:
 		n.sync(s.t)
 	case k < 970:
-		if !s.hunt || s.chance(5) == 0 {
+		if n != s.spared && (!s.hunt || s.chance(5) == 0) {
 			s.crash(n)
 		}
+	case s.spared != nil && k < 992:
 	case k < 975:
 		s.change(n)
 	case k < 980 && s.hunt: // an election takes hundreds of steps
@@ -216,6 +222,8 @@ func (s *sim) step() {
 			s.harmLease()
 		case 2:
 			s.peace()
+		case 3:
+			s.harmMemory()
 		}
 	case k < 980:
 		if voters := n.machine.Members().Conf.GetVoters(); len(voters) > 0 {
@@ -246,7 +254,7 @@ func (s *sim) run(steps int) error {
 			_ = n.log.Close()
 		}
 	}()
-	for range steps {
+	for i := 0; i < steps || s.spared != nil && i < 2*steps; i++ {
 		if s.step(); s.failed != nil {
 			return s.failed
 		}
@@ -256,7 +264,7 @@ func (s *sim) run(steps int) error {
 		s.pass(simTick)
 		for _, n := range s.nodes {
 			n.stops = 0
-			if !n.up {
+			if !n.up && !n.gone {
 				s.start(n)
 			}
 			if s.failed != nil {

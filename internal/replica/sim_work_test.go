@@ -21,6 +21,10 @@ type simMessage struct {
 // settle hands the work of a node out.
 func (s *sim) settle(n *simNode) {
 	w := n.r.Ready()
+	if w.Lost != nil {
+		s.lost(n, w.Lost)
+		return
+	}
 	n.appends = append(n.appends, w.Append...)
 	n.applies = append(n.applies, w.Apply...)
 	for _, m := range w.Send {
@@ -116,6 +120,9 @@ func (s *sim) deliver(i int, lost bool) {
 	m := proto.Clone(msg.m).(*pb.Message)
 	if at := len(m.GetContext()) - stampBytes; s.rules.lateLease && m.GetType() == pb.MsgHeartbeatResp && at >= 0 {
 		binary.BigEndian.PutUint64(m.Context[at:], uint64(s.clock(to)))
+	}
+	if s.rules.noMemory && m.GetType() == pb.MsgHeartbeat && m.GetCommit() > to.r.Last() {
+		s.forgot, m.Commit = true, new(to.r.Last())
 	}
 	to.r.Step(m)
 	s.settle(to)

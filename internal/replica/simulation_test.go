@@ -52,7 +52,7 @@ func TestSimulation(t *testing.T) {
 	if runs < 20 {
 		return
 	}
-	for _, what := range []string{"acknowledged", "lead", "crash", "snapshot", "install", "crash in install", "lost", "truncate", "read", "change of members", "lost proposal", "stop", "read by lease", "harm to a lease"} {
+	for _, what := range []string{"acknowledged", "lead", "crash", "snapshot", "install", "crash in install", "lost", "truncate", "read", "change of members", "lost proposal", "stop", "read by lease", "harm to a lease", "lost end of a log", "end of who forgot"} {
 		if total[what] == 0 {
 			t.Errorf("there was no %s", what)
 		}
@@ -85,11 +85,13 @@ func TestSimulationNotices(t *testing.T) {
 		"a lease that who was started anew forgets": {forgetLease: true},
 		"a lease without what others have applied":  {aheadLease: true},
 		"a lease without a look at the clock":       {noClock: true},
+		"a memory that is known to be lost":         {noMemory: true},
+		"a lost memory that is opened again":        {reopen: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, step := uint64(0), uint64(1)
-			if strings.Contains(name, "lease") {
-				if testing.Short() {
+			if strings.Contains(name, "lease") || strings.Contains(name, "memory") {
+				if testing.Short() && strings.Contains(name, "lease") {
 					t.Skip("it takes many simulations to find a lease that is wrong")
 				}
 				first, step = 1, 2 // those in which sim.hunt is set

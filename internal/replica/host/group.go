@@ -134,7 +134,7 @@ func (g *Group) receive(from transport.NodeID, m *pb.Message) {
 	g.inbox.putMessage(m, func(w *worker) {
 		if w != nil {
 			w.heard[m.GetFrom()] = w.ticks
-			w.receive(m)
+			w.r.Step(m)
 		}
 	})
 }

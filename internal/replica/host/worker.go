@@ -89,9 +89,13 @@ func (w *worker) settle() {
 	w.watch()
 }
 
-// route hands the work of the replica to those who do it.
+// route hands the work of the replica to those who do it. One that has lost something is the end, and the log is opened no more.
 func (w *worker) route() {
 	work := w.r.Ready()
+	if work.Lost != nil {
+		w.g.h.fail(errors.Join(work.Lost, w.g.h.o.Log.Condemn()))
+		return
+	}
 	w.lease() // it may have ended, or more be committed, and others must not hear of that first
 	if len(work.Append) > 0 {
 		appends := make([]toAppend, 0, len(work.Append))
@@ -119,16 +123,6 @@ func (w *worker) route() {
 	for _, read := range work.Reads {
 		w.reads.answered(read)
 	}
-}
-
-// receive takes a message of another replica in. If that shows that this one has lost something, it is the end, and the log is
-// opened no more.
-func (w *worker) receive(m *pb.Message) {
-	if err := w.r.Forgot(m); err != nil {
-		w.g.h.fail(errors.Join(err, w.g.h.o.Log.Condemn()))
-		return
-	}
-	w.r.Step(m)
 }
 
 // restore takes in a snapshot whose image has arrived, and reports whether raft did: then the image is the
