@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2/record"
@@ -12,13 +11,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/wal"
 )
 
-// errLogCut says that a file of the engine's log is not read to its end.
-var errLogCut = errors.New("a file of the log does not go on to the end that it was given; the disk has changed it, and writes are lost")
+// errLogCut says that the engine would not read a file of its log to the end.
+var errLogCut = errors.New("the file of the log is cut short; the disk has changed it, and writes in it are lost")
 
 // wholeLogs is a file system on which a file of the engine's log opens only if it is whole. The engine opens those that it is about to
 // replay. It has ended each of them before it began the next one, and syncs it then; but it believes whatever looks like
 // the end of a file, and goes on with the next one: a chunk whose head has the number of that, or nothing at all. What
-// comes behind it would be missing in between, without a word.
+// comes behind it would be missing in between, without a word. A file that is gone altogether is not noticed.
 type wholeLogs struct{ vfs.FS }
 
 // Open implements vfs.FS.
@@ -59,7 +58,7 @@ func (w wholeLogs) check(name string) error {
 		return err
 	}
 	if !whole {
-		return fmt.Errorf("%s: %w", name, errLogCut)
+		return errLogCut
 	}
 	return nil
 }
