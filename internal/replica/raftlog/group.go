@@ -19,6 +19,7 @@ type Group struct {
 	db    *pebble.DB
 	seal  *Seal
 	found int64 // bytes of the entries that were there when the group was opened
+	noted bool  // the disk does not have the commit index yet; Log.order's
 
 	mu struct {
 		sync.Mutex

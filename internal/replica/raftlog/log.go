@@ -209,7 +209,9 @@ type Write struct {
 // returns, and not earlier, others may be told. It keeps the entries, which do not change any more.
 //
 // A commit index is no promise: whoever has lost it learns it again. Where nothing else was written since the last
-// fsync, none is needed, and the index is noted until more is written.
+// fsync, none is needed, and the index is noted until more of the group is written. Then it has to be: raft looks for changes of members
+// among the entries that it knows to be committed, and who has the second of two, and does not know that of the first, would ask members
+// of before both for votes.
 func (l *Log) Write(writes []Write) error { return l.write(writes, pebble.Sync) }
 
 // WriteLater is Write without the fsync, for what nobody is told: a crash may take it back, and then
@@ -223,6 +225,7 @@ func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
 	if !promises && !(sync.Sync && l.owes) {
 		for _, w := range writes {
 			w.Group.wrote(w, l.o.TailBytes)
+			w.Group.noted = w.Group.noted || w.Hard != nil
 		}
 		return l.Failure()
 	}
@@ -233,6 +236,9 @@ func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
 			last, ok := ends[w.Group]
 			if !ok {
 				last = w.Group.lastIndex()
+				if err := l.putNoted(b, w.Group); err != nil {
+					return err
+				}
 			}
 			last, err := l.put(b, w, last)
 			if err != nil {
@@ -244,8 +250,17 @@ func (l *Log) write(writes []Write, sync *pebble.WriteOptions) error {
 	}, func() {
 		for _, w := range writes {
 			w.Group.wrote(w, l.o.TailBytes)
+			w.Group.noted = false
 		}
 	})
+}
+
+// putNoted adds the commit index of g to b, if that was only noted.
+func (l *Log) putNoted(b *pebble.Batch, g *Group) error {
+	if !g.noted {
+		return nil
+	}
+	return b.Set(appendKey(nil, g.id, rowHard), appendHard(nil, g.HardState()), nil)
 }
 
 // promises reports whether w has more than a commit index that its group does not have yet.

@@ -463,6 +463,29 @@ func FuzzParseEntry(f *testing.F) {
 	})
 }
 
+// Whoever has entries on the disk has with them the commit index that was known when they came, though it needed no sync by itself.
+func TestEntriesHaveCommitIndex(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		mem := vfs.NewCrashableMem()
+		l := openLog(t, mem)
+		g := newGroup(t, l, 1)
+		must(t, l.Write([]Write{{Group: g, Entries: []*pb.Entry{entry(11, 5, "a change of members")}}}))
+		known, next := Write{Group: g, Hard: hardState(5, 0, 11)}, Write{Group: g, Entries: []*pb.Entry{entry(12, 5, "another")}}
+		if alone {
+			must(t, l.Write([]Write{known}))
+			must(t, l.Write([]Write{next}))
+		} else {
+			must(t, l.Write([]Write{known, next}))
+		}
+		must(t, l.Write([]Write{{Group: g, Entries: []*pb.Entry{entry(13, 5, "and another")}}}))
+		after, err := openLog(t, mem.CrashClone(vfs.CrashCloneCfg{})).Open(1, 10)
+		must(t, err)
+		if last, commit := after.lastIndex(), after.HardState().GetCommit(); last != 13 || commit != 11 {
+			t.Errorf("alone %v: it has entries up to %d, and knows %d to be committed, want 13 and 11", alone, last, commit)
+		}
+	}
+}
+
 // A commit index costs no sync; what is a promise, and what was written behind one that was not synced yet, does.
 func TestSyncs(t *testing.T) {
 	syncs := 0
