@@ -204,7 +204,8 @@ func (r *Replica) Step(m *pb.Message) {
 }
 
 // forgot reports whether a message shows that this replica had entries on its disk that its log has no more: a leader commits here
-// only what it was told of. What else is lost nobody knows, votes included, so that the replica must not go on.
+// only what it was told of. What else is lost nobody knows, votes included, so that the replica must not go on. A message does not say of
+// which term that entry is: if the log has an end of its own there, which was written over, that is noticed only when the group is beyond it.
 func (r *Replica) forgot(m *pb.Message) bool {
 	return m.GetType() == pb.MsgHeartbeat && m.GetTerm() >= r.rn.BasicStatus().GetTerm() && m.GetCommit() > r.last
 }

@@ -11,14 +11,21 @@ import (
 
 // harmMemory has a disk forget the end of a log that was on it, votes and data included, and all that tells of it. What was forgotten
 // is acknowledged, and nobody else but the leader has it, which the node hears of first; then the leader is cut off. So whoever has forgotten
-// must not vote: it would elect one without what was acknowledged. There is no help if two forget, or if the leader is not heard of.
+// must not vote: it would elect one without what was acknowledged. There is no help if two forget, if the leader is not heard of, or if the
+// log that is left has a longer end that nobody committed: a heartbeat says up to which entry, and not of which term.
 func (s *sim) harmMemory() {
 	leader, voters := s.leads()
 	if len(voters) != 2 || s.forgot {
 		return
 	}
-	s.peace()
 	one, other := voters[0], voters[1]
+	last, _ := one.group.LastIndex()
+	ours, err := one.group.Term(last)
+	theirs, err2 := leader.group.Term(last)
+	if err != nil || err2 != nil || ours != theirs {
+		return
+	}
+	s.peace()
 	cut := func(a, b *simNode) { s.cut[[2]uint64{a.id, b.id}], s.cut[[2]uint64{b.id, a.id}] = true, true }
 	cut(leader, other)
 	cut(one, other)
