@@ -2,6 +2,7 @@ package replica
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -38,14 +39,12 @@ func (l *lease) init(c Config) { l.now, l.length = c.Now, leaseTicks*c.Tick }
 // only what it has written itself, but the others give it back as they got it.
 const stampBytes = 8
 
-// stamp returns a heartbeat with the moment in it. Raft keeps the message that it has made.
+// stamp puts the moment into a heartbeat, and leaves its context to who has it too.
 func (l *lease) stamp(m *pb.Message) *pb.Message {
-	if l.now == nil {
-		return m
+	if l.now != nil {
+		m.Context = binary.BigEndian.AppendUint64(slices.Clip(m.GetContext()), uint64(l.now()))
 	}
-	context := append([]byte(nil), m.GetContext()...)
-	return &pb.Message{Type: m.Type, To: m.To, From: m.From, Term: m.Term, Commit: m.Commit,
-		Context: binary.BigEndian.AppendUint64(context, uint64(l.now()))}
+	return m
 }
 
 // unstamp takes the moment out of the answer to a heartbeat, for raft. It is of this term if the answer is.

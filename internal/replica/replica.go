@@ -35,8 +35,10 @@ type Config struct {
 type Replica struct {
 	id   uint64
 	rn   *raft.RawNode
-	last uint64 // index of the last entry of the log, durable or not
-	next Place  // of the next proposal, while its term is that of the group
+	log  *raftlog.Group
+	last uint64       // index of the last entry of the log, durable or not
+	end  raftlog.Mark // from this entry on, up to last, all are of its term
+	next Place        // of the next proposal, while its term is that of the group
 	// The index of the last snapshot that raft has taken in; the data may not have it yet.
 	restored  uint64
 	work      Work  // gathered since Ready was called
@@ -70,7 +72,11 @@ func open(c Config, from raft.Storage) (*Replica, error) {
 	if err != nil {
 		return nil, fmt.Errorf("replica: %w", err)
 	}
-	r := &Replica{id: c.ID, rn: rn, last: last}
+	term, err := c.Log.Term(last)
+	if err != nil {
+		return nil, fmt.Errorf("replica: %w", err)
+	}
+	r := &Replica{id: c.ID, rn: rn, log: c.Log, last: last, end: raftlog.Mark{Index: last, Term: term}}
 	r.lease.init(c)
 	if c.Log.HardState().GetTerm() > 0 { // it has taken part before
 		r.muteTicks = electionTicks
@@ -184,9 +190,8 @@ func (r *Replica) Tick() {
 // Step takes a message in, and keeps it: of another replica, or the answer to work that is done. If it shows that this replica
 // has forgotten something, nothing comes of it, nor of what is waiting to be done, nor of any later event, but Work.Lost.
 func (r *Replica) Step(m *pb.Message) {
-	if r.lost == nil && r.forgot(m) {
-		r.lost = fmt.Errorf("%w: replica %d, which leads, was told of entry %d, and the log ends at %d", raftlog.ErrForgotten, m.GetFrom(), m.GetCommit(), r.last)
-		r.work = Work{}
+	if err := r.forgot(m); err != nil && r.lost == nil {
+		r.lost, r.work = err, Work{}
 	}
 	if r.lost != nil || r.mute(m) {
 		return
@@ -203,11 +208,37 @@ func (r *Replica) Step(m *pb.Message) {
 	r.gather()
 }
 
-// forgot reports whether a message shows that this replica had entries on its disk that its log has no more: a leader commits here
-// only what it was told of. What else is lost nobody knows, votes included, so that the replica must not go on. A message does not say of
-// which term that entry is: if the log has an end of its own there, which was written over, that is noticed only when the group is beyond it.
-func (r *Replica) forgot(m *pb.Message) bool {
-	return m.GetType() == pb.MsgHeartbeat && m.GetTerm() >= r.rn.BasicStatus().GetTerm() && m.GetCommit() > r.last
+// forgot returns an error if a message shows that this replica had entries on its disk that its log has no more: a leader commits here
+// only what it was told of in its own term, in which nobody else writes over it. What else is lost nobody knows, votes included, so that the
+// replica must not go on.
+func (r *Replica) forgot(m *pb.Message) error {
+	if m.GetType() != pb.MsgHeartbeat || m.GetTerm() < r.rn.BasicStatus().GetTerm() {
+		return nil
+	}
+	index, term := m.GetCommit(), m.GetLogTerm()
+	if index > r.last {
+		return fmt.Errorf("%w: replica %d, which leads, was told of entry %d, and the log ends at %d", raftlog.ErrForgotten, m.GetFrom(), index, r.last)
+	}
+	if ours := r.term(index); ours != term && ours > 0 && term > 0 {
+		return fmt.Errorf("%w: replica %d, which leads, was told of entry %d of term %d, and the log has one of term %d there", raftlog.ErrForgotten, m.GetFrom(), index, term, ours)
+	}
+	return nil
+}
+
+// term returns the term of an entry up to last, durable or not; 0 if that is not known. The log may be about to be written over, but if it has the
+// first entry of end, it has all before that too, as any log of Raft that has the same entry.
+func (r *Replica) term(index uint64) uint64 {
+	if index >= r.end.Index {
+		return r.end.Term
+	}
+	if term, err := r.log.Term(r.end.Index); err != nil || term != r.end.Term {
+		return 0
+	}
+	term, err := r.log.Term(index)
+	if err != nil { // it was cut off, and is applied
+		return 0
+	}
+	return term
 }
 
 // leases reports whether this replica may still have the lease that it has.
@@ -328,9 +359,13 @@ func (r *Replica) gather() {
 				if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 					r.last = s.GetMetadata().GetIndex()
 					r.restored = r.last
+					r.end = raftlog.Mark{Index: r.last, Term: s.GetMetadata().GetTerm()}
 				}
-				if n := len(m.GetEntries()); n > 0 {
-					r.last = m.GetEntries()[n-1].GetIndex()
+				for _, e := range m.GetEntries() {
+					r.last = e.GetIndex()
+					if e.GetTerm() != r.end.Term || r.last < r.end.Index {
+						r.end = raftlog.Mark{Index: r.last, Term: e.GetTerm()}
+					}
 				}
 			case raft.LocalApplyThread:
 				r.work.Apply = append(r.work.Apply, m)
@@ -348,7 +383,8 @@ func (r *Replica) gather() {
 func (r *Replica) sent(m *pb.Message) *pb.Message {
 	switch m.GetType() {
 	case pb.MsgHeartbeat:
-		return r.lease.stamp(m)
+		// Raft keeps the message that it has made, and reads no term of an entry in a heartbeat: that is for forgot.
+		return r.lease.stamp(&pb.Message{Type: m.Type, To: m.To, From: m.From, Term: m.Term, Commit: m.Commit, LogTerm: new(r.term(m.GetCommit())), Context: m.Context})
 	case pb.MsgTimeoutNow:
 		r.lease.of(m.GetTerm())
 		r.lease.offered, r.lease.end = true, 0

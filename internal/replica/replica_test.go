@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -142,24 +143,47 @@ func TestChangedBehindSnapshot(t *testing.T) {
 	}
 }
 
-// Who learns that it had more on its disk than its log has says nothing any more, nor of what it was about to say, whatever happens to it.
-func TestLost(t *testing.T) {
-	beat := func(term, commit uint64) *pb.Message {
-		return &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(term), Commit: new(commit)}
+// beat is a heartbeat of replica 2, which says of which term the entry is that is committed.
+func beat(term, commit, of uint64) *pb.Message {
+	return &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(term), Commit: new(commit), LogTerm: new(of)}
+}
+
+// entries are for replica 1, from one that leads the term of the last: they stand behind an entry, and are of these terms.
+func entries(index, term uint64, terms ...uint64) *pb.Message {
+	m := &pb.Message{Type: pb.MsgApp.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(terms[len(terms)-1]), Index: new(index), LogTerm: new(term)}
+	for i, term := range terms {
+		m.Entries = append(m.Entries, &pb.Entry{Index: new(index + 1 + uint64(i)), Term: new(term)})
 	}
+	return m
+}
+
+// Who learns that its log lacks what was on its disk, or has something else there, says nothing any more, nor of what it was about to say,
+// whatever happens to it.
+func TestLost(t *testing.T) {
+	for name, m := range map[string]*pb.Message{"too short": beat(7, 13, 7), "too short, without a term": beat(7, 13, 0), "of another term": beat(7, 12, 7), "of a term before": beat(7, 11, 5)} {
+		t.Run(name, func(t *testing.T) { testLost(t, m) })
+	}
+}
+
+func testLost(t *testing.T, told *pb.Message) {
 	vote := &pb.Message{Type: pb.MsgVote.Enum(), From: new(uint64(3)), To: new(uint64(1)), Term: new(uint64(9)), Index: new(uint64(20)), LogTerm: new(uint64(8))}
-	r, _, _ := newReplica(t, 1, 2, 3)
+	r, m, log := newReplica(t, 1, 2, 3)
 	r.muteTicks = 0
-	for _, m := range []*pb.Message{beat(4, 11), beat(7, 10)} { // of a leader that is none any more, and of one that knows no better
+	r.Step(entries(10, 5, 6, 6))
+	work(t, r, m, log)
+	for _, m := range []*pb.Message{
+		beat(5, 13, 5), beat(5, 12, 5), // of a leader that is none any more
+		beat(7, 12, 6), beat(7, 12, 0), beat(7, 10, 5), beat(7, 9, 3), // of one that knows no better
+	} {
 		if r.Step(m); r.lost != nil {
 			t.Fatalf("%v: %v", m, r.lost)
 		}
 	}
-	r.Step(beat(7, 11))
+	r.Step(told)
 	for name, event := range map[string]func(){
 		"nothing":      func() {},
 		"a vote":       func() { r.Step(vote) },
-		"a heartbeat":  func() { r.Step(beat(9, 10)) },
+		"a heartbeat":  func() { r.Step(beat(9, 10, 5)) },
 		"time":         func() { r.Tick() },
 		"a campaign":   func() { r.Campaign() },
 		"a read":       func() { r.ReadIndex([]byte("read")) },
@@ -175,6 +199,74 @@ func TestLost(t *testing.T) {
 		}
 		if w.Lost = nil; !reflect.DeepEqual(w, Work{}) {
 			t.Errorf("%s: it goes on with %+v", name, w)
+		}
+	}
+}
+
+// A replica says of which term an entry is, or that it does not know, while the log is about to be written over.
+func TestTerm(t *testing.T) {
+	r, m, log := newReplica(t, 1, 2, 3)
+	terms := func(step string, want ...uint64) {
+		t.Helper()
+		var got []uint64
+		for index := uint64(9); index <= r.Last(); index++ {
+			got = append(got, r.term(index))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: from entry 9 on %d, and it is %d", step, got, want)
+		}
+	}
+	terms("at the start", 0, 5)
+	r.Step(entries(10, 5, 6, 6, 6))
+	terms("not written yet", 0, 0, 6, 6, 6)
+	work(t, r, m, log)
+	terms("written", 0, 5, 6, 6, 6)
+	r.Step(entries(10, 5, 7, 7, 8))
+	terms("not written over yet", 0, 0, 0, 0, 8)
+	r.Step(entries(11, 7, 9))
+	terms("shorter", 0, 0, 0, 9)
+	work(t, r, m, log)
+	terms("written over", 0, 5, 7, 9)
+	r.Step(entries(12, 9, 9, 9))
+	terms("longer", 0, 5, 7, 9, 9, 9)
+	work(t, r, m, log)
+
+	g, err := log.Open(1, 10)
+	must(t, err)
+	r, err = New(Config{ID: 1, Log: g, Machine: m, Logger: quiet{}})
+	must(t, err)
+	terms("started anew", 0, 5, 7, 9, 9, 9)
+	r.Step(&pb.Message{Type: pb.MsgSnap.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(9)),
+		Snapshot: &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: new(uint64(16)), Term: new(uint64(9)), ConfState: &pb.ConfState{Voters: []uint64{1, 2, 3}}}}})
+	terms("a snapshot", 0, 0, 0, 0, 0, 0, 0, 9)
+}
+
+// A heartbeat says of which term the entry is that it commits, by the log of the leader as raft has it.
+func TestHeartbeatHasTerm(t *testing.T) {
+	r, m, log := newReplica(t, 1, 2)
+	r.Step(entries(10, 5, 6, 6))
+	work(t, r, m, log)
+	r.Campaign()
+	work(t, r, m, log)
+	answer := func(typ pb.MessageType, index uint64) {
+		t.Helper()
+		r.Step(&pb.Message{Type: typ.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(7)), Index: new(index)})
+	}
+	answer(pb.MsgPreVoteResp, 0)
+	work(t, r, m, log)
+	answer(pb.MsgVoteResp, 0)
+	work(t, r, m, log)
+	for _, want := range []struct{ match, commit, term uint64 }{{0, 0, 0}, {11, 10, 5}, {12, 10, 5}, {13, 13, 7}} {
+		if want.match > 0 {
+			answer(pb.MsgAppResp, want.match)
+		}
+		r.Ready()
+		for range heartbeatTicks {
+			r.Tick()
+		}
+		beats := slices.DeleteFunc(r.Ready().Send, func(m *pb.Message) bool { return m.GetType() != pb.MsgHeartbeat })
+		if len(beats) != 1 || beats[0].GetCommit() != want.commit || beats[0].GetLogTerm() != want.term {
+			t.Errorf("with %d entries there: %v, and it is entry %d of term %d", want.match, beats, want.commit, want.term)
 		}
 	}
 }

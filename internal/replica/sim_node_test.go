@@ -31,7 +31,8 @@ type simNode struct {
 	images  map[uint64][]byte // snapshots that have arrived, by index
 	disk    []byte            // the data that is on the disk
 	up      bool
-	gone    bool // it has lost something, and does not start any more
+	forgets bool // its disk has lost what was synced
+	gone    bool // it has learnt that it lost something, and does not start any more
 
 	speed  float64       // of its clock
 	ticked time.Duration // when it ticked last, by that

@@ -80,6 +80,7 @@ type simRules struct {
 	aheadLease   bool // who answers by a lease does not wait for what others may have applied
 	noClock      bool // a lease that was good once counts until something happens
 	noMemory     bool // who hears of more than its log has goes on
+	noTerm       bool // who hears that what its log has is of another term goes on
 	reopen       bool // who has heard of more than its log has starts again
 }
 
@@ -240,7 +241,7 @@ func (s *sim) step() {
 		n.stops = s.now + time.Duration(s.chance(25))*simTick
 	case k < 993 && k >= 991 && s.rules.reuseID:
 		s.crash(n)
-		n.fs, n.disk = vfs.NewCrashableMem(), nil
+		n.fs, n.disk, n.forgets = vfs.NewCrashableMem(), nil, true
 		s.openLog(n)
 		s.openData(n)
 		must(s.t, n.log.Create(simGroup, raftlog.Mark{}, hard(0, 0, 0)))

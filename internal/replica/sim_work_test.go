@@ -121,8 +121,13 @@ func (s *sim) deliver(i int, lost bool) {
 	if at := len(m.GetContext()) - stampBytes; s.rules.lateLease && m.GetType() == pb.MsgHeartbeatResp && at >= 0 {
 		binary.BigEndian.PutUint64(m.Context[at:], uint64(s.clock(to)))
 	}
-	if s.rules.noMemory && m.GetType() == pb.MsgHeartbeat && m.GetCommit() > to.r.Last() {
-		s.forgot, m.Commit = true, new(to.r.Last())
+	if to.r.forgot(m) != nil {
+		switch longer := m.GetCommit() > to.r.Last(); {
+		case longer && s.rules.noMemory:
+			s.forgot, m.Commit, m.LogTerm = true, new(to.r.Last()), nil
+		case !longer && s.rules.noTerm:
+			s.forgot, m.LogTerm = true, nil
+		}
 	}
 	to.r.Step(m)
 	s.settle(to)

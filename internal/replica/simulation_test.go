@@ -52,7 +52,7 @@ func TestSimulation(t *testing.T) {
 	if runs < 20 {
 		return
 	}
-	for _, what := range []string{"acknowledged", "lead", "crash", "snapshot", "install", "crash in install", "lost", "truncate", "read", "change of members", "lost proposal", "stop", "read by lease", "harm to a lease", "lost end of a log", "end of who forgot"} {
+	for _, what := range []string{"acknowledged", "lead", "crash", "snapshot", "install", "crash in install", "lost", "truncate", "read", "change of members", "lost proposal", "stop", "read by lease", "harm to a lease", "lost end of a log", "end that is written over", "end of who forgot"} {
 		if total[what] == 0 {
 			t.Errorf("there was no %s", what)
 		}
@@ -86,6 +86,7 @@ func TestSimulationNotices(t *testing.T) {
 		"a lease without what others have applied":  {aheadLease: true},
 		"a lease without a look at the clock":       {noClock: true},
 		"a memory that is known to be lost":         {noMemory: true},
+		"a memory of what was written over":         {noTerm: true},
 		"a lost memory that is opened again":        {reopen: true},
 	} {
 		t.Run(name, func(t *testing.T) {
