@@ -58,6 +58,7 @@ func (s *pebbleStore) Stage(ctx context.Context, commits []Commit) (Staged, erro
 	if err := w.stageCommits(ctx, commits); err != nil {
 		return nil, err
 	}
+	w.commits = nil // they are the caller's
 	return w, nil
 }
 
