@@ -39,6 +39,8 @@ type writes struct {
 	swept *sweeps // nil if nothing has been
 	size  int     // bytes of the log: keys, values and writeOverhead each; and of what is swept
 	mark  int     // the last savepoint: writes from here on may be replaced in place
+
+	barren [2]barren // for each order of walks
 }
 
 // ordered is a tree entry: a key and where its newest write stands.
@@ -79,6 +81,9 @@ func (w *writes) find(key []byte) int {
 
 // add buffers a write. It keeps the slices of wr.
 func (w *writes) add(wr write) {
+	if !wr.deleted {
+		w.grow(wr.key)
+	}
 	wr.prev = w.find(wr.key)
 	if wr.prev >= 0 && wr.prev >= w.mark {
 		old := &w.log[wr.prev]
@@ -126,6 +131,7 @@ func (w *writes) truncate(to Savepoint) {
 		w.undoSweep()
 	}
 	w.cutLog(to.writes)
+	w.barren = [2]barren{}
 	w.mark = min(w.mark, to.writes)
 }
 
