@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -40,7 +41,8 @@ const (
 // keys that are read once in a long time the cache is of no use either.
 type versionCache struct {
 	seed   maphash.Seed
-	limit  int // bytes of each shard
+	limit  int           // bytes of each shard
+	beside *atomic.Int64 // bytes that others take out of the same bound
 	shards [cacheShards]cacheShard
 }
 
@@ -57,8 +59,9 @@ type cacheShard struct {
 	hits, misses uint64
 }
 
-// init makes an empty cache of at most size bytes; 0 or less keeps nothing.
-func (c *versionCache) init(size int64) {
+// init makes an empty cache of at most size bytes, out of which others take what beside says; a size of 0 or less keeps nothing.
+func (c *versionCache) init(size int64, beside *atomic.Int64) {
+	c.beside = beside
 	c.seed = maphash.MakeSeed()
 	c.limit = int(max(size, 0) / cacheShards)
 	for i := range c.shards {
@@ -109,7 +112,7 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 	if s.writes != mark || !s.fits(key, v) || s.full && !s.index.again(hash) {
 		return v, false
 	}
-	return s.set(c.seed, hash, key, v, none), true
+	return s.set(c, hash, key, v, none), true
 }
 
 // wrote is told what has been written. It is called once the engine shows the
@@ -121,12 +124,12 @@ func (c *versionCache) wrote(commits []Commit) {
 	for i := range commits {
 		for _, m := range commits[i].Mutations {
 			s, hash := c.shard(m.Key)
-			s.wrote(c.seed, hash, m, commits[i].TS)
+			s.wrote(c, hash, m, commits[i].TS)
 		}
 	}
 }
 
-func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts uint64) {
+func (s *cacheShard) wrote(c *versionCache, hash uint64, m *KVPairMutation, ts uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
@@ -139,7 +142,7 @@ func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts
 		v.Value, v.ExpireAt = m.Value, m.ExpireAt
 	}
 	if s.fits(m.Key, v) {
-		s.set(seed, hash, m.Key, v, false)
+		s.set(c, hash, m.Key, v, false)
 	} else {
 		s.index.remove(hash)
 	}
@@ -166,7 +169,7 @@ func (s *cacheShard) fits(key []byte, v VersionedValue) bool {
 
 // set makes v, which fits, the entry of key, drops others to make room, and returns v with
 // the value that it keeps.
-func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
+func (s *cacheShard) set(c *versionCache, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
 	slot := s.index.find(hash)
 	used := slot != nil && s.at(slot.ref).used()
 	ref := s.reserve(cacheEntryHead + len(key) + len(v.Value))
@@ -183,7 +186,7 @@ func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v Versioned
 	if !v.Tombstone && !none {
 		v.Value = s.at(ref).version().Value
 	}
-	s.evict(seed)
+	s.evict(c)
 	return v
 }
 
@@ -203,8 +206,9 @@ func (s *cacheShard) reserve(n int) cacheRef {
 func (s *cacheShard) size() int { return s.taken + s.index.size() }
 
 // evict drops chunks until the shard is within its limit. The one being filled stays.
-func (s *cacheShard) evict(seed maphash.Seed) {
-	for s.size() > s.limit && len(s.chunks) > 1 {
+func (s *cacheShard) evict(c *versionCache) {
+	room := s.limit - int(c.beside.Load()/cacheShards)
+	for s.size() > room && len(s.chunks) > 1 {
 		s.full = true
 		oldest, number := s.chunks[0], s.first
 		s.chunks[0] = nil
@@ -213,7 +217,7 @@ func (s *cacheShard) evict(seed maphash.Seed) {
 		s.taken -= cap(oldest)
 		kept := 0
 		eachCacheEntry(oldest, func(offset int, e cacheEntry) {
-			hash := cacheHash(seed, e.key())
+			hash := cacheHash(c.seed, e.key())
 			slot := s.index.find(hash)
 			if slot == nil || slot.ref != (cacheRef{number, uint32(offset)}) {
 				return // another has taken its place

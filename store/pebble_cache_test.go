@@ -177,7 +177,7 @@ func TestVersionCacheIsExact(t *testing.T) {
 func TestVersionCacheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c versionCache
-		c.init(cacheShards * 2000)
+		c.init(cacheShards*2000, new(atomic.Int64))
 		type state struct {
 			v    VersionedValue
 			none bool
@@ -227,7 +227,7 @@ func TestVersionCacheModel(t *testing.T) {
 // What is read again and again stays, however many other keys come by once.
 func TestVersionCacheKeepsWhatIsUsed(t *testing.T) {
 	var c versionCache
-	c.init(cacheShards * 4000)
+	c.init(cacheShards*4000, new(atomic.Int64))
 	touch := func(key string) (known bool) {
 		_, _, known, mark := c.newest([]byte(key))
 		if !known {
