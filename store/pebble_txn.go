@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -139,36 +136,13 @@ func (w *write) encode(commits []Commit) error {
 	if len(commits) == 1 && len(commits[0].Mutations) == 1 {
 		return w.rows.put(w.batch, commits[0].Mutations[0], commits[0].TS)
 	}
-	for _, v := range inEngineOrder(commits) {
-		if err := w.rows.put(w.batch, v.m, v.ts); err != nil {
+	all := inEngineOrder(commits)
+	for i := range all {
+		if err := w.rows.put(w.batch, all[i].m, all[i].ts); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// version is what a commit makes of one key.
-type version struct {
-	m  *KVPairMutation
-	ts uint64
-}
-
-// inEngineOrder returns the versions in commits by key, the newest of a key first.
-func inEngineOrder(commits []Commit) []version {
-	n := 0
-	for i := range commits {
-		n += len(commits[i].Mutations)
-	}
-	all := make([]version, 0, n)
-	for i := range commits {
-		for _, m := range commits[i].Mutations {
-			all = append(all, version{m, commits[i].TS})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b version) int {
-		return cmp.Or(bytes.Compare(a.m.Key, b.m.Key), cmp.Compare(b.ts, a.ts))
-	})
-	return all
 }
 
 const (
