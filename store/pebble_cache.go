@@ -44,6 +44,7 @@ type versionCache struct {
 	limit  int           // bytes of each shard
 	beside *atomic.Int64 // bytes that others take out of the same bound
 	shards [cacheShards]cacheShard
+	batch  cacheBatch // the writer's: there is one at a time
 }
 
 type cacheShard struct {
@@ -113,39 +114,6 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 		return v, false
 	}
 	return s.set(c, hash, key, v, none), true
-}
-
-// wrote is told what has been written. It is called once the engine shows the
-// writes, and before anything is published of them.
-func (c *versionCache) wrote(commits []Commit) {
-	if c.limit == 0 {
-		return
-	}
-	for i := range commits {
-		for _, m := range commits[i].Mutations {
-			s, hash := c.shard(m.Key)
-			s.wrote(c, hash, m, commits[i].TS)
-		}
-	}
-}
-
-func (s *cacheShard) wrote(c *versionCache, hash uint64, m *KVPairMutation, ts uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writes++
-	e, ok := s.find(hash, m.Key)
-	if !ok || !e.none() && e.ts() > ts {
-		return
-	}
-	v := VersionedValue{TS: ts, Tombstone: m.Op == OpTypeDelete}
-	if !v.Tombstone {
-		v.Value, v.ExpireAt = m.Value, m.ExpireAt
-	}
-	if s.fits(m.Key, v) {
-		s.set(c, hash, m.Key, v, false)
-	} else {
-		s.index.remove(hash)
-	}
 }
 
 // find returns the entry of key.

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -140,8 +137,8 @@ func (w *write) encode(commits []Commit) error {
 		return w.rows.put(w.batch, commits[0].Mutations[0], commits[0].TS)
 	}
 	w.ordered = inEngineOrder(commits)
-	for _, v := range w.ordered {
-		if err := w.rows.put(w.batch, v.m, v.ts); err != nil {
+	for i := range w.ordered {
+		if err := w.rows.put(w.batch, w.ordered[i].m, w.ordered[i].ts); err != nil {
 			return err
 		}
 	}
@@ -154,30 +151,6 @@ func (w *write) inOrder() []version {
 		w.ordered = inEngineOrder(w.commits)
 	}
 	return w.ordered
-}
-
-// version is what a commit makes of one key.
-type version struct {
-	m  *KVPairMutation
-	ts uint64
-}
-
-// inEngineOrder returns the versions in commits by key, the newest of a key first.
-func inEngineOrder(commits []Commit) []version {
-	n := 0
-	for i := range commits {
-		n += len(commits[i].Mutations)
-	}
-	all := make([]version, 0, n)
-	for i := range commits {
-		for _, m := range commits[i].Mutations {
-			all = append(all, version{m, commits[i].TS})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b version) int {
-		return cmp.Or(bytes.Compare(a.m.Key, b.m.Key), cmp.Compare(b.ts, a.ts))
-	})
-	return all
 }
 
 const (

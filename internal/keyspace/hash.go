@@ -24,7 +24,7 @@ func (s *Space) Hash(key []byte) (*Hash, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := s.shared.newHash()
+	h := room(s.shared.memory, func(m *Memory) *spare[Hash] { return &m.hash })
 	*h = Hash{collection: c, fieldExpiries: fieldExpiries{expiring: c.entry.expiring()}}
 	return h, nil
 }

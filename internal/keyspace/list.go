@@ -48,7 +48,7 @@ func (s *Space) List(key []byte) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := s.shared.newList()
+	l := room(s.shared.memory, func(m *Memory) *spare[List] { return &m.list })
 	*l = List{collection: c, name: s.listName(key)}
 	if !l.Exists() {
 		return l, nil

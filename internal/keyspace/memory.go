@@ -38,48 +38,21 @@ func (m *Memory) Open(tx *txn.Tx, db int, env Env) *Space {
 	return &m.space
 }
 
-// spare is room for the first one that a transaction opens.
+// spare is room for the first of its kind that a transaction opens.
 type spare[T any] struct {
 	taken bool
 	one   T
 }
 
-func (s *spare[T]) take() *T {
-	if s.taken {
+// room returns where a T that a transaction opens is to stand, whatever is there: in the spare of the memory, if there
+// is one that is free.
+func room[T any](m *Memory, of func(*Memory) *spare[T]) *T {
+	if m == nil || of(m).taken {
 		return new(T)
 	}
+	s := of(m)
 	s.taken = true
 	return &s.one
-}
-
-// The following return where what a transaction opens is to stand, whatever is there.
-
-func (s *shared) newHash() *Hash {
-	if s.memory == nil {
-		return new(Hash)
-	}
-	return s.memory.hash.take()
-}
-
-func (s *shared) newList() *List {
-	if s.memory == nil {
-		return new(List)
-	}
-	return s.memory.list.take()
-}
-
-func (s *shared) newSet() *Set {
-	if s.memory == nil {
-		return new(Set)
-	}
-	return s.memory.set.take()
-}
-
-func (s *shared) newZSet() *ZSet {
-	if s.memory == nil {
-		return new(ZSet)
-	}
-	return s.memory.zset.take()
 }
 
 // bytes returns an empty slice with room for n bytes, which nobody else has.

@@ -14,7 +14,7 @@ func (s *Space) Set(key []byte) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := s.shared.newSet()
+	t := room(s.shared.memory, func(m *Memory) *spare[Set] { return &m.set })
 	*t = Set{c}
 	return t, nil
 }

@@ -32,7 +32,7 @@ func (s *Space) ZSet(key []byte) (*ZSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	z := s.shared.newZSet()
+	z := room(s.shared.memory, func(m *Memory) *spare[ZSet] { return &m.zset })
 	*z = ZSet{c}
 	return z, nil
 }
