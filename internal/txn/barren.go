@@ -10,12 +10,17 @@ import (
 // takes one element after the other from the end of a collection would else pass all that were taken before, in each walk.
 type barren struct {
 	known      bool
-	start, end []byte // [start, end), in memory of its own
+	start, end []byte // [start, end), neither nil, in memory that is not written again: a walk under way may begin there
 }
 
 func (b *barren) set(start, end []byte) {
 	b.known = true
-	b.start, b.end = append(b.start[:0], start...), append(b.end[:0], end...)
+	if b.start == nil || !bytes.Equal(b.start, start) {
+		b.start = append([]byte{}, start...) // a nil end of a span is none
+	}
+	if b.end == nil || !bytes.Equal(b.end, end) {
+		b.end = append([]byte{}, end...)
+	}
 }
 
 func (b *barren) contains(key []byte) bool {
@@ -37,9 +42,12 @@ func (w *writes) behindBarren(span store.Span, order store.Order) store.Span {
 // grow says that key is there now.
 func (w *writes) grow(key []byte) {
 	if b := &w.barren[0]; b.contains(key) {
-		b.end = append(b.end[:0], key...)
+		b.end = append([]byte{}, key...)
 	}
 	if b := &w.barren[1]; b.contains(key) {
-		b.start = append(append(b.start[:0], key...), 0)
+		b.start = behind(key)
 	}
 }
+
+// behind returns the first key behind key.
+func behind(key []byte) []byte { return append(append(make([]byte, 0, len(key)+1), key...), 0) }

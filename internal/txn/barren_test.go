@@ -30,11 +30,19 @@ func (f full) walk(span store.Span, order store.Order, fn func(key []byte, r Row
 // put among those that were taken is found, and what comes back is too.
 func TestTakingFromAnEnd(t *testing.T) {
 	const n = 400
-	for _, order := range []store.Order{store.Ascending, store.Descending} {
-		o := overlay{base: full(n)}
+	for _, c := range []struct {
+		order store.Order
+		span  store.Span
+	}{
+		{store.Ascending, store.PrefixSpan([]byte("k"))},
+		{store.Descending, store.PrefixSpan([]byte("k"))},
+		{store.Ascending, store.Span{}},
+		{store.Descending, store.Span{End: []byte("l")}},
+	} {
+		o, order := overlay{base: full(n)}, c.order
 		next := func() (found string) {
 			t.Helper()
-			if err := o.walk(store.Span{Start: []byte("k"), End: []byte("l")}, order, func(key []byte, _ Row) bool {
+			if err := o.walk(c.span, order, func(key []byte, _ Row) bool {
 				found = string(key)
 				return false
 			}); err != nil {

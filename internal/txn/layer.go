@@ -163,10 +163,9 @@ func (m *merge) nothingUpTo(above, below []byte) {
 	case m.order == store.Ascending && above != nil:
 		m.o.barren[0].set(m.span.Start, above)
 	case m.order == store.Descending && m.span.End != nil:
-		m.o.barren[1].set(below, m.span.End)
 		if m.shown { // the key itself is none of it
-			b := &m.o.barren[1]
-			b.start = append(b.start, 0)
+			below = behind(below)
 		}
+		m.o.barren[1].set(below, m.span.End)
 	}
 }
