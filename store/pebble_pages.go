@@ -220,6 +220,9 @@ func (p *pages) end(c *capture, keep bool, span Span, rows *pageRows) {
 		return
 	}
 	p.install(bytes.Clone(span.Start), bytes.Clone(span.End), &moment{rows: *rows, since: c.ts, from: c.ts})
+	// Of a walk that ends a little later each time there would else be a page more each time, for the next one to pass.
+	p.joinAt(span.Start)
+	p.joinAt(span.End)
 	p.evict()
 }
 
@@ -369,6 +372,13 @@ func (p *pages) change(at *page, versions []version, durable uint64) {
 		at.forget(durable)
 		p.bytes.Add(-int64(at.size))
 		p.bytes.Add(int64(at.measure()))
+	}
+}
+
+// joinAt makes one page of those that touch at edge, if there is room.
+func (p *pages) joinAt(edge []byte) {
+	if left := p.below(edge); edge != nil && left != nil && bytes.Equal(left.end, edge) && p.before(edge) != left {
+		p.join(left, left.now)
 	}
 }
 

@@ -391,3 +391,23 @@ func TestPagesForgetWhatIsCompacted(t *testing.T) {
 		t.Errorf("after the row has expired and been compacted away a walk finds %q, want %q", got, want)
 	}
 }
+
+// TestPagesJoin walks up to an end, and from a start, that moves on a little each time.
+func TestPagesJoin(t *testing.T) {
+	s := openTest(t, "db", WithFS(vfs.NewMem()))
+	key := func(i int) []byte { return fmt.Appendf(nil, "z%04d", i) }
+	const n = 500
+	for i := range n {
+		if i%5 == 0 {
+			must(t, s.PutAt(context.Background(), key(i), nil, uint64(i+1), 0))
+		}
+	}
+	for i := range n {
+		walked(t, s, Span{key(0), key(i)}, Ascending, s.LastCommitTS(), n)
+		walked(t, s, Span{key(n - i), key(n)}, Descending, s.LastCommitTS(), n)
+		if got := s.pages.busy.Load(); got > 2*n/5/(pageRowsMost/2) {
+			t.Fatalf("%d walks have left %d pages", i+1, got)
+		}
+	}
+	checkPages(t, &s.pages)
+}
