@@ -29,7 +29,7 @@ type Engine interface {
 	// its own commit timestamp. When Stage returns, reads at those timestamps
 	// see them; a crash can still take them back until Staged.Wait has returned.
 	// A commit that conflicts makes the whole call fail with a
-	// *WriteConflictError and changes nothing.
+	// *WriteConflictError and changes nothing. Nothing of commits is kept.
 	Stage(ctx context.Context, commits []Commit) (Staged, error)
 
 	// Verify fails as Stage would with a commit that conflicts, and changes nothing. The commit needs no timestamp.

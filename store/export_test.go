@@ -29,6 +29,11 @@ func WithEagerGaps() PebbleStoreOption {
 	return func(s *pebbleStore) { s.gaps.rowsLeast = 1 }
 }
 
+// WithEagerPages has every walk leave pages behind, few and small ones.
+func WithEagerPages() PebbleStoreOption {
+	return func(s *pebbleStore) { s.pages.tiny = true }
+}
+
 // WithEagerRanges deletes by range tombstones whatever is more than one row.
 func WithEagerRanges() PebbleStoreOption {
 	return func(s *pebbleStore) { s.tombstonesMost = 1 }

@@ -32,6 +32,8 @@ func TestMetamorphic(t *testing.T) {
 		pebbleConfiguration("pebble, tiny tables", store.WithTinyTables(), store.WithVersionCacheSize(-1)),
 		pebbleConfiguration("pebble, small cache", store.WithTinyTables(), store.WithVersionCacheSize(512<<10)),
 		pebbleConfiguration("pebble, eager gaps", store.WithEagerGaps()),
+		pebbleConfiguration("pebble, eager pages", store.WithEagerPages(), store.WithEagerGaps()),
+		pebbleConfiguration("pebble, eager ranges and pages", store.WithEagerPages(), store.WithEagerRanges(), store.WithTinyTables()),
 		pebbleConfiguration("pebble, eager ranges", store.WithEagerRanges(), store.WithVersionCacheSize(512<<10)),
 		pebbleConfiguration("pebble, nosync", store.WithFSMSyncMode(store.FSMNoSync),
 			store.WithEagerGaps(), store.WithEagerRanges(), store.WithTinyTables()),

@@ -16,7 +16,7 @@ import (
 // pebbleStore keeps versions in a folder, one row of the engine per version.
 //
 // Lock order: restoring, compaction.running or resealing, apply, publish. Below them, and never
-// one inside another: gaps, a shard of versions, the conflict counts, open
+// one inside another: gaps, a shard of versions, pages, the conflict counts, open
 // snapshots, views.closing, progress, reseals, stalls. Readers take only gaps and a shard, for a look-up in memory.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate
@@ -39,6 +39,7 @@ type pebbleStore struct {
 	conflicts conflictCounts
 	gaps      gaps
 	versions  versionCache
+	pages     pages
 	absence   absence
 	cached    int64 // bytes that versions may take
 
@@ -53,6 +54,7 @@ type pebbleStore struct {
 	floor        atomic.Uint64 // durable before it shows here; no version it needs is gone
 	appliedIndex atomic.Uint64
 	failed       atomic.Pointer[error] // set once; from then on nothing is written
+	shownTS      atomic.Uint64         // of what every read sees that is at or above it
 	inFlight     atomic.Uint64         // lowest timestamp of the batch that is being applied; 0 if none is
 
 	// apply serialises writes: a conflict check and the batch that relies on it
@@ -132,7 +134,8 @@ func WithCacheSize(bytes int64) PebbleStoreOption {
 }
 
 // WithVersionCacheSize sets the size in bytes of the cache of newest versions,
-// which answers reads of keys that were used lately without the engine; below 0
+// which answers reads of keys that were used lately without the engine, and, with up to half
+// of it, walks over spans that were walked lately; below 0
 // there is none, and 0 leaves the default of 64 MiB.
 func WithVersionCacheSize(bytes int64) PebbleStoreOption {
 	return func(s *pebbleStore) {
@@ -181,7 +184,8 @@ func NewPebbleStore(dir string, opts ...PebbleStoreOption) (MVCCStore, error) {
 	for _, opt := range opts {
 		opt(s)
 	}
-	s.versions.init(s.cached)
+	s.versions.init(s.cached, &s.pages.bytes)
+	s.pages.init(s.cached)
 	if s.fsmMode == nil {
 		mode := FSMSyncMode(os.Getenv(fsmSyncModeVariable))
 		s.fsmMode = &mode

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -40,8 +41,10 @@ const (
 // keys that are read once in a long time the cache is of no use either.
 type versionCache struct {
 	seed   maphash.Seed
-	limit  int // bytes of each shard
+	limit  int           // bytes of each shard
+	beside *atomic.Int64 // bytes that others take out of the same bound
 	shards [cacheShards]cacheShard
+	batch  cacheBatch // the writer's: there is one at a time
 }
 
 type cacheShard struct {
@@ -57,8 +60,9 @@ type cacheShard struct {
 	hits, misses uint64
 }
 
-// init makes an empty cache of at most size bytes; 0 or less keeps nothing.
-func (c *versionCache) init(size int64) {
+// init makes an empty cache of at most size bytes, out of which others take what beside says; a size of 0 or less keeps nothing.
+func (c *versionCache) init(size int64, beside *atomic.Int64) {
+	c.beside = beside
 	c.seed = maphash.MakeSeed()
 	c.limit = int(max(size, 0) / cacheShards)
 	for i := range c.shards {
@@ -109,40 +113,7 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 	if s.writes != mark || !s.fits(key, v) || s.full && !s.index.again(hash) {
 		return v, false
 	}
-	return s.set(c.seed, hash, key, v, none), true
-}
-
-// wrote is told what has been written. It is called once the engine shows the
-// writes, and before anything is published of them.
-func (c *versionCache) wrote(commits []Commit) {
-	if c.limit == 0 {
-		return
-	}
-	for i := range commits {
-		for _, m := range commits[i].Mutations {
-			s, hash := c.shard(m.Key)
-			s.wrote(c.seed, hash, m, commits[i].TS)
-		}
-	}
-}
-
-func (s *cacheShard) wrote(seed maphash.Seed, hash uint64, m *KVPairMutation, ts uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writes++
-	e, ok := s.find(hash, m.Key)
-	if !ok || !e.none() && e.ts() > ts {
-		return
-	}
-	v := VersionedValue{TS: ts, Tombstone: m.Op == OpTypeDelete}
-	if !v.Tombstone {
-		v.Value, v.ExpireAt = m.Value, m.ExpireAt
-	}
-	if s.fits(m.Key, v) {
-		s.set(seed, hash, m.Key, v, false)
-	} else {
-		s.index.remove(hash)
-	}
+	return s.set(c, hash, key, v, none), true
 }
 
 // find returns the entry of key.
@@ -166,7 +137,7 @@ func (s *cacheShard) fits(key []byte, v VersionedValue) bool {
 
 // set makes v, which fits, the entry of key, drops others to make room, and returns v with
 // the value that it keeps.
-func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
+func (s *cacheShard) set(c *versionCache, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
 	slot := s.index.find(hash)
 	used := slot != nil && s.at(slot.ref).used()
 	ref := s.reserve(cacheEntryHead + len(key) + len(v.Value))
@@ -183,7 +154,7 @@ func (s *cacheShard) set(seed maphash.Seed, hash uint64, key []byte, v Versioned
 	if !v.Tombstone && !none {
 		v.Value = s.at(ref).version().Value
 	}
-	s.evict(seed)
+	s.evict(c)
 	return v
 }
 
@@ -203,8 +174,9 @@ func (s *cacheShard) reserve(n int) cacheRef {
 func (s *cacheShard) size() int { return s.taken + s.index.size() }
 
 // evict drops chunks until the shard is within its limit. The one being filled stays.
-func (s *cacheShard) evict(seed maphash.Seed) {
-	for s.size() > s.limit && len(s.chunks) > 1 {
+func (s *cacheShard) evict(c *versionCache) {
+	room := s.limit - int(c.beside.Load()/cacheShards)
+	for s.size() > room && len(s.chunks) > 1 {
 		s.full = true
 		oldest, number := s.chunks[0], s.first
 		s.chunks[0] = nil
@@ -213,7 +185,7 @@ func (s *cacheShard) evict(seed maphash.Seed) {
 		s.taken -= cap(oldest)
 		kept := 0
 		eachCacheEntry(oldest, func(offset int, e cacheEntry) {
-			hash := cacheHash(seed, e.key())
+			hash := cacheHash(c.seed, e.key())
 			slot := s.index.find(hash)
 			if slot == nil || slot.ref != (cacheRef{number, uint32(offset)}) {
 				return // another has taken its place

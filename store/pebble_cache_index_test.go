@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -88,7 +89,7 @@ func TestCacheIndexTables(t *testing.T) {
 // BenchmarkVersionCachePut fills a shard of a cache of 8 GiB, and reports the longest time that one entry has taken.
 func BenchmarkVersionCachePut(b *testing.B) {
 	var c versionCache
-	c.init(8 << 30)
+	c.init(8<<30, new(atomic.Int64))
 	s := &c.shards[0]
 	longest := time.Duration(0)
 	key, rng := make([]byte, 20), rand.New(rand.NewPCG(1, 1))
@@ -96,7 +97,7 @@ func BenchmarkVersionCachePut(b *testing.B) {
 		binary.BigEndian.PutUint64(key, rng.Uint64())
 		hash := cacheHash(c.seed, key)
 		began := time.Now()
-		s.set(c.seed, hash, key, VersionedValue{TS: 1}, false)
+		s.set(&c, hash, key, VersionedValue{TS: 1}, false)
 		longest = max(longest, time.Since(began))
 	}
 	b.ReportMetric(float64(longest.Microseconds()), "µs-at-most")

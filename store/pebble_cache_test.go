@@ -177,7 +177,7 @@ func TestVersionCacheIsExact(t *testing.T) {
 func TestVersionCacheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c versionCache
-		c.init(cacheShards * 2000)
+		c.init(cacheShards*2000, new(atomic.Int64))
 		type state struct {
 			v    VersionedValue
 			none bool
@@ -200,22 +200,37 @@ func TestVersionCacheModel(t *testing.T) {
 				t.Fatalf("%q: got %+v, %v; want %+v", key, v, none, want)
 			}
 		}
-		for ts := uint64(1); ts < 200; ts++ {
-			key := fmt.Sprintf("k%d", rapid.IntRange(0, 30).Draw(t, "key")*int(cacheShards))
-			switch rapid.IntRange(0, 5).Draw(t, "op") {
-			case 0:
-				m := &KVPairMutation{Key: []byte(key), Value: make([]byte, rapid.IntRange(0, 300).Draw(t, "size")), ExpireAt: ts}
+		drawKey := func() string { return fmt.Sprintf("k%d", rapid.IntRange(0, 30).Draw(t, "key")*int(cacheShards)) }
+		ts := uint64(1)
+		drawCommit := func() Commit {
+			ts += uint64(rapid.IntRange(0, 1).Draw(t, "step")) // of two at the same time the later wins
+			key := drawKey()
+			m := &KVPairMutation{Op: OpTypeDelete, Key: []byte(key)}
+			truth[key] = state{v: VersionedValue{TS: ts, Tombstone: true}}
+			if rapid.Bool().Draw(t, "put") {
+				m = &KVPairMutation{Key: []byte(key), Value: make([]byte, rapid.IntRange(0, 300).Draw(t, "size")), ExpireAt: ts}
 				truth[key] = state{v: VersionedValue{TS: ts, Value: bytes.Clone(m.Value), ExpireAt: ts}}
-				c.wrote([]Commit{{TS: ts, Mutations: []*KVPairMutation{m}}})
-				clear(m.Value) // it is the caller's
-			case 1:
-				truth[key] = state{v: VersionedValue{TS: ts, Tombstone: true}}
-				c.wrote([]Commit{{TS: ts, Mutations: []*KVPairMutation{{Op: OpTypeDelete, Key: []byte(key)}}}})
+			}
+			return Commit{TS: ts, Mutations: []*KVPairMutation{m}}
+		}
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			switch rapid.IntRange(0, 5).Draw(t, "op") {
+			case 0, 1:
+				commits := make([]Commit, rapid.SampledFrom([]int{1, 1, 2, 40}).Draw(t, "commits"))
+				for i := range commits {
+					commits[i] = drawCommit()
+				}
+				c.wrote(commits)
+				for _, one := range commits { // they are the caller's
+					clear(one.Mutations[0].Key)
+					clear(one.Mutations[0].Value)
+				}
 			case 2:
+				key := drawKey()
 				delete(truth, key)
 				c.forget([][]byte{[]byte(key)})
 			default:
-				lookUp(key)
+				lookUp(drawKey())
 			}
 		}
 		if st := c.stats(); st.Bytes > cacheShards*2000 {
@@ -227,7 +242,7 @@ func TestVersionCacheModel(t *testing.T) {
 // What is read again and again stays, however many other keys come by once.
 func TestVersionCacheKeepsWhatIsUsed(t *testing.T) {
 	var c versionCache
-	c.init(cacheShards * 4000)
+	c.init(cacheShards*4000, new(atomic.Int64))
 	touch := func(key string) (known bool) {
 		_, _, known, mark := c.newest([]byte(key))
 		if !known {

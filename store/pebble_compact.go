@@ -263,7 +263,10 @@ func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collec
 func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect func(*write, *garbage) error) error {
 	w := s.newWrite(idlePath)
 	g := garbage{s: s, w: w, floor: p.floor, since: p.since}
-	defer func() { s.versions.forget(g.gone) }()
+	defer func() {
+		s.versions.forget(g.gone)
+		s.pages.forget(g.gone)
+	}()
 	var seen *collecting
 	if !underLock {
 		seen = s.beginCollecting()

@@ -83,6 +83,17 @@ func TestPebbleRestlessModel(t *testing.T) {
 	storetest.RunModel(t, openPebbleRestless)
 }
 
+func openPebblePages(t *testing.T) store.Engine {
+	return openPebbleWith(t, store.WithEagerPages(), store.WithEagerRanges())
+}
+
+func TestPebbleEagerPages(t *testing.T) { storetest.Run(t, openPebblePages) }
+
+func TestPebbleEagerPagesModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, openPebblePages)
+}
+
 // sealedOptions makes a store seal under keys 1 and 2 by turns, if active says so.
 func sealedOptions(t *testing.T, active store.StorageEnvelopeActive) []store.PebbleStoreOption {
 	t.Helper()

@@ -187,6 +187,7 @@ func (s *pebbleStore) findHighest() (err error) {
 	}
 	s.apply.stagedTS = highest
 	s.lastCommitTS.Store(highest)
+	s.shownTS.Store(highest)
 	return nil
 }
 

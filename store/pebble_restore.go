@@ -68,6 +68,8 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	defer s.gaps.resume()
 	s.versions.suspend()
 	defer s.versions.resume()
+	s.pages.suspend()
+	defer s.pages.resume()
 	s.rangeMoves.Add(1)
 	defer s.rangeMoves.Add(1)
 	err := s.watermark.Lower(0)
@@ -86,6 +88,7 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	s.apply.clean, s.apply.lateLow = 0, maxTS
 	s.apply.bounds = commitBounds{}
 	s.lastCommitTS.Store(t.header.LastCommitTS)
+	s.shownTS.Store(t.header.LastCommitTS)
 	s.floor.Store(t.header.Floor)
 	s.appliedIndex.Store(t.header.AppliedIndex)
 	s.log.Info("store: restored", slog.Uint64("keys", t.keys), slog.Uint64("versions", t.versions),

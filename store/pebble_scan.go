@@ -37,6 +37,7 @@ type scanner struct {
 	dead   deadRun // keys in a row that show nothing
 	clean  bool    // whether the key at hand has no version above ts, as far as a descending walk knows
 	passed int     // rows so far
+	newer  bool    // a version above ts was met, or may have been
 
 	buffers *scanBuffers
 	bound   []byte // of the key at hand; a buffer
@@ -162,7 +163,7 @@ func (w *scanner) enter(span Span, order Order) error {
 		return err
 	}
 	defer w.s.gate.leave()
-	return w.walk(span, order)
+	return w.through(span, order)
 }
 
 // walk opens a view and calls fn for what it has of span. The caller is inside the gate.
@@ -242,6 +243,7 @@ func (w *scanner) ascend(span Span) error {
 			return err
 		}
 		if commitTS > w.ts {
+			w.newer = true
 			w.dead.end(key)
 			w.dead.refuse(key)
 			ok, steps = w.older(steps)
@@ -343,6 +345,7 @@ func (w *scanner) descend() error {
 		w.bound = append(w.bound[:0], boundOf(w.iter.Key())...)
 		key := w.bound[keyHeadSize : len(w.bound)-1]
 		if commitTS > w.ts {
+			w.newer = true
 			w.dead.endAbove(key)
 			ok = w.iter.SeekLT(w.bound)
 			continue
@@ -411,12 +414,12 @@ func (w *scanner) newest(commitTS uint64) (ok bool, _ uint64, err error) {
 			return false, 0, err
 		}
 		if newer > w.ts {
-			w.clean = false
+			w.clean, w.newer = false, true
 			break
 		}
 		commitTS = newer
 		if steps == scanStepsMost {
-			w.clean = false // the versions above were not looked at
+			w.clean, w.newer = false, true // the versions above were not looked at
 			if commitTS, err = w.jumpToNewest(); err != nil {
 				return false, 0, err
 			}

@@ -32,6 +32,7 @@ type write struct {
 	lowTS        uint64           // lowest one
 	appliedIndex uint64           // 0 leaves the recorded one
 	commits      []Commit         // the versions in it: every mutation has its row in batch
+	ordered      []version        // the same as inOrder returns it; nil until somebody has asked
 	ranges       []rangeTombstone // range tombstones that it adds; each has its row in batch
 	rangesGone   bool             // it deletes rows of range tombstones
 	rows         rowEncoder       // of its rows
@@ -174,6 +175,7 @@ func (w *write) stageLocked() error {
 		return err
 	}
 	s.apply.stagedTS, s.apply.stagedIndex = w.stagedTS, index
+	s.shownTS.Store(w.stagedTS)
 	s.appliedIndex.Store(index)
 	s.noteForCompaction(w)
 	if w.path == raftPath {
@@ -221,6 +223,7 @@ func (s *pebbleStore) show(w *write) error {
 	s.gaps.note(w.commits)
 	s.apply.bounds.note(w.commits)
 	s.versions.wrote(w.commits)
+	s.pages.wrote(w, s.lastCommitTS.Load())
 	if w.rangesGone {
 		return s.loadRanges()
 	}

@@ -26,6 +26,7 @@ type Stats struct {
 
 	DiskBytes    uint64 // all files, those included that are about to be deleted
 	VersionCache VersionCacheStats
+	Pages        PagesStats
 	BlockCache   BlockCacheStats
 	Gaps         int64 // spans of dead keys that scans leave out
 	Ranges       int64 // spans that were deleted as a whole and still hide versions
@@ -38,6 +39,13 @@ type Stats struct {
 	Stalls      StallStats
 	Reseal      ResealStats
 	Compact     CompactProgress // what Compact does, as opposed to the engine's own compactions
+}
+
+// PagesStats are figures of the spans whose rows are in memory.
+type PagesStats struct {
+	Count int64
+	Bytes int64  // a part of what WithVersionCacheSize allows
+	Walks uint64 // that found a page, since the store was opened
 }
 
 // BlockCacheStats are figures of the cache of decoded blocks.
@@ -124,6 +132,7 @@ func (s *pebbleStore) Stats() Stats {
 		Failure:        s.failure(),
 		DiskBytes:      m.DiskSpaceUsage(),
 		VersionCache:   s.versions.stats(),
+		Pages:          s.pages.stats(),
 		BlockCache: BlockCacheStats{Bytes: m.BlockCache.Size, Capacity: s.cacheSize,
 			Hits: uint64(m.BlockCache.Hits), Misses: uint64(m.BlockCache.Misses)},
 		Gaps:      s.gaps.count.Load(),

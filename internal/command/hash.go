@@ -67,7 +67,8 @@ func setFields(c *Ctx) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	fields := make([]keyspace.Field, 0, len(c.Args)/2-1)
+	var few [4]keyspace.Field // mostly
+	fields := few[:0]
 	for i := 2; i < len(c.Args); i += 2 {
 		fields = append(fields, keyspace.Field{Name: c.Args[i], Value: c.Args[i+1]})
 	}

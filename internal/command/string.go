@@ -445,36 +445,37 @@ func decrby(c *Ctx) error {
 
 // add adds n to the integer at the first key.
 func (c *Ctx) add(n int64) error {
-	old, ok, err := c.Keys.String(c.Args[1])
-	if err != nil {
-		return err
-	}
-	var v int64
-	if ok {
-		if v, err = parseInt(old); err != nil {
-			return err
+	return c.edit("incrby", func(old []byte, there bool) ([]byte, error) {
+		var v int64
+		if there {
+			var err error
+			if v, err = parseInt(old); err != nil {
+				return nil, err
+			}
 		}
-	}
-	if n > 0 && v > math.MaxInt64-n || n < 0 && v < math.MinInt64-n {
-		return ErrOverflow
-	}
-	v += n
-	c.Out.Int(v)
-	return c.noted(keyspace.ClassString, "incrby", c.Keys.OverwriteString(c.Args[1], formatInt(v)))
+		if n > 0 && v > math.MaxInt64-n || n < 0 && v < math.MinInt64-n {
+			return nil, ErrOverflow
+		}
+		c.Out.Int(v + n)
+		return formatInt(v + n), nil
+	})
+}
+
+// edit has fn reply, and make the value of the first key from the one that it has.
+func (c *Ctx) edit(event string, fn func(old []byte, there bool) ([]byte, error)) error {
+	return c.noted(keyspace.ClassString, event, c.Keys.EditString(c.Args[1], fn))
 }
 
 func incrbyfloat(c *Ctx) error {
-	old, ok, err := c.Keys.String(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok {
-		old = []byte("0")
-	}
-	sum, err := addLongDouble(old, c.Args[2])
-	if err != nil {
-		return err
-	}
-	c.Out.Bulk(sum)
-	return c.noted(keyspace.ClassString, "incrbyfloat", c.Keys.OverwriteString(c.Args[1], sum))
+	return c.edit("incrbyfloat", func(old []byte, there bool) ([]byte, error) {
+		if !there {
+			old = []byte("0")
+		}
+		sum, err := addLongDouble(old, c.Args[2])
+		if err != nil {
+			return nil, err
+		}
+		c.Out.Bulk(sum)
+		return sum, nil
+	})
 }

@@ -65,15 +65,32 @@ func (c *collection) removeAll() error {
 	return c.s.remove(c.key, e)
 }
 
-// metaLen reads the length kept under the row name, 0 if there is none.
-func (c *collection) metaLen(name []byte) (int64, error) {
+// metaNameMost is how long the name of the row of the length is at most, without the key.
+const metaNameMost = len(store.HashMetaPrefix) + 4
+
+// appendMetaName appends the name of the row of the length, which a list has none of like that.
+func (c *collection) appendMetaName(dst []byte) []byte {
+	switch c.entry.kind {
+	case KindHash:
+		return store.AppendHashMetaKey(dst, c.key)
+	case KindSet:
+		return store.AppendSetMetaKey(dst, c.key)
+	case KindZSet:
+		return store.AppendZSetMetaKey(dst, c.key)
+	}
+	panic(fmt.Sprintf("keyspace: a %v has no row of its length alone", c.entry.kind))
+}
+
+// metaLen reads the length, 0 if the key is not there.
+func (c *collection) metaLen() (int64, error) {
 	if !c.Exists() {
 		return 0, nil
 	}
 	if c.counted {
 		return c.length, nil
 	}
-	row, ok, err := c.s.tx.Get(c.s.withPrefix(name))
+	c.s.buf = c.appendMetaName(c.s.scratch())
+	row, ok, err := c.s.tx.Get(c.s.buf)
 	if err != nil || !ok {
 		return 0, err
 	}
@@ -85,9 +102,9 @@ func (c *collection) metaLen(name []byte) (int64, error) {
 	return m.Len, nil
 }
 
-// setMetaLen writes the length, or removes row and entry when it is 0.
-func (c *collection) setMetaLen(name []byte, n int64) error {
-	name = c.s.withPrefix(name)
+// setMetaLen writes the length, or removes row and entry when it is 0. The entry is there.
+func (c *collection) setMetaLen(n int64) error {
+	name := c.appendMetaName(c.s.row(metaNameMost + len(c.key)))
 	c.length, c.counted = n, true
 	if n > 0 {
 		return c.s.tx.Put(name, store.MarshalHashMeta(store.HashMeta{Len: n}), 0)

@@ -299,7 +299,7 @@ func (w *world) together(t *testing.T, all ...func(s *Space) error) {
 	limits := DefaultLimits()
 	err := w.db.Sequence(context.Background(), func(seq *txn.Seq) {
 		for _, fn := range all {
-			err := seq.Do(func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples})) })
+			err := seq.Do(func(tx *txn.Tx) error { return fn(w.memory.Open(tx, 0, Env{Limits: &limits, Samples: w.samples})) })
 			if err != nil {
 				t.Error(err)
 			}

@@ -38,8 +38,8 @@ type entry struct {
 	ts       uint64 // when it was committed; 0 if it is not yet
 }
 
-func (e entry) encode() []byte {
-	b := make([]byte, 0, 1+len(e.body))
+func (s *Space) encode(e entry) []byte {
+	b := s.shared.bytes(1 + len(e.body))
 	return append(append(b, byte(e.enc)<<4|byte(e.kind)), e.body...)
 }
 
@@ -105,7 +105,7 @@ func (s *Space) findKind(key []byte, kind Kind) (entry, bool, error) {
 // write puts the entry of a key in place of old, which is the zero entry if
 // the key was not there, and keeps the expiry index and the size in step.
 func (s *Space) write(key []byte, old, e entry) error {
-	if err := s.tx.Put(s.entryName(key), e.encode(), e.expireAt); err != nil {
+	if err := s.tx.Put(s.entryName(key), s.encode(e), e.expireAt); err != nil {
 		return err
 	}
 	s.changed(key)

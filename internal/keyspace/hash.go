@@ -24,7 +24,9 @@ func (s *Space) Hash(key []byte) (*Hash, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Hash{collection: c, fieldExpiries: fieldExpiries{expiring: c.entry.expiring()}}, nil
+	h := room(s.shared.memory, func(m *Memory) *spare[Hash] { return &m.hash })
+	*h = Hash{collection: c, fieldExpiries: fieldExpiries{expiring: c.entry.expiring()}}
+	return h, nil
 }
 
 // Compact reports whether the hash is one that Redis keeps in a listpack.
@@ -41,7 +43,7 @@ func (h *Hash) Len() (int64, error) {
 }
 
 // rows returns the number that the row of the length has.
-func (h *Hash) rows() (int64, error) { return h.metaLen(store.HashMetaKey(h.key)) }
+func (h *Hash) rows() (int64, error) { return h.metaLen() }
 
 // Get returns the value of a field and whether the field is there.
 func (h *Hash) Get(field []byte) ([]byte, bool, error) {
@@ -105,7 +107,7 @@ func (h *Hash) setAll(fields []Field, keepExpiry bool) (int64, error) {
 		return 0, err
 	}
 	if rows > 0 {
-		if err := h.setMetaLen(store.HashMetaKey(h.key), n); err != nil {
+		if err := h.setMetaLen(n); err != nil {
 			return 0, err
 		}
 	}
@@ -122,7 +124,7 @@ func boolInt(b bool) int64 {
 // put writes the row of a field, which keeps no expiry but, if so asked, one that has not come,
 // and reports whether the field and whether its row is new.
 func (h *Hash) put(f Field, keepExpiry bool) (isNew, newRow bool, err error) {
-	name := h.s.withPrefix(store.HashFieldKey(h.key, f.Name))
+	name := h.s.hashFieldName(h.key, f.Name)
 	row, had, err := h.s.tx.Peek(name)
 	if err != nil {
 		return false, false, err
@@ -165,7 +167,7 @@ func (h *Hash) DeleteAll(fields ...[]byte) (int64, error) {
 func (h *Hash) TakeAll(fields [][]byte, fn func(value []byte, there bool)) (int64, error) {
 	var removed int64
 	for _, f := range fields {
-		name := h.s.withPrefix(store.HashFieldKey(h.key, f))
+		name := h.s.hashFieldName(h.key, f)
 		row, ok, err := h.s.tx.Get(name)
 		if err != nil {
 			return 0, err
@@ -213,7 +215,7 @@ func (h *Hash) shrink(removed int64) error {
 		}
 		return h.settle()
 	}
-	if err := h.setMetaLen(store.HashMetaKey(h.key), n); err != nil {
+	if err := h.setMetaLen(n); err != nil {
 		return err
 	}
 	return h.settle()

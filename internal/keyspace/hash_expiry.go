@@ -161,7 +161,7 @@ func (h *Hash) FieldExpiry(field []byte) (at int64, ok bool, err error) {
 // Moments are in Unix milliseconds. Fields whose time has come are removed, and their number is returned.
 func (h *Hash) ExpireFields(fields [][]byte, choose func(i int, old int64, there bool) (at int64, ok bool)) (removed int64, err error) {
 	for i, f := range fields {
-		name := h.s.withPrefix(store.HashFieldKey(h.key, f))
+		name := h.s.hashFieldName(h.key, f)
 		row, there, err := h.s.tx.Get(name)
 		if err != nil {
 			return 0, err
@@ -233,7 +233,7 @@ func (s *Space) copyFieldExpiries(src []byte, e entry, to *Space, dst []byte) (e
 		}
 	}
 	c := collection{s: s, key: src, entry: e}
-	n, err := c.metaLen(store.HashMetaKey(src))
+	n, err := c.metaLen()
 	if err != nil {
 		return e, err
 	}

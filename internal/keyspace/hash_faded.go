@@ -39,7 +39,7 @@ func (s *Space) faded(key []byte, e entry) (bool, error) {
 		return false, nil
 	}
 	c := collection{s: s, key: key, entry: e}
-	n, err := c.metaLen(store.HashMetaKey(key))
+	n, err := c.metaLen()
 	if err != nil || n > x.count {
 		return false, err
 	}
@@ -129,7 +129,7 @@ func (h *Hash) removeDue(limit int64) error {
 // removeRow removes what the index says of a field that expired at the given moment. The
 // field's row may be gone, with the versions that nobody reads any more, and a new one in its place.
 func (h *Hash) removeRow(field []byte, at uint64) error {
-	name := h.s.withPrefix(store.HashFieldKey(h.key, field))
+	name := h.s.hashFieldName(h.key, field)
 	row, ok, err := h.s.tx.Peek(name)
 	if err != nil {
 		return err

@@ -116,12 +116,10 @@ func (s *Space) elements(key []byte, e entry) (int64, error) {
 	c := collection{s: s, key: key, entry: e}
 	switch e.kind {
 	case KindHash:
-		n, err := c.metaLen(store.HashMetaKey(key))
+		n, err := c.metaLen()
 		return n - e.expiring().count, err
-	case KindSet:
-		return c.metaLen(store.SetMetaKey(key))
-	case KindZSet:
-		return c.metaLen(store.ZSetMetaKey(key))
+	case KindSet, KindZSet:
+		return c.metaLen()
 	case KindList:
 		l, err := s.List(key)
 		if err != nil {

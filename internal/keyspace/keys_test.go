@@ -24,6 +24,7 @@ type world struct {
 	db     *txn.Local
 	engine store.Engine
 	now    time.Time
+	memory Memory // of updates
 
 	samples *Samples
 	uses    *eviction.Uses
@@ -45,7 +46,9 @@ func (w *world) close() {
 func (w *world) update(t rapid.TB, fn func(s *Space) error) {
 	t.Helper()
 	limits := DefaultLimits()
-	err := w.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, 0, Env{Limits: &limits, Samples: w.samples, Uses: w.uses})) })
+	err := w.db.Update(context.Background(), func(tx *txn.Tx) error {
+		return fn(w.memory.Open(tx, 0, Env{Limits: &limits, Samples: w.samples, Uses: w.uses}))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

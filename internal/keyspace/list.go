@@ -48,7 +48,8 @@ func (s *Space) List(key []byte) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{collection: c, name: listName(key)}
+	l := room(s.shared.memory, func(m *Memory) *spare[List] { return &m.list })
+	*l = List{collection: c, name: s.listName(key)}
 	if !l.Exists() {
 		return l, nil
 	}
@@ -266,7 +267,7 @@ func (s *Space) StoreList(key []byte, values [][]byte) error {
 	if err := s.write(key, old, e); err != nil {
 		return err
 	}
-	l := &List{collection: collection{s: s, key: key, entry: e}, name: listName(key)}
+	l := &List{collection: collection{s: s, key: key, entry: e}, name: s.listName(key)}
 	return l.Push(Right, values...)
 }
 

@@ -22,6 +22,7 @@ import (
 // listBench is a database for tests of lists: it counts what the engine is
 // asked for, and its clock moves only when told to.
 type listBench struct {
+	memory Memory // of updates
 	store.Engine
 	db     *txn.Local
 	limits Limits
@@ -67,7 +68,7 @@ func (b *listBench) close() {
 // update runs fn in a transaction on one logical database.
 func (b *listBench) update(t rapid.TB, db int, fn func(s *Space) error) {
 	t.Helper()
-	err := b.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, db, Env{Limits: &b.limits})) })
+	err := b.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(b.memory.Open(tx, db, Env{Limits: &b.limits})) })
 	var p *txn.PanicError
 	if errors.As(err, &p) {
 		panic(p.Value) // rapid's own, when it runs out of data
@@ -314,7 +315,7 @@ func TestListFull(t *testing.T) {
 // TestListDamage makes sure that a list whose rows do not agree is an error,
 // never a shorter list.
 func TestListDamage(t *testing.T) {
-	name := listName([]byte("l"))
+	name := []byte("\x00\x00\x00\x01l")
 	damages := map[string]func(tx *txn.Tx) error{
 		"an element is missing":   func(tx *txn.Tx) error { return tx.Delete(store.ListItemKey(name, 1)) },
 		"the last is missing":     func(tx *txn.Tx) error { return tx.Delete(store.ListItemKey(name, 2)) },

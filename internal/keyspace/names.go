@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/elastickv/elastickv/store"
 )
@@ -36,17 +37,19 @@ const (
 var familyPrefixes = []string{"!redis|", "!hs|", "!st|", "!zs|", "!lst|", "!stream|"}
 
 // dbPrefix begins every row of the database that stands under a number: see places.
-func dbPrefix(db int) string {
-	if db == 0 {
-		return ""
+func dbPrefix(db int) string { return dbPrefixes[db] }
+
+var dbPrefixes = func() (all [Databases]string) {
+	for db := 1; db < len(all); db++ {
+		all[db] = fmt.Sprintf("!db|%02d|", db)
 	}
-	return "!db|" + string([]byte{'0' + byte(db/10), '0' + byte(db%10)}) + "|"
-}
+	return all
+}()
 
 // row starts the name of a row: the database's prefix in a slice with room for n bytes more.
 func (s *Space) row(n int) []byte {
 	p := dbPrefix(s.place())
-	return append(make([]byte, 0, len(p)+n), p...)
+	return append(s.shared.bytes(len(p)+n), p...)
 }
 
 // scratch is row in a buffer that the next call reuses: for look-ups only.
@@ -83,6 +86,11 @@ func (s *Space) fieldTTLName(key []byte, expireAt uint64, field []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(s.fieldTTLScan(key), expireAt), field...)
 }
 
+// hashFieldName is the row of a field of a hash.
+func (s *Space) hashFieldName(key, field []byte) []byte {
+	return store.AppendHashFieldKey(s.row(len(store.HashFieldPrefix)+4+len(key)+len(field)), key, field)
+}
+
 // countScan is the prefix of the counts of a sorted set, in a slice with room for n bytes more.
 func (s *Space) countScan(key []byte, n int) []byte {
 	b := append(s.row(len(countPrefix)+4+len(key)+n), countPrefix...)
@@ -100,8 +108,8 @@ func (s *Space) withPrefix(name []byte) []byte {
 // listName is the name under which a list's rows stand: list rows do not carry
 // the length of their key, so it is put in front, and no list's rows lie
 // between another's.
-func listName(key []byte) []byte {
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(key)), uint32(len(key)))
+func (s *Space) listName(key []byte) []byte {
+	b := binary.BigEndian.AppendUint32(s.shared.bytes(4+len(key)), uint32(len(key)))
 	return append(b, key...)
 }
 
@@ -118,7 +126,7 @@ func (s *Space) collectionPrefixes(kind Kind, key []byte) [][]byte {
 	case KindZSet:
 		names = [][]byte{store.ZSetMetaKey(key), store.ZSetMemberScanPrefix(key), store.ZSetScoreScanPrefix(key)}
 	case KindList:
-		name := listName(key)
+		name := s.listName(key)
 		names = [][]byte{store.ListMetaKey(name), append([]byte(store.ListItemPrefix), name...)}
 	case KindStream:
 		names = [][]byte{store.StreamMetaKey(key), store.StreamEntryScanPrefix(key), streamPartName(key)}

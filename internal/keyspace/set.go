@@ -14,14 +14,16 @@ func (s *Space) Set(key []byte) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Set{c}, nil
+	t := room(s.shared.memory, func(m *Memory) *spare[Set] { return &m.set })
+	*t = Set{c}
+	return t, nil
 }
 
 // Compact reports whether the set is one that Redis keeps in an intset or a listpack.
 func (t *Set) Compact() bool { return t.entry.enc < encLarge }
 
 // Len returns the number of members.
-func (t *Set) Len() (int64, error) { return t.metaLen(store.SetMetaKey(t.key)) }
+func (t *Set) Len() (int64, error) { return t.metaLen() }
 
 // Has reports whether member is in the set.
 func (t *Set) Has(member []byte) (bool, error) {
@@ -58,7 +60,7 @@ func (t *Set) Add(members ...[]byte) (int64, error) {
 	if err := t.ensure(KindSet, g.enc); err != nil {
 		return 0, err
 	}
-	return g.n - had, t.setMetaLen(store.SetMetaKey(t.key), g.n)
+	return g.n - had, t.setMetaLen(g.n)
 }
 
 // Remove takes members out of the set and returns how many were in it.
@@ -90,7 +92,7 @@ func (t *Set) shrink(removed int64) error {
 		return err
 	}
 	t.s.changed(t.key)
-	return t.setMetaLen(store.SetMetaKey(t.key), n-removed)
+	return t.setMetaLen(n - removed)
 }
 
 // Walk calls fn for every member from start on (nil: from the first), in
@@ -124,11 +126,11 @@ func (s *Space) StoreSet(key []byte, members [][]byte) error {
 	if err := s.write(key, old, t.entry); err != nil {
 		return err
 	}
-	return t.setMetaLen(store.SetMetaKey(key), g.n)
+	return t.setMetaLen(g.n)
 }
 
 func (t *Set) memberName(member []byte) []byte {
-	return t.s.withPrefix(store.SetMemberKey(t.key, member))
+	return store.AppendSetMemberKey(t.s.row(len(store.SetMemberPrefix)+4+len(t.key)+len(member)), t.key, member)
 }
 
 // Random returns a random member, and whether there is one.

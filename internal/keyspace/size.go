@@ -42,7 +42,7 @@ func (s *Space) resize(keys, expires int64) error {
 	if n.Keys < 0 || n.Expires < 0 || n.Expires > n.Keys {
 		panic(fmt.Sprintf("keyspace: size of database %d would become %+v", s.db, n))
 	}
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(n.Keys))
+	b := binary.BigEndian.AppendUint64(s.shared.bytes(16), uint64(n.Keys))
 	b = binary.BigEndian.AppendUint64(b, uint64(n.Expires))
 	return s.tx.Put(append(s.row(len(sizeName)), sizeName...), b, 0)
 }

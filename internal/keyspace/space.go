@@ -29,6 +29,7 @@ type Space struct {
 
 // shared is what the spaces of one transaction have in common.
 type shared struct {
+	memory  *Memory // nil if there is none to be used again
 	limits  *Limits
 	samples *Samples
 	uses    *eviction.Uses
@@ -101,9 +102,13 @@ func Open(tx *txn.Tx, db int, env Env) *Space {
 		shared
 		name [64]byte
 	}{}
-	o.shared = shared{limits: env.Limits, samples: env.Samples, uses: env.Uses, classes: env.Events, places: ownPlaces}
+	o.shared = newShared(env)
 	o.Space = Space{tx: tx, db: db, shared: &o.shared, buf: o.name[:0]}
 	return &o.Space
+}
+
+func newShared(env Env) shared {
+	return shared{limits: env.Limits, samples: env.Samples, uses: env.Uses, classes: env.Events, places: ownPlaces}
 }
 
 // DB returns another logical database in the same transaction.

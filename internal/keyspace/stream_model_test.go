@@ -256,6 +256,7 @@ func (m *modelGroup) check(g *Group) error {
 
 // streamBench is a database that can be closed and opened again.
 type streamBench struct {
+	memory Memory // of updates
 	*world
 	fs     vfs.FS // nil: in memory, and never opened again
 	limits Limits
@@ -290,7 +291,7 @@ func (b *streamBench) reopen(t rapid.TB) {
 
 func (b *streamBench) update(t rapid.TB, db int, fn func(s *Space) error) {
 	t.Helper()
-	err := b.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(Open(tx, db, Env{Limits: &b.limits})) })
+	err := b.db.Update(context.Background(), func(tx *txn.Tx) error { return fn(b.memory.Open(tx, db, Env{Limits: &b.limits})) })
 	var p *txn.PanicError
 	if errors.As(err, &p) {
 		panic(p.Value) // rapid's own, when it runs out of data

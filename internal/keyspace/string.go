@@ -37,6 +37,20 @@ func (s *Space) OverwriteString(key, value []byte) error {
 	return s.write(key, old, entry{kind: KindString, expireAt: old.expireAt, body: value})
 }
 
+// EditString has edit make the value of a string key from the one that it has, which is nil if it is not there. The key
+// keeps the expiry that it has. If edit fails nothing has happened.
+func (s *Space) EditString(key []byte, edit func(old []byte, there bool) ([]byte, error)) error {
+	old, ok, err := s.findKind(key, KindString)
+	if err != nil {
+		return err
+	}
+	value, err := edit(old.body, ok)
+	if err != nil {
+		return err
+	}
+	return s.write(key, old, entry{kind: KindString, expireAt: old.expireAt, body: value})
+}
+
 // ModifyString is OverwriteString for a value that was built from the old one by
 // APPEND and the like: OBJECT ENCODING calls it raw, however short it is.
 func (s *Space) ModifyString(key, value []byte) error {

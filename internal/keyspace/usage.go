@@ -76,14 +76,10 @@ func (s *Space) usageOf(prefix []byte, rows int64, samples int) (int64, error) {
 func (s *Space) length(key []byte, e entry) (int64, error) {
 	c := collection{s: s, key: key, entry: e}
 	switch e.kind {
-	case KindHash:
-		return c.metaLen(store.HashMetaKey(key))
-	case KindSet:
-		return c.metaLen(store.SetMetaKey(key))
-	case KindZSet:
-		return c.metaLen(store.ZSetMetaKey(key))
+	case KindHash, KindSet, KindZSet:
+		return c.metaLen()
 	case KindList:
-		l := &List{collection: c, name: listName(key)}
+		l := &List{collection: c, name: s.listName(key)}
 		err := l.readMeta()
 		return l.n, err
 	case KindStream:

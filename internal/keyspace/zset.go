@@ -32,11 +32,13 @@ func (s *Space) ZSet(key []byte) (*ZSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ZSet{c}, nil
+	z := room(s.shared.memory, func(m *Memory) *spare[ZSet] { return &m.zset })
+	*z = ZSet{c}
+	return z, nil
 }
 
 // Len returns the number of members.
-func (z *ZSet) Len() (int64, error) { return z.metaLen(store.ZSetMetaKey(z.key)) }
+func (z *ZSet) Len() (int64, error) { return z.metaLen() }
 
 // Score returns the score of a member and whether it is in the set.
 func (z *ZSet) Score(member []byte) (float64, bool, error) {
@@ -95,7 +97,7 @@ func (z *ZSet) add(member []byte, score float64) error {
 	if err := z.putRows(ScoredMember{member, score}); err != nil {
 		return err
 	}
-	if err := z.setMetaLen(store.ZSetMetaKey(z.key), n+1); err != nil {
+	if err := z.setMetaLen(n + 1); err != nil {
 		return err
 	}
 	return z.countAdded(ScoredMember{member, score}, n+1)
@@ -159,7 +161,7 @@ func (z *ZSet) deleteAll(members []ScoredMember) error {
 	if err := z.countRemoved(members, n); err != nil {
 		return err
 	}
-	return z.setMetaLen(store.ZSetMetaKey(z.key), n)
+	return z.setMetaLen(n)
 }
 
 // StoreZSet makes key a sorted set of the given members, each listed once,
@@ -191,7 +193,7 @@ func (s *Space) StoreZSet(key []byte, members []ScoredMember) error {
 			return err
 		}
 	}
-	if err := z.setMetaLen(store.ZSetMetaKey(key), int64(len(members))); err != nil || int64(len(members)) <= z.countLimits().from() {
+	if err := z.setMetaLen(int64(len(members))); err != nil || int64(len(members)) <= z.countLimits().from() {
 		return err
 	}
 	return z.beginCountsOf(members)
@@ -207,11 +209,11 @@ func (s *Space) zsetEncoding(n int64, longest int) encoding {
 }
 
 func (z *ZSet) memberName(member []byte) []byte {
-	return z.s.withPrefix(store.ZSetMemberKey(z.key, member))
+	return store.AppendZSetMemberKey(z.s.row(len(store.ZSetMemberPrefix)+4+len(z.key)+len(member)), z.key, member)
 }
 
 func (z *ZSet) indexName(member []byte, score float64) []byte {
-	return z.s.withPrefix(store.ZSetScoreKey(z.key, score, member))
+	return store.AppendZSetScoreKey(z.s.row(len(store.ZSetScorePrefix)+4+len(z.key)+8+len(member)), z.key, score, member)
 }
 
 // indexTail is what the index row of a member has behind the set's key.

@@ -532,7 +532,7 @@ func (m zsetModel) commit(t *rapid.T, w *world, db int) {
 	}
 	limits := zsetModelLimits
 	limits.ZSetCounts = rapid.SampledFrom(zsetCountLimits).Draw(t, "counts")
-	if err := m.transaction(t, Open(tx, db, Env{Limits: &limits, Samples: w.samples})); err != nil {
+	if err := m.transaction(t, w.memory.Open(tx, db, Env{Limits: &limits, Samples: w.samples})); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.db.Commit(ctx, tx); err != nil {

@@ -345,7 +345,7 @@ func (z *ZSet) putCountBounds(bounds [][]byte) error {
 		return nil
 	}
 	z.entry.body = list
-	return z.s.tx.Put(z.s.entryName(z.key), z.entry.encode(), z.entry.expireAt)
+	return z.s.tx.Put(z.s.entryName(z.key), z.s.encode(z.entry), z.entry.expireAt)
 }
 
 // dropCounts removes all counts of a set that is still there. They are few then.

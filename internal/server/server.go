@@ -71,6 +71,7 @@ type Server struct {
 	loops    loops
 	watches  watches
 	places   keyspace.Places
+	desk     keyspace.Memory // of updates: the sequencer's
 	waiters  waiters
 	routes   map[*command.Command]*route // never changed
 	named    map[string]*route           // by full name; never changed
@@ -382,7 +383,7 @@ func loopback(a net.Addr) bool {
 func (s *Server) update(seq *txn.Seq, t *telling, fn func(root *keyspace.Space) error) error {
 	var root *keyspace.Space
 	err := seq.Do(func(tx *txn.Tx) error {
-		root = keyspace.Open(tx, 0, s.env.Load().Keys)
+		root = s.desk.Open(tx, 0, s.env.Load().Keys)
 		if err := s.places.Arrange(root); err != nil {
 			return err
 		}

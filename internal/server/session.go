@@ -49,6 +49,7 @@ type session struct {
 
 	holding  bool                          // pushes to the client wait for the next flush
 	running  call                          // that is being carried out
+	ctx      command.Ctx                   // of that, as its handler has it
 	carrier  carrier                       // of it into its transaction
 	tx       *keyspace.Space               // of the transaction in progress
 	telling  telling                       // what others are to be told of it
@@ -452,7 +453,12 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 	if counted {
 		before = lookupsOf(keys)
 	}
-	ctx := &command.Ctx{
+	ctx := &c.ctx
+	if ctx.Cmd != nil { // a call within a call
+		ctx = new(command.Ctx)
+	}
+	defer func() { *ctx = command.Ctx{} }()
+	*ctx = command.Ctx{
 		Args: k.args, Cmd: k.route.cmd, Out: &c.out, Keys: keys, Env: c.srv.env.Load(), Caller: c, MayBlock: k.mayBlock,
 		Untouched: c.untouched(k.route.cmd),
 	}

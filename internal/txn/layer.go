@@ -73,10 +73,17 @@ func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r
 	if isEmpty(span) {
 		return nil
 	}
-	m := merge{o: o, cur: o.cursor(span, order), fn: fn, more: true}
-	err := o.walkBelow(span, order, m.row)
+	rest := o.behindBarren(span, order)
+	if isEmpty(rest) {
+		return nil
+	}
+	m := merge{o: o, cur: o.cursor(rest, order), fn: fn, more: true, span: span, order: order, passed: o.passed}
+	err := o.walkBelow(rest, order, m.row)
 	for err == nil && m.more && m.cur.valid {
 		m.emit()
+	}
+	if err == nil && !m.shown {
+		m.nothingUpTo(span.End, span.Start)
 	}
 	return err
 }
@@ -107,6 +114,11 @@ type merge struct {
 	cur  cursor
 	fn   func(key []byte, r Row) bool
 	more bool // fn has not seen enough
+
+	span   store.Span
+	order  store.Order
+	passed int  // by walks before
+	shown  bool // fn has seen something
 }
 
 // row takes the next row of the base.
@@ -119,7 +131,7 @@ func (m *merge) row(key []byte, r Row) bool {
 	case m.cur.valid && bytes.Equal(m.cur.write().key, key):
 		m.emit()
 	default:
-		m.more = m.fn(key, r)
+		m.show(key, r)
 	}
 	return m.more
 }
@@ -127,9 +139,33 @@ func (m *merge) row(key []byte, r Row) bool {
 // emit hands on the buffered write at the cursor.
 func (m *merge) emit() {
 	if wr := m.cur.write(); !wr.deleted {
-		m.more = m.fn(wr.key, Row{Value: wr.value, ExpireAt: wr.expireAt})
+		m.show(wr.key, Row{Value: wr.value, ExpireAt: wr.expireAt})
 	} else {
 		m.o.passed++
 	}
 	m.cur.next()
+}
+
+// show hands a row to fn.
+func (m *merge) show(key []byte, r Row) {
+	if !m.shown {
+		m.shown = true
+		m.nothingUpTo(key, key)
+	}
+	m.more = m.fn(key, r)
+}
+
+// nothingUpTo remembers that the walk had to pass keys and showed none before, in its order, it came to a key, or else to an end of its
+// span: above, if it was ascending, or below.
+func (m *merge) nothingUpTo(above, below []byte) {
+	switch {
+	case m.o.passed == m.passed:
+	case m.order == store.Ascending && above != nil:
+		m.o.barren[0].set(m.span.Start, above)
+	case m.order == store.Descending && m.span.End != nil:
+		if m.shown { // the key itself is none of it
+			below = behind(below)
+		}
+		m.o.barren[1].set(below, m.span.End)
+	}
 }

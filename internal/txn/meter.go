@@ -177,9 +177,9 @@ func (m *meter) close() {
 	m.done.Wait()
 }
 
-// note takes down what the commit of a transaction changes. below is what there was before it.
-func (m *meter) note(below layer, tx *Tx, c *store.Commit) {
-	if n := len(c.Deleted); n > 0 {
+// note takes down what the commit of a transaction at ts changes. below is what there was before it.
+func (m *meter) note(below layer, tx *Tx, ts uint64, deleted []store.Span, mutations []store.KVPairMutation) {
+	if n := len(deleted); n > 0 {
 		m.spans.Add(int64(n))
 	}
 	t := m.current.Load()
@@ -188,7 +188,7 @@ func (m *meter) note(below layer, tx *Tx, c *store.Commit) {
 	}
 	m.open.of = t
 	change, err := int64(0), error(nil)
-	for _, span := range c.Deleted {
+	for _, span := range deleted {
 		n, whole, failed := bytesOf(below, span, measuredAtOnce)
 		switch {
 		case failed != nil:
@@ -196,10 +196,11 @@ func (m *meter) note(below layer, tx *Tx, c *store.Commit) {
 		case whole:
 			change -= n
 		default:
-			err = errors.Join(err, m.later(t, span, c.TS-1))
+			err = errors.Join(err, m.later(t, span, ts-1))
 		}
 	}
-	for _, mu := range c.Mutations {
+	for i := range mutations {
+		mu := &mutations[i]
 		if !tx.view.hides(mu.Key) { // else it went with the span
 			old, ok, failed := below.row(mu.Key)
 			if ok {

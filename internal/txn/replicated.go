@@ -220,7 +220,10 @@ func (r *replicated) makeRoom(s *Seq) {
 // putChecked compares what the transaction has read with the layers here, and has the engine do the rest: what both do
 // not have is in no run before this one.
 func (r *replicated) putChecked(s *Seq, tx *Tx) error {
-	c := store.Commit{TS: r.clock.Now(), Deleted: tx.view.deleted(), Mutations: tx.view.mutations(), Check: tx.check()}
+	var own commits
+	own.add(tx, r.clock.Now())
+	c := own.all()[0]
+	c.Check = tx.check()
 	r.dropApplied(s)
 	for _, l := range r.flights {
 		if l.ts <= tx.startTS { // it is applied, and that was seen
@@ -236,8 +239,7 @@ func (r *replicated) putChecked(s *Seq, tx *Tx) error {
 	if err := r.engine.Verify(r.ctx, c); err != nil {
 		return err
 	}
-	c.Check = nil
-	s.commit(tx, c)
+	s.commit(tx, c.TS)
 	if s.full() {
 		return s.stage()
 	}

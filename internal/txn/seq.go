@@ -14,11 +14,11 @@ type Seq struct {
 	db      *Local
 	base    snapshot // what has been staged, durable or not
 	pending overlay  // writes of this run, on top of base
-	commits []store.Commit
-	parts   []part // of the run, that have been put already
-	covered bool   // all that the present task has done is in them
-	made    int    // commits so far
-	epoch   uint64 // what was evaluated in another one has nothing to do with this one's
+	made    commits  // what has to be put of them
+	parts   []part   // of the run, that have been put already
+	covered bool     // all that the present task has done is in them
+	count   int      // commits so far
+	epoch   uint64   // what was evaluated in another one has nothing to do with this one's
 	arena   arena
 	failed  error // why a part of the run could not be staged; ends the run
 	after   []after
@@ -47,7 +47,7 @@ func (s *Seq) Do(fn func(*Tx) error) error {
 	if tx.view.empty() {
 		return nil
 	}
-	s.commit(tx, store.Commit{TS: tx.now, Deleted: tx.view.deleted(), Mutations: tx.view.mutations()})
+	s.commit(tx, tx.now)
 	if s.full() {
 		err := s.stage()
 		s.covered = err == nil
@@ -66,20 +66,22 @@ func (s *Seq) full() bool {
 // taken before; the engine knows better how to leave those out.
 const passedMost = 256
 
-// commit moves the writes of tx into the run.
-func (s *Seq) commit(tx *Tx, c store.Commit) {
+// commit moves the writes of tx into the run, as committed at ts.
+func (s *Seq) commit(tx *Tx, ts uint64) {
+	deleted, mutations := s.made.add(tx, ts)
 	if s.db.copies {
-		for _, m := range c.Mutations {
+		for i := range mutations {
+			m := &mutations[i]
 			m.Key, m.Value = s.arena.keep(m.Key), s.arena.keep(m.Value)
 		}
 	}
-	s.db.meter.note(&s.pending, tx, &c)
-	s.made++
-	s.commits = append(s.commits, c)
-	for _, span := range c.Deleted {
+	s.db.meter.note(&s.pending, tx, ts, deleted, mutations)
+	s.count++
+	for _, span := range deleted {
 		s.pending.sweep(span)
 	}
-	for _, m := range c.Mutations {
+	for i := range mutations {
+		m := &mutations[i]
 		s.pending.add(write{key: m.Key, value: m.Value, expireAt: m.ExpireAt, deleted: m.Op == store.OpTypeDelete})
 	}
 }
@@ -87,11 +89,10 @@ func (s *Seq) commit(tx *Tx, c store.Commit) {
 // stage puts the run so far where runs go. If that fails, nothing of the run
 // since the last stage has happened.
 func (s *Seq) stage() error {
-	commits := s.commits
-	s.commits = nil
-	if s.failed == nil && len(commits) > 0 {
-		s.failed = s.put(commits)
+	if all := s.made.all(); s.failed == nil && len(all) > 0 {
+		s.failed = s.put(all)
 	}
+	s.made.reset(!s.db.copies)
 	s.pending.reset()
 	s.pending.passed = 0
 	s.db.meter.end(s.db.meter.take(), false) // what is still open
@@ -113,9 +114,9 @@ func (s *Seq) put(commits []store.Commit) error {
 func (s *Seq) perform(t *Task) {
 	s.covered = false
 	t.first = len(s.parts)
-	made := s.made
+	count := s.count
 	t.err = Protect(func() error { return t.fn(s) })
-	t.wrote = s.made != made
+	t.wrote = s.count != count
 	t.last = s.present()
 }
 

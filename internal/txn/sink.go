@@ -14,7 +14,8 @@ type sink interface {
 	begin(s *Seq) error
 
 	// put takes commits, the next part of the run: what is pending in s. From then on all that s
-	// evaluates sees them, beneath what is pending. They count when Wait has returned nil.
+	// evaluates sees them, beneath what is pending. They count when Wait has returned nil. Unless the DB
+	// copies what is written, nobody looks at them when put has returned.
 	put(s *Seq, commits []store.Commit) (store.Staged, error)
 
 	// putChecked commits an optimistic transaction behind everything in the run so far.
@@ -59,9 +60,13 @@ func (d direct) putChecked(s *Seq, tx *Tx) error {
 	if err := s.stage(); err != nil {
 		return err
 	}
-	c := store.Commit{TS: d.db.clock.Now(), Deleted: tx.view.deleted(), Mutations: tx.view.mutations(), Check: tx.check()}
-	d.db.meter.note(&s.pending, tx, &c)
-	return s.put([]store.Commit{c})
+	ts := d.db.clock.Now()
+	deleted, mutations := s.made.add(tx, ts)
+	d.db.meter.note(&s.pending, tx, ts, deleted, mutations)
+	all := s.made.all()
+	all[0].Check = tx.check()
+	defer s.made.reset(true)
+	return s.put(all)
 }
 
 func (direct) settle(s *Seq) error { return s.stage() }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +36,14 @@ func (r *recorder) WalkAt(ctx context.Context, span store.Span, order store.Orde
 }
 
 func (r *recorder) Stage(ctx context.Context, commits []store.Commit) (store.Staged, error) {
-	r.commits = append(r.commits, commits...)
+	for _, c := range commits { // they are used again
+		c.Mutations = slices.Clone(c.Mutations)
+		for i, m := range c.Mutations {
+			own := *m
+			c.Mutations[i] = &own
+		}
+		r.commits = append(r.commits, c)
+	}
 	return r.Engine.Stage(ctx, commits)
 }
 

@@ -31,7 +31,7 @@ type write struct {
 // sweep since a mark can be taken back.
 type writes struct {
 	log   []write
-	index map[string]int // key -> newest index in log; nil while len(log) <= linearMax
+	index writeIndex // of the newest write of each key; not in use while len(log) <= linearMax
 	// tree orders the indices of the newest writes by key. It is built by the
 	// first scan and kept from then on: buffers that are never scanned do not
 	// pay for order.
@@ -39,6 +39,8 @@ type writes struct {
 	swept *sweeps // nil if nothing has been
 	size  int     // bytes of the log: keys, values and writeOverhead each; and of what is swept
 	mark  int     // the last savepoint: writes from here on may be replaced in place
+
+	barren [2]barren // for each order of walks
 }
 
 // ordered is a tree entry: a key and where its newest write stands.
@@ -51,22 +53,20 @@ func (w *writes) empty() bool { return len(w.log) == 0 && w.swept == nil }
 
 // reset empties the buffer and keeps its memory, unless it has grown large.
 func (w *writes) reset() {
-	const keep = 1 << 12
+	const keep = 1 << 14
 	if cap(w.log) > keep {
 		*w = writes{}
 		return
 	}
 	clear(w.log)
-	*w = writes{log: w.log[:0]}
+	w.index.reset()
+	*w = writes{log: w.log[:0], index: w.index}
 }
 
 // find returns the index of the newest write of key, or -1 if there is none or it is void.
 func (w *writes) find(key []byte) int {
-	if w.index != nil {
-		if i, ok := w.index[string(key)]; ok {
-			return i
-		}
-		return -1
+	if w.index.used {
+		return w.index.find(w.log, key)
 	}
 	for i := len(w.log) - 1; i >= 0; i-- {
 		if bytes.Equal(w.log[i].key, key) {
@@ -81,6 +81,9 @@ func (w *writes) find(key []byte) int {
 
 // add buffers a write. It keeps the slices of wr.
 func (w *writes) add(wr write) {
+	if !wr.deleted {
+		w.grow(wr.key)
+	}
 	wr.prev = w.find(wr.key)
 	if wr.prev >= 0 && wr.prev >= w.mark {
 		old := &w.log[wr.prev]
@@ -92,19 +95,15 @@ func (w *writes) add(wr write) {
 	w.log = append(w.log, wr)
 	w.size += len(wr.key) + len(wr.value) + writeOverhead
 	w.point(wr.key, len(w.log)-1)
-	if w.index == nil && len(w.log) > linearMax {
+	if !w.index.used && len(w.log) > linearMax {
 		w.buildIndex()
 	}
 }
 
 // point makes index i of the log what look-ups and scans find of key; -1 is nothing.
 func (w *writes) point(key []byte, i int) {
-	if w.index != nil {
-		if i >= 0 {
-			w.index[string(key)] = i
-		} else {
-			delete(w.index, string(key))
-		}
+	if w.index.used {
+		w.index.point(w.log, key, i)
 	}
 	if w.tree != nil {
 		if i >= 0 {
@@ -116,12 +115,12 @@ func (w *writes) point(key []byte, i int) {
 }
 
 func (w *writes) buildIndex() {
-	w.index = make(map[string]int, 4*linearMax)
+	w.index.used = true
 	for i := range w.log {
 		if wr := &w.log[i]; wr.void {
-			delete(w.index, string(wr.key))
+			w.index.point(w.log, wr.key, -1)
 		} else {
-			w.index[string(wr.key)] = i
+			w.index.point(w.log, wr.key, i)
 		}
 	}
 }
@@ -132,6 +131,7 @@ func (w *writes) truncate(to Savepoint) {
 		w.undoSweep()
 	}
 	w.cutLog(to.writes)
+	w.barren = [2]barren{}
 	w.mark = min(w.mark, to.writes)
 }
 
@@ -146,26 +146,22 @@ func (w *writes) cutLog(n int) {
 	w.log = w.log[:n]
 }
 
-// mutations returns the newest write of every key, in order of writing, but for
+// appendMutations appends the newest write of every key to dst, in order of writing, but for
 // deletions of what deleted returns anyhow. They alias the buffer's keys and values.
-func (w *writes) mutations() []*store.KVPairMutation {
-	block := make([]store.KVPairMutation, 0, len(w.log))
+func (w *writes) appendMutations(dst []store.KVPairMutation) []store.KVPairMutation {
+	again := slices.ContainsFunc(w.log, func(wr write) bool { return wr.prev >= 0 })
 	for i := range w.log {
 		wr := &w.log[i]
-		if wr.void || len(w.log) > 1 && w.find(wr.key) != i || wr.deleted && w.hides(wr.key) {
+		if wr.void || again && w.find(wr.key) != i || wr.deleted && w.hides(wr.key) {
 			continue
 		}
 		m := store.KVPairMutation{Key: wr.key, Value: wr.value, ExpireAt: wr.expireAt}
 		if wr.deleted {
 			m = store.KVPairMutation{Op: store.OpTypeDelete, Key: wr.key}
 		}
-		block = append(block, m)
+		dst = append(dst, m)
 	}
-	out := make([]*store.KVPairMutation, len(block))
-	for i := range block {
-		out[i] = &block[i]
-	}
-	return out
+	return dst
 }
 
 // touched returns a key of what an optimistic commit writes, deletes or has read that is written or swept here.
