@@ -423,10 +423,10 @@ func (p *pages) forget(keys [][]byte) {
 	if p.busy.Load() == 0 || len(keys) == 0 {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, key := range keys {
+	for _, key := range keys { // writers come in between
+		p.mu.Lock()
 		p.dropSpan(Span{Start: key, End: append(bytes.Clone(key), 0)})
+		p.mu.Unlock()
 	}
 }
 

@@ -73,7 +73,7 @@ func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r
 	if isEmpty(span) {
 		return nil
 	}
-	rest := o.behindBarren(span, order)
+	rest := o.behindGap(span, order)
 	if isEmpty(rest) {
 		return nil
 	}
@@ -161,11 +161,11 @@ func (m *merge) nothingUpTo(above, below []byte) {
 	switch {
 	case m.o.passed == m.passed:
 	case m.order == store.Ascending && above != nil:
-		m.o.barren[0].set(m.span.Start, above)
+		m.o.gaps[0].set(m.span.Start, above)
 	case m.order == store.Descending && m.span.End != nil:
 		if m.shown { // the key itself is none of it
 			below = behind(below)
 		}
-		m.o.barren[1].set(below, m.span.End)
+		m.o.gaps[1].set(below, m.span.End)
 	}
 }

@@ -51,7 +51,7 @@ func (w *writes) newestIn(span store.Span) (all []int) {
 
 func (w *writes) note(s sweep) {
 	s.at = len(w.log)
-	w.barren = [2]barren{}
+	w.gaps = [2]gap{}
 	for _, i := range s.void {
 		w.setVoid(i)
 	}

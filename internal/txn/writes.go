@@ -40,7 +40,7 @@ type writes struct {
 	size  int     // bytes of the log: keys, values and writeOverhead each; and of what is swept
 	mark  int     // the last savepoint: writes from here on may be replaced in place
 
-	barren [2]barren // for each order of walks
+	gaps [2]gap // for each order of walks
 }
 
 // ordered is a tree entry: a key and where its newest write stands.
@@ -82,7 +82,7 @@ func (w *writes) find(key []byte) int {
 // add buffers a write. It keeps the slices of wr.
 func (w *writes) add(wr write) {
 	if !wr.deleted {
-		w.grow(wr.key)
+		w.cutGaps(wr.key)
 	}
 	wr.prev = w.find(wr.key)
 	if wr.prev >= 0 && wr.prev >= w.mark {
@@ -131,7 +131,7 @@ func (w *writes) truncate(to Savepoint) {
 		w.undoSweep()
 	}
 	w.cutLog(to.writes)
-	w.barren = [2]barren{}
+	w.gaps = [2]gap{}
 	w.mark = min(w.mark, to.writes)
 }
 

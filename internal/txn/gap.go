@@ -6,14 +6,14 @@ import (
 	"github.com/elastickv/elastickv/store"
 )
 
-// barren is a span at the beginning of which a walk has found nothing: what lay there below the buffer has been deleted in it. Who
+// gap is a span at the beginning of which a walk has found nothing: what lay there below the buffer has been deleted in it. Who
 // takes one element after the other from the end of a collection would else pass all that were taken before, in each walk.
-type barren struct {
+type gap struct {
 	known      bool
 	start, end []byte // [start, end), neither nil, in memory that is not written again: a walk under way may begin there
 }
 
-func (b *barren) set(start, end []byte) {
+func (b *gap) set(start, end []byte) {
 	b.known = true
 	if b.start == nil || !bytes.Equal(b.start, start) {
 		b.start = append([]byte{}, start...) // a nil end of a span is none
@@ -23,28 +23,28 @@ func (b *barren) set(start, end []byte) {
 	}
 }
 
-func (b *barren) contains(key []byte) bool {
+func (b *gap) contains(key []byte) bool {
 	return b.known && bytes.Compare(key, b.start) >= 0 && bytes.Compare(key, b.end) < 0
 }
 
-// behindBarren returns what a walk over span has still to look at.
-func (w *writes) behindBarren(span store.Span, order store.Order) store.Span {
+// behindGap returns what a walk over span has still to look at.
+func (w *writes) behindGap(span store.Span, order store.Order) store.Span {
 	if order == store.Ascending {
-		if b := &w.barren[0]; b.contains(span.Start) {
+		if b := &w.gaps[0]; b.contains(span.Start) {
 			span.Start = b.end
 		}
-	} else if b := &w.barren[1]; b.known && span.End != nil && bytes.Compare(span.End, b.start) > 0 && bytes.Compare(span.End, b.end) <= 0 {
+	} else if b := &w.gaps[1]; b.known && span.End != nil && bytes.Compare(span.End, b.start) > 0 && bytes.Compare(span.End, b.end) <= 0 {
 		span.End = b.start
 	}
 	return span
 }
 
-// grow says that key is there now.
-func (w *writes) grow(key []byte) {
-	if b := &w.barren[0]; b.contains(key) {
+// cutGaps says that key is there now.
+func (w *writes) cutGaps(key []byte) {
+	if b := &w.gaps[0]; b.contains(key) {
 		b.end = append([]byte{}, key...)
 	}
-	if b := &w.barren[1]; b.contains(key) {
+	if b := &w.gaps[1]; b.contains(key) {
 		b.start = behind(key)
 	}
 }
