@@ -291,7 +291,7 @@ func TestCompactionPassRow(t *testing.T) {
 func TestCompactHotKey(t *testing.T) {
 	s := openTest(t, "db", WithFS(vfs.NewMem()))
 	ctx := context.Background()
-	const versions = 20_000
+	const versions = 10_000 // in one batch, which goes into a memtable
 	var commits []Commit
 	for ts := uint64(1); ts <= versions; ts++ {
 		commits = append(commits, Commit{TS: ts, Mutations: []*KVPairMutation{{Key: []byte("hot"), Value: fmt.Append(nil, ts)}}})

@@ -34,7 +34,7 @@ func TestMemTablesLeaveRoomForBlocks(t *testing.T) {
 }
 
 func TestMemTableSize(t *testing.T) {
-	for cache, want := range map[int64]uint64{1: 1 << 20, 8 << 20: 1 << 20, 128 << 20: 16 << 20, 512 << 20: 16 << 20, 1 << 40: 16 << 20} {
+	for cache, want := range map[int64]uint64{1: 1 << 20, 8 << 20: 1 << 20, 64 << 20: 8 << 20, 512 << 20: 8 << 20, 1 << 40: 8 << 20} {
 		if got := memTableSize(cache); got != want {
 			t.Errorf("with a cache of %d bytes a memtable has %d, want %d", cache, got, want)
 		}
