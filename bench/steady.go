@@ -23,7 +23,7 @@ func newSteadyCommand(fs *flag.FlagSet) measurement {
 	o := &steadyCommand{}
 	fs.DurationVar(&o.lasts, "for", time.Hour, "how long")
 	fs.DurationVar(&o.report, "every", time.Minute, "time of one line of figures")
-	fs.IntVar(&o.keys, "r", 1_000_000, "different keys of each kind")
+	fs.IntVar(&o.keys, "r", 1_000_000, "different keys of each kind; fields of hashes and members of sorted sets, of a hundred each")
 	fs.IntVar(&o.clients, "c", 50, "connections")
 	fs.IntVar(&o.depth, "P", 16, "commands in a pipeline")
 	fs.IntVar(&o.size, "d", 500, "bytes of a value at most; half of it on average")
@@ -76,7 +76,8 @@ func (o *steadyCommand) dropOften(s *server) error {
 // write is one pipeline of mixed writes.
 func (o *steadyCommand) write(w *worker) error {
 	for range o.depth {
-		n := strconv.Itoa(w.rng.IntN(o.keys))
+		number := w.rng.IntN(o.keys)
+		n, group, member := strconv.Itoa(number), strconv.Itoa(number/100), strconv.Itoa(number%100)
 		v := value(w.rng.IntN(1<<30), 1+w.rng.IntN(o.size))
 		switch p := w.rng.IntN(100); {
 		case p < 40:
@@ -84,9 +85,9 @@ func (o *steadyCommand) write(w *worker) error {
 		case p < 50:
 			w.add("SET", "e:"+n, v, "EX", strconv.Itoa(1+w.rng.IntN(100)))
 		case p < 65:
-			w.add("HSET", "h:"+strconv.Itoa(w.rng.IntN(o.keys)/100), n, v)
+			w.add("HSET", "h:"+group, member, v)
 		case p < 75:
-			w.add("ZADD", "z:"+strconv.Itoa(w.rng.IntN(o.keys)/100), n, n)
+			w.add("ZADD", "z:"+group, strconv.Itoa(w.rng.IntN(o.keys)), member)
 		case p < 85:
 			w.add("LPUSH", "l:"+n, v)
 		case p < 90:
