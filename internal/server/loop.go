@@ -35,12 +35,38 @@ type loop struct {
 	help   chan *round     // to the helper; nil if there is none
 
 	answered int // how many turns of the round needed nothing but this loop
+	recent   kinds
 
-	// Units of the turns that are being taken. They are handed over together: one
-	// wake-up of the sequencer, and one sync, for all.
+	// Units of the turns that are being taken. They are carried out together: one
+	// run, and one sync, for all.
 	tasks []*txn.Task
 	ctx   context.Context // that they wait under
+
+	relief   *time.Timer   // of this goroutine, while it carries out units
+	relieved chan struct{} // closed when another one watches the connections
+	late     *atomic.Int32 // goroutines that have been relieved and are still at it; nil if units are the sequencer's
 }
+
+// kinds are how many turns were taken lately, and how many of them have left a unit.
+type kinds struct{ turns, units int }
+
+// kindsMost is how many turns count as much as all those before them.
+const kindsMost = 256
+
+func (k *kinds) add(turns, units int) {
+	k.turns += turns
+	k.units += units
+	if k.turns > kindsMost {
+		k.turns, k.units = k.turns/2, k.units/2
+	}
+}
+
+// mostlyWrites reports whether that were three of four, or more.
+func (k *kinds) mostlyWrites() bool { return 4*k.units >= 3*k.turns }
+
+// unattendedMost is for how long a loop leaves its connections alone while it carries out units and waits for the disk. Then
+// another goroutine goes on in its place. It is some times what a disk takes at most that is not slow.
+const unattendedMost = 5 * time.Millisecond
 
 // When reads have had to wait for the disk for an eighth of coldTime or more, within that time, others that would do the same should
 // not have to wait one behind the other: so for such a time all of them get goroutines. For less than that it
@@ -65,7 +91,8 @@ func (l *loops) cold(now time.Time, waited time.Duration) bool {
 // start begins as many loops as are of use, or none where connections cannot be watched. It does so when
 // there is a connection to watch: a server of others has none.
 func (l *loops) start(s *Server) {
-	for range max(1, runtime.GOMAXPROCS(0)/2) {
+	n := max(1, runtime.GOMAXPROCS(0)/2)
+	for range n {
 		p, err := netpoll.New(s.opts.Now)
 		if err != nil {
 			if !errors.Is(err, errors.ErrUnsupported) {
@@ -74,6 +101,9 @@ func (l *loops) start(s *Server) {
 			return
 		}
 		lp := &loop{srv: s, poller: p}
+		if n == 1 { // with more processors one is free for the sequencer, and a sync is the time to make the next run in
+			lp.late = new(atomic.Int32)
+		}
 		if runtime.GOMAXPROCS(0) > 1 {
 			lp.help = make(chan *round, 1)
 			l.wg.Go(lp.helper)
@@ -116,9 +146,6 @@ func wakeSession(conn *netpoll.Conn) {
 }
 
 func (l *loop) run() {
-	if l.help != nil {
-		defer close(l.help)
-	}
 	r := &round{}
 	reading := false // of the turns that were taken here last most could be answered at once
 	for {
@@ -127,10 +154,16 @@ func (l *loop) run() {
 			if !errors.Is(err, net.ErrClosed) {
 				l.srv.fail(err)
 			}
+			if l.help != nil {
+				close(l.help)
+			}
 			return
 		}
 		shared := reading && l.share(r)
-		taken := l.take(r)
+		taken, relieved := l.take(r)
+		if relieved {
+			return
+		}
 		reading = 2*l.answered > taken
 		if shared {
 			r = &round{} // the helper may still look at that one
@@ -153,10 +186,49 @@ func (s *Server) submit(l *loop, ctx context.Context, t *txn.Task) {
 	l.tasks = append(l.tasks, t)
 }
 
+// enqueue leaves the units to the sequencer.
 func (l *loop) enqueue() {
 	if len(l.tasks) > 0 {
 		l.srv.db.Enqueue(l.ctx, l.tasks...)
-		clear(l.tasks)
-		l.tasks = l.tasks[:0]
+		l.handed()
 	}
+}
+
+// perform carries out the units of a round, and sends the replies. To wake up others for that would cost as much as what they
+// do. But reads are not to wait for the disk because of it: where more than a few turns need only that, the units are the sequencer's. And others have
+// to watch the connections if it takes long; while they do units are the sequencer's, too. It reports whether others do.
+func (l *loop) perform() (relieved bool) {
+	switch {
+	case len(l.tasks) == 0:
+		return false
+	case !l.recent.mostlyWrites() || l.late == nil || l.late.Load() > 0:
+		l.enqueue()
+		return false
+	case l.relief == nil:
+		l.relieved = make(chan struct{})
+		l.relief = time.AfterFunc(unattendedMost, l.relieve)
+	default:
+		l.relief.Reset(unattendedMost)
+	}
+	l.srv.db.Perform(l.ctx, l.tasks...)
+	l.handed()
+	if l.relief.Stop() {
+		return false
+	}
+	<-l.relieved
+	l.late.Add(-1)
+	return true
+}
+
+func (l *loop) handed() {
+	clear(l.tasks)
+	l.tasks = l.tasks[:0]
+}
+
+// relieve goes on in place of l, which takes long.
+func (l *loop) relieve() {
+	l.late.Add(1)
+	next := &loop{srv: l.srv, poller: l.poller, help: l.help, late: l.late, recent: l.recent}
+	l.srv.loops.wg.Go(next.run)
+	close(l.relieved)
 }

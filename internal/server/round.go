@@ -37,8 +37,9 @@ func (l *loop) share(r *round) bool {
 	}
 }
 
-// take takes the turns that nobody has taken yet, hands over what they leave to the sequencer, and returns how many they were.
-func (l *loop) take(r *round) (taken int) {
+// take takes the turns that nobody has taken yet, carries out what they leave for the sequencer, and returns how many they were, and whether
+// another goroutine watches the connections by now.
+func (l *loop) take(r *round) (taken int, relieved bool) {
 	l.answered = 0
 	for {
 		i := int(r.next.Add(1)) - 1
@@ -48,8 +49,8 @@ func (l *loop) take(r *round) (taken int) {
 		r.ready[i].Data.(*session).turn(l)
 		taken++
 	}
-	l.enqueue()
-	return taken
+	l.recent.add(taken, len(l.tasks))
+	return taken, l.perform()
 }
 
 // helper takes turns of the rounds that its loop shares, until that has ended.

@@ -122,6 +122,33 @@ func TestLoopIsNotHeldUp(t *testing.T) {
 	waiting.expect("*2\r\n$7\r\nnothing\r\n$1\r\nx\r\n")
 }
 
+// While the writes of a loop wait for a disk that is slow, others are answered, and what they write comes next.
+func TestSlowSyncDoesNotHoldUpTheLoop(t *testing.T) {
+	e := newGated(t)
+	addr := start(t, e).addr
+	defer e.open()
+	var writers []*wire
+	for i := range 4 {
+		w := dial(t, addr)
+		w.send(fmt.Sprintf("SET k%d %d\r\n", i, i))
+		writers = append(writers, w)
+		if i == 0 {
+			<-e.waiting
+		}
+	}
+	for range 2 {
+		r := dial(t, addr)
+		r.ask("PING", "+PONG\r\n")
+		r.ask("GET other", "$-1\r\n")
+	}
+	e.open()
+	for i, w := range writers {
+		w.expect("+OK\r\n")
+		w.ask(fmt.Sprintf("GET k%d", i), fmt.Sprintf("$1\r\n%d\r\n", i))
+		w.ask(fmt.Sprintf("SET k%d again", i), "+OK\r\n")
+	}
+}
+
 // coldEngine reads one row as from a slow disk: its time is counted, and later the read waits until it is let go.
 type coldEngine struct {
 	store.Engine

@@ -52,6 +52,11 @@ type DB interface {
 	// Withdraw when ctx has ended.
 	Enqueue(ctx context.Context, tasks ...*Task)
 
+	// Perform is Enqueue for callers who have nothing better to do than to wait: it may carry out the tasks, and those
+	// that wait with them, on the caller's goroutine, and then returns when they have been told. That spares
+	// waking up the sequencer and whoever waits for the disk.
+	Perform(ctx context.Context, tasks ...*Task)
+
 	// Withdraw takes back those enqueued tasks that have not begun and whose context has ended.
 	Withdraw()
 

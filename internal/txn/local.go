@@ -47,7 +47,8 @@ func (o Options) withDefaults() Options {
 // One goroutine, the sequencer, takes all updates that wait, runs them back to
 // back and stages their writes as one batch; a second waits for the batches to
 // become durable, in order, and wakes the callers. While one batch is being
-// synced the next is made, so batches grow with the load by themselves.
+// synced the next is made, so batches grow with the load by themselves. Who waits anyway may do the work of
+// both, for all that wait: see Perform.
 type Local struct {
 	engine store.Engine
 	clock  *hlc.Clock
@@ -59,7 +60,10 @@ type Local struct {
 	txMost     int  // bytes that a transaction may write
 
 	queue queue
-	runs  chan run // from the sequencer to the syncer; bounded so that batches form
+	turn  chan struct{} // holds one while somebody makes a run
+	seq   *Seq          // theirs
+	runs  chan run      // from the sequencer to the syncer; bounded so that batches form
+	lost  loss          // theirs who conclude runs
 	done  sync.WaitGroup
 	pins  pins
 	meter meter
@@ -117,6 +121,7 @@ func (l *Local) start() *Local {
 	l.told.init(engine.LastCommitTS())
 	l.pins.init(engine, clock, l.opts.PinAge)
 	l.meter.init(l)
+	l.seq, l.turn = newSeq(l), make(chan struct{}, 1)
 	l.done.Add(2)
 	go l.sequence()
 	go l.sync()
@@ -247,6 +252,7 @@ func (l *Local) Close() error {
 	l.meter.stop() // which may wait for the sequencer
 	l.queue.close()
 	l.done.Wait()
+	l.turn <- struct{}{} // behind who performs
 	l.to.close()
 	l.meter.close()
 	return nil
@@ -261,7 +267,7 @@ func (l *Local) submit(ctx context.Context, fn func(*Seq) error) error {
 	}
 	done := make(chan error, 1)
 	t := &Task{fn: fn, Then: func(err error) { done <- err }}
-	if !l.queue.put(context.Background(), t) {
+	if !l.queue.put(context.Background(), true, t) {
 		return ErrClosed
 	}
 	select {
@@ -276,18 +282,24 @@ func (l *Local) submit(ctx context.Context, fn func(*Seq) error) error {
 }
 
 // Enqueue implements DB.
-func (l *Local) Enqueue(ctx context.Context, tasks ...*Task) {
+func (l *Local) Enqueue(ctx context.Context, tasks ...*Task) { l.enqueue(ctx, true, tasks) }
+
+// enqueue puts tasks into the queue, and wakes the sequencer for them or not. It reports false if they have been answered,
+// since it takes none any more.
+func (l *Local) enqueue(ctx context.Context, wake bool, tasks []*Task) bool {
 	for _, t := range tasks {
 		t.begin()
 	}
-	switch {
-	case !l.queue.put(ctx, tasks...):
+	if !l.queue.put(ctx, wake, tasks...) {
 		for _, t := range tasks {
 			t.Then(ErrClosed)
 		}
-	case ctx.Err() != nil: // it may have ended before they could be found
+		return false
+	}
+	if ctx.Err() != nil { // it may have ended before they could be found
 		l.Withdraw()
 	}
+	return true
 }
 
 // Withdraw implements DB.
@@ -299,72 +311,110 @@ func (l *Local) Withdraw() {
 	}
 }
 
+// Perform implements DB. With a log a run takes as long as others need to answer, and the next ones are made meanwhile:
+// so those are the sequencer's.
+func (l *Local) Perform(ctx context.Context, tasks ...*Task) {
+	if l.copies {
+		l.Enqueue(ctx, tasks...)
+		return
+	}
+	if !l.enqueue(ctx, false, tasks) {
+		return
+	}
+	l.turn <- struct{}{}
+	l.told.drain() // of the sequencer's runs: the syncer is to have nothing to do
+	r, any := l.makeRun()
+	if any {
+		l.conclude(&r)
+	}
+	<-l.turn
+	r.answer()
+}
+
 // sequence is the sequencer's loop.
 func (l *Local) sequence() {
 	defer l.done.Done()
 	defer close(l.runs)
-	seq := newSeq(l)
-	for {
-		waiting := l.queue.takeAll()
-		if waiting == nil {
-			return
+	for l.queue.wait() {
+		l.turn <- struct{}{}
+		if r, any := l.makeRun(); any {
+			l.runs <- r
 		}
-		l.told.begun.Add(1)
-		tasks := make([]*Task, 0, len(waiting))
-		refused := l.to.begin(seq)
-		for _, t := range waiting {
-			if t.take() {
-				if t.err = refused; refused == nil {
-					seq.perform(t)
-				}
-				tasks = append(tasks, t)
-			}
-		}
-		if refused != nil {
-			l.runs <- run{tasks: tasks, epoch: seq.epoch, ts: seq.base.ts}
-			continue
-		}
-		l.runs <- seq.endRun(tasks)
+		<-l.turn
 	}
 }
 
-// sync is the syncer's loop: it answers tasks once their runs are durable, and
-// first calls whoever wants to know of that. A run
-// without writes passes through too, since it may have read what is not durable
-// yet. An error is final for its epoch: what came after may have read what is lost.
+// makeRun carries out the tasks that wait and stages their writes, or reports false if there are none. It is for those who
+// have the turn.
+func (l *Local) makeRun() (r run, any bool) {
+	waiting := l.queue.takeAll()
+	if len(waiting) == 0 {
+		return run{}, false
+	}
+	l.told.begun.Add(1)
+	tasks := make([]*Task, 0, len(waiting))
+	refused := l.to.begin(l.seq)
+	for _, t := range waiting {
+		if t.take() {
+			if t.err = refused; refused == nil {
+				l.seq.perform(t)
+			}
+			tasks = append(tasks, t)
+		}
+	}
+	if refused != nil {
+		return run{tasks: tasks, epoch: l.seq.epoch, ts: l.seq.base.ts}, true
+	}
+	return l.seq.endRun(tasks), true
+}
+
+// sync is the syncer's loop: it answers the tasks of the sequencer's runs once those are durable.
 func (l *Local) sync() {
 	defer l.done.Done()
-	var lost loss
 	for r := range l.runs {
-		lost.begin(r.epoch)
-		for i := range r.parts {
-			p := &r.parts[i]
-			err := p.Wait()
-			l.meter.end(p.noted, err == nil)
-			lost.add(err)
-		}
-		if r.proof != nil {
-			lost.addProof(r.proof.Wait())
-		}
-		if r.failed != nil {
-			failAll(r.tasks, r.failed)
-		}
-		if lost.err != nil || lost.from < len(lost.parts) {
-			for _, t := range r.tasks {
-				t.err = lost.outcome(t)
-			}
-		}
-		for _, a := range r.after {
-			if err := lost.of(a.part); err != nil {
-				a.tell(err)
-			} else {
-				a.tell(r.failed)
-			}
-		}
-		l.told.end(r.ts)
+		l.conclude(&r)
+		r.answer()
+	}
+}
+
+// conclude waits until a run is durable, and calls whoever wants to know of that. A run
+// without writes passes through too, since it may have read what is not durable
+// yet. An error is final for its epoch: what came after may have read what is lost. Runs are concluded in the order they
+// were made in.
+func (l *Local) conclude(r *run) {
+	lost := &l.lost
+	lost.begin(r.epoch)
+	for i := range r.parts {
+		p := &r.parts[i]
+		err := p.Wait()
+		l.meter.end(p.noted, err == nil)
+		lost.add(err)
+	}
+	if r.proof != nil {
+		lost.addProof(r.proof.Wait())
+	}
+	if r.failed != nil {
+		failAll(r.tasks, r.failed)
+	}
+	if lost.err != nil || lost.from < len(lost.parts) {
 		for _, t := range r.tasks {
-			t.Then(t.err)
+			t.err = lost.outcome(t)
 		}
+	}
+	for _, a := range r.after {
+		if err := lost.of(a.part); err != nil {
+			a.tell(err)
+		} else {
+			a.tell(r.failed)
+		}
+	}
+	l.told.end(r.ts)
+}
+
+// answer tells the tasks of a run what has become of them.
+func (r *run) answer() {
+	for _, t := range r.tasks {
+		t.Then(t.err)
 	}
 }
 

@@ -12,16 +12,15 @@ type queue struct {
 	mu     sync.Mutex
 	filled *sync.Cond
 	tasks  []*Task
-	taken  []*Task // by the sequencer, in its present turn
-	spare  []*Task // the memory of the turn before
+	taken  []*Task // for the present run, or the one before it
 	closed bool
 }
 
 func (q *queue) init() { q.filled = sync.NewCond(&q.mu) }
 
-// put appends tasks, which overdue finds when ctx has ended. It reports whether the
-// queue still takes any.
-func (q *queue) put(ctx context.Context, tasks ...*Task) bool {
+// put appends tasks, which overdue finds when ctx has ended, and wakes the sequencer unless the caller
+// is going to take them. It reports whether the queue still takes any.
+func (q *queue) put(ctx context.Context, wake bool, tasks ...*Task) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -30,27 +29,29 @@ func (q *queue) put(ctx context.Context, tasks ...*Task) bool {
 	for _, t := range tasks {
 		t.ctx = ctx
 	}
-	if len(q.tasks) == 0 {
+	if wake && len(q.tasks) == 0 {
 		q.filled.Signal()
 	}
 	q.tasks = append(q.tasks, tasks...)
 	return true
 }
 
-// takeAll waits for tasks and returns them in order of arrival, or nil when the
-// queue is closed and empty. They are valid until the next call.
+// wait returns when there are tasks, or false when the queue is closed and empty.
+func (q *queue) wait() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.tasks) == 0 && !q.closed {
+		q.filled.Wait()
+	}
+	return len(q.tasks) > 0
+}
+
+// takeAll returns all tasks, in order of arrival. They are valid until the next call.
 func (q *queue) takeAll() []*Task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clear(q.taken)
-	q.spare, q.taken = q.taken[:0], nil
-	for len(q.tasks) == 0 && !q.closed {
-		q.filled.Wait()
-	}
-	if len(q.tasks) == 0 {
-		return nil
-	}
-	q.taken, q.tasks, q.spare = q.tasks, q.spare, nil
+	q.taken, q.tasks = q.tasks, q.taken[:0]
 	return q.taken
 }
 

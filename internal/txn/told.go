@@ -44,3 +44,13 @@ func (t *told) wait(ts uint64) {
 		t.more.Wait()
 	}
 }
+
+// drain returns when the callers of all runs that have begun have been called.
+func (t *told) drain() {
+	begun := t.begun.Load()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.mu.ended < begun {
+		t.more.Wait()
+	}
+}
