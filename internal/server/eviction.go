@@ -122,9 +122,12 @@ func (s *Server) evict(seq *txn.Seq, cfg *Config, began time.Time) (full bool) {
 	}
 }
 
-func (s *Server) wakeEviction() {
+func (s *Server) wakeEviction() { wake(s.room.wake) }
+
+// wake has whoever waits for a channel of size 1 look again.
+func wake(sleeper chan<- struct{}) {
 	select {
-	case s.room.wake <- struct{}{}:
+	case sleeper <- struct{}{}:
 	default:
 	}
 }

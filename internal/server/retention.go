@@ -10,12 +10,17 @@ import (
 // counterBits is how far a timestamp's milliseconds are shifted: see package hlc.
 const counterBits = 16
 
-// retentionLoop drops the history that is older than the setting retention says.
+// retentionLoop drops the history that is older than the setting retention says, at every retention-interval: of the setting
+// as it is, not as it was when the interval began.
 func (s *Server) retentionLoop(ctx context.Context) {
+	last := s.opts.Now()
 	for {
-		t := time.NewTimer(seconds(s.cfg.Load().retentionEvery))
+		t := time.NewTimer(seconds(s.cfg.Load().retentionEvery) - s.opts.Now().Sub(last))
 		select {
 		case <-t.C:
+		case <-s.intervalSet:
+			t.Stop()
+			continue
 		case <-ctx.Done():
 			t.Stop()
 			return
@@ -25,6 +30,7 @@ func (s *Server) retentionLoop(ctx context.Context) {
 			// Nothing is lost by history that stays longer, so this is no reason to end.
 			s.log.Error("old versions could not be dropped", "err", err)
 		}
+		last = s.opts.Now()
 	}
 }
 

@@ -65,6 +65,45 @@ func TestRetention(t *testing.T) {
 	})
 }
 
+// A new interval counts at once, from the last round on.
+func TestRetentionInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var rounds []time.Duration
+		db := txn.NewLocal(store.NewMVCCStore().(store.Engine), hlc.New(time.Now), txn.Options{})
+		defer db.Close()
+		note := func(context.Context, uint64) error {
+			rounds = append(rounds, time.Since(began))
+			return nil
+		}
+		s := New(Options{DB: db, Config: NewConfig(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: func() uint64 { return 1 }, Compact: note})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.retentionLoop(ctx)
+		}()
+		set := func(interval string) {
+			if _, err := s.configure([][]byte{[]byte("retention-interval"), []byte(interval)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		set("30")
+		time.Sleep(30 * time.Second) // to the 40th
+		set("5")
+		time.Sleep(time.Second)
+		set("60")
+		time.Sleep(time.Minute) // to the 101st
+		stop()
+		<-done
+		want := []time.Duration{30 * time.Second, 40 * time.Second, 100 * time.Second}
+		if !slices.Equal(rounds, want) {
+			t.Errorf("rounds at %v, want %v", rounds, want)
+		}
+	})
+}
+
 // withData gives a Server a DB that holds nothing.
 func withData(s *Server, ctx context.Context) *txn.Local {
 	db := txn.NewLocal(store.NewMVCCStore().(store.Engine), hlc.New(time.Now), txn.Options{})

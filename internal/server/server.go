@@ -94,6 +94,8 @@ type Server struct {
 
 	links links
 
+	intervalSet chan struct{} // retention-interval may have changed
+
 	listeners listeners
 	identity  atomic.Pointer[identity] // nil: nobody speaks TLS
 
@@ -142,7 +144,7 @@ func New(opts Options) *Server {
 	s.markSaved(opts.Now())
 	s.expiry.on.Store(true)
 	s.scripts.init(s)
-	s.room.wake = make(chan struct{}, 1)
+	s.room.wake, s.intervalSet = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.uses = eviction.NewUses(opts.Now().UnixMilli(), opts.Rand)
 	s.env.Store(&command.Env{
 		Table: s.table, Cursors: command.NewCursors(), Rand: opts.Rand, MaxReply: replyBytesMost,
@@ -182,6 +184,7 @@ func (s *Server) applyConfig(cfg *Config) (counted <-chan struct{}) {
 	})
 	ready := s.db.Measure(cfg.maxMemory > 0)
 	s.wakeEviction()
+	wake(s.intervalSet)
 	s.slowlog.trim(int(cfg.slowlogLen))
 	s.sessions.each(func(c *session) { c.limitOutput(cfg) })
 	s.evictClients()
