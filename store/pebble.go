@@ -56,6 +56,7 @@ type pebbleStore struct {
 	failed       atomic.Pointer[error] // set once; from then on nothing is written
 	shownTS      atomic.Uint64         // of what every read sees that is at or above it
 	inFlight     atomic.Uint64         // lowest timestamp of the batch that is being applied; 0 if none is
+	written      atomic.Uint64         // rows, but for those of compactions
 
 	// apply serialises writes: a conflict check and the batch that relies on it
 	// are one step. No fsync happens under it.

@@ -178,6 +178,9 @@ func (w *write) stageLocked() error {
 	s.shownTS.Store(w.stagedTS)
 	s.appliedIndex.Store(index)
 	s.noteForCompaction(w)
+	if w.path != idlePath {
+		s.written.Add(uint64(w.batch.Count()))
+	}
 	if w.path == raftPath {
 		return s.reach(w)
 	}
