@@ -35,8 +35,8 @@ const (
 	// Meanwhile the engine catches up with it, and the two do not take what readers need at the same time.
 	pauseForRow = 120 * time.Nanosecond
 	// pauseForDrop is how long it pauses besides for each one that it has deleted: a deletion is a write like any other, of one
-	// to two microseconds, and is flushed and merged later. So it takes a quarter of a processor. Without pauses writers had a fourth
-	// of their speed while a backlog was worked off.
+	// to two microseconds, and is flushed and merged later. With that it takes about a quarter of a processor; without, a
+	// backlog leaves writers a fourth of their speed.
 	pauseForDrop = 5 * time.Microsecond
 	// aheadBy is how many rows it looks at for each that others write, at least, whatever that costs them: else what there is
 	// to delete would become more and more.

@@ -65,7 +65,7 @@ func (k *kinds) add(turns, units int) {
 func (k *kinds) mostlyWrites() bool { return 4*k.units >= 3*k.turns }
 
 // unattendedMost is for how long a loop leaves its connections alone while it carries out units and waits for the disk. Then
-// another goroutine goes on in its place. It is some times what a disk takes at most that is not slow.
+// another goroutine goes on in its place. A disk that is not slow syncs in a fraction of that.
 const unattendedMost = 5 * time.Millisecond
 
 // When reads have had to wait for the disk for an eighth of coldTime or more, within that time, others that would do the same should
