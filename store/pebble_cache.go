@@ -36,8 +36,10 @@ const (
 // Entries stand one after the other in chunks of bytes, which are never written
 // again, so that values can be handed out, and which the garbage collector need not
 // look into. (A list of entries with pointers cost as much for each write
-// as the engine itself.) The oldest chunk goes first; what was read in it since it was put
-// there gets a second chance. Once a chunk had to go, reads put in only keys that were looked for lately already: of
+// as the engine itself.) An entry that another has replaced is dead, and its bytes are free when its chunk goes: the oldest one goes
+// as soon as more than half of the bytes are dead, and what lives in it moves, so that few keys that are written
+// often take little memory, and the same pages of it again and again. Where there is no room, too, the oldest chunk goes; what was read in it
+// since it was put there gets a second chance. Once a chunk had to go, reads put in only keys that were looked for lately already: of
 // keys that are read once in a long time the cache is of no use either.
 type versionCache struct {
 	seed   maphash.Seed
@@ -53,6 +55,7 @@ type cacheShard struct {
 	chunks [][]byte // oldest first, the last one is being filled
 	first  uint32   // number of chunks[0]; they are numbered as they come
 	taken  int      // bytes of all chunks
+	dead   int      // bytes of the dead entries in them
 	limit  int      // bytes; 0 while nothing may be kept
 	writes uint64   // writes to keys of this shard
 	full   bool     // a chunk has had to go
@@ -139,7 +142,12 @@ func (s *cacheShard) fits(key []byte, v VersionedValue) bool {
 // the value that it keeps.
 func (s *cacheShard) set(c *versionCache, hash uint64, key []byte, v VersionedValue, none bool) VersionedValue {
 	slot := s.index.find(hash)
-	used := slot != nil && s.at(slot.ref).used()
+	used := false
+	if slot != nil {
+		used = s.at(slot.ref).used()
+		s.kill(slot.ref)
+	}
+	chunks := s.made()
 	ref := s.reserve(cacheEntryHead + len(key) + len(v.Value))
 	chunk := &s.chunks[len(s.chunks)-1]
 	*chunk = appendCacheEntry(*chunk, key, v, none)
@@ -154,8 +162,21 @@ func (s *cacheShard) set(c *versionCache, hash uint64, key []byte, v VersionedVa
 	if !v.Tombstone && !none {
 		v.Value = s.at(ref).version().Value
 	}
+	if s.made() != chunks {
+		s.tidy(c)
+	}
 	s.evict(c)
 	return v
+}
+
+// made is how many chunks the shard has made.
+func (s *cacheShard) made() uint32 { return s.first + uint32(len(s.chunks)) }
+
+// kill notes that the entry at ref is that of its key no longer.
+func (s *cacheShard) kill(ref cacheRef) {
+	e := s.at(ref)
+	e.markDead()
+	s.dead += len(e.whole())
 }
 
 // reserve makes the last chunk one that has room for n bytes, and returns where they will stand.
@@ -173,41 +194,58 @@ func (s *cacheShard) reserve(n int) cacheRef {
 // size is what the shard takes, in bytes.
 func (s *cacheShard) size() int { return s.taken + s.index.size() }
 
+// tidy drops chunks if more than half of what they hold is dead. It is called for each new chunk and drops two at most, so
+// that no write waits for long: those two may hold nothing that is dead, but then those after them do.
+func (s *cacheShard) tidy(c *versionCache) {
+	for i := 0; i < 2 && s.dead > s.taken/2 && len(s.chunks) > 1; i++ {
+		s.dropOldest(c, true)
+	}
+}
+
 // evict drops chunks until the shard is within its limit. The one being filled stays.
 func (s *cacheShard) evict(c *versionCache) {
 	room := s.limit - int(c.beside.Load()/cacheShards)
 	for s.size() > room && len(s.chunks) > 1 {
 		s.full = true
-		oldest, number := s.chunks[0], s.first
-		s.chunks[0] = nil
-		s.chunks = s.chunks[1:]
-		s.first++
-		s.taken -= cap(oldest)
-		kept := 0
-		eachCacheEntry(oldest, func(offset int, e cacheEntry) {
-			hash := cacheHash(c.seed, e.key())
-			slot := s.index.find(hash)
-			if slot == nil || slot.ref != (cacheRef{number, uint32(offset)}) {
-				return // another has taken its place
-			}
-			if n := len(e.whole()); e.used() && kept+n <= cap(oldest)/2 {
-				kept += n
-				ref := s.reserve(n)
-				chunk := &s.chunks[len(s.chunks)-1]
-				*chunk = append(*chunk, e.whole()...)
-				s.at(ref).markUnused()
-				slot.ref = ref
-				return
-			}
-			s.index.remove(hash)
-		})
+		s.dropOldest(c, false)
 	}
+}
+
+// dropOldest drops the oldest chunk. Of its entries all that live move to the newest one, or else those that were read since
+// they were put there, until they would fill half of it.
+func (s *cacheShard) dropOldest(c *versionCache, all bool) {
+	oldest := s.chunks[0]
+	s.chunks[0] = nil
+	s.chunks = s.chunks[1:]
+	s.first++
+	s.taken -= cap(oldest)
+	kept := 0
+	eachCacheEntry(oldest, func(_ int, e cacheEntry) {
+		n := len(e.whole())
+		if e.dead() {
+			s.dead -= n
+			return
+		}
+		hash := cacheHash(c.seed, e.key())
+		if !all && (!e.used() || kept+n > cap(oldest)/2) {
+			s.index.remove(hash)
+			return
+		}
+		kept += n
+		ref := s.reserve(n)
+		chunk := &s.chunks[len(s.chunks)-1]
+		*chunk = append(*chunk, e.whole()...)
+		if !all {
+			s.at(ref).markUnused()
+		}
+		s.index.find(hash).ref = ref
+	})
 }
 
 func (s *cacheShard) clear() {
 	s.index, s.full = newCacheIndex(s.limit), false
 	s.first += uint32(len(s.chunks))
-	s.chunks, s.taken = nil, 0
+	s.chunks, s.taken, s.dead = nil, 0, 0
 	s.writes++
 }
 
@@ -218,10 +256,16 @@ func (c *versionCache) forget(keys [][]byte) {
 		s.mu.Lock()
 		s.writes++
 		if _, ok := s.find(hash, key); ok {
-			s.index.remove(hash)
+			s.remove(hash)
 		}
 		s.mu.Unlock()
 	}
+}
+
+// remove forgets the entry of hash, which is there.
+func (s *cacheShard) remove(hash uint64) {
+	s.kill(s.index.find(hash).ref)
+	s.index.remove(hash)
 }
 
 // forgetCovered drops what lies under a range tombstone of index at or below ts. Reads that
@@ -245,7 +289,11 @@ func (s *cacheShard) forgetCovered(table int, index *rangeIndex, ts uint64) (mor
 	s.index.removeFunc(table, func(ref cacheRef) bool {
 		e := s.at(ref)
 		mark, ok := index.at(e.key()).highest(ts, false)
-		return ok && mark > e.ts()
+		if !ok || mark <= e.ts() {
+			return false
+		}
+		s.kill(ref)
+		return true
 	})
 	return true
 }

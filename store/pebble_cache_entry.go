@@ -13,6 +13,7 @@ const (
 	cacheFlagTombstone = 1 << 0
 	cacheFlagNone      = 1 << 1 // the key has no version at all
 	cacheFlagUsed      = 1 << 2 // it was read since it was put here
+	cacheFlagDead      = 1 << 3 // no slot of the index stands for it
 )
 
 func appendCacheEntry(dst, key []byte, v VersionedValue, none bool) []byte {
@@ -32,6 +33,8 @@ func appendCacheEntry(dst, key []byte, v VersionedValue, none bool) []byte {
 
 func (e cacheEntry) none() bool  { return e[0]&cacheFlagNone != 0 }
 func (e cacheEntry) used() bool  { return e[0]&cacheFlagUsed != 0 }
+func (e cacheEntry) dead() bool  { return e[0]&cacheFlagDead != 0 }
+func (e cacheEntry) markDead()   { e[0] |= cacheFlagDead }
 func (e cacheEntry) markUsed()   { e[0] |= cacheFlagUsed }
 func (e cacheEntry) markUnused() { e[0] &^= cacheFlagUsed }
 func (e cacheEntry) ts() uint64  { return binary.LittleEndian.Uint64(e[1:]) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -177,7 +178,8 @@ func TestVersionCacheIsExact(t *testing.T) {
 func TestVersionCacheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c versionCache
-		c.init(cacheShards*2000, new(atomic.Int64))
+		limit := rapid.SampledFrom([]int64{2000, 1 << 20}).Draw(t, "limit of a shard") // one is soon full, the other never
+		c.init(cacheShards*limit, new(atomic.Int64))
 		type state struct {
 			v    VersionedValue
 			none bool
@@ -233,10 +235,65 @@ func TestVersionCacheModel(t *testing.T) {
 				lookUp(drawKey())
 			}
 		}
-		if st := c.stats(); st.Bytes > cacheShards*2000 {
+		if st := c.stats(); st.Bytes > cacheShards*limit {
 			t.Fatalf("%d bytes", st.Bytes)
 		}
+		for i := range c.shards {
+			c.shards[i].check(t, &c)
+		}
 	})
+}
+
+// check compares what a shard counts with what is in its chunks: each entry is dead or has a slot.
+func (s *cacheShard) check(t rapid.TB, c *versionCache) {
+	t.Helper()
+	dead, alive, taken := 0, 0, 0
+	for i, chunk := range s.chunks {
+		taken += cap(chunk)
+		eachCacheEntry(chunk, func(offset int, e cacheEntry) {
+			slot := s.index.find(cacheHash(c.seed, e.key()))
+			here := slot != nil && slot.ref == cacheRef{s.first + uint32(i), uint32(offset)}
+			if here == e.dead() {
+				t.Errorf("entry of %q: has a slot %v, dead %v", e.key(), here, e.dead())
+			}
+			if here {
+				alive++
+			} else {
+				dead += len(e.whole())
+			}
+		})
+	}
+	if dead != s.dead || alive != s.index.used || taken != s.taken {
+		t.Errorf("%d bytes are dead, %d entries alive, %d bytes taken; counted are %d, %d and %d", dead, alive, taken, s.dead, s.index.used, s.taken)
+	}
+}
+
+// Keys that are written again and again take little more than their newest versions, whatever the limit is, and stay.
+func TestVersionCacheOfRewrittenKeys(t *testing.T) {
+	const keys, size = 5000, 100
+	var c versionCache
+	c.init(1<<30, new(atomic.Int64))
+	name := func(i int) []byte { return fmt.Appendf(nil, "key%06d", i) }
+	for i := range keys {
+		_, _, _, mark := c.newest(name(i))
+		c.found(name(i), VersionedValue{TS: 1, Value: make([]byte, size)}, false, mark)
+	}
+	live := c.stats().Bytes
+	rng := rand.New(rand.NewPCG(1, 2))
+	for ts := range uint64(100 * keys) { // every other key is never written
+		c.wrote([]Commit{{TS: 2 + ts, Mutations: []*KVPairMutation{{Key: name(2 * rng.IntN(keys/2)), Value: make([]byte, size)}}}})
+	}
+	if st := c.stats(); st.Bytes > 3*live || st.Entries != keys {
+		t.Errorf("%d entries take %d bytes, want %d in at most three times the %d of the first versions", st.Entries, st.Bytes, keys, live)
+	}
+	for i := range c.shards {
+		c.shards[i].check(t, &c)
+	}
+	for i := range keys {
+		if _, none, known, _ := c.newest(name(i)); none || !known {
+			t.Fatalf("%s is gone", name(i))
+		}
+	}
 }
 
 // What is read again and again stays, however many other keys come by once.

@@ -116,6 +116,6 @@ func (s *cacheShard) take(c *versionCache, w *cacheWrite) {
 	if s.fits(w.m.Key, v) {
 		s.set(c, w.hash, w.m.Key, v, false)
 	} else {
-		s.index.remove(w.hash)
+		s.remove(w.hash)
 	}
 }
