@@ -310,6 +310,9 @@ func (p *pages) wrote(w *write, durable uint64) {
 			p.dropSpan(span)
 		}
 	}
+	for _, t := range w.ranges { // those of a deleted prefix are in no commit
+		p.dropSpan(t.span)
+	}
 	versions := w.inOrder()
 	p.spoil(versions)
 	for len(versions) > 0 {

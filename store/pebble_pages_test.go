@@ -411,3 +411,43 @@ func TestPagesJoin(t *testing.T) {
 	}
 	checkPages(t, &s.pages)
 }
+
+// A prefix of many keys is deleted by a range tombstone and not key by key, and no page shows them afterwards.
+func TestPagesOfADeletedPrefix(t *testing.T) {
+	const keys = 10 * defaultTombstonesMost
+	for name, deletes := range map[string]func(s *pebbleStore, ts uint64) error{
+		"DeletePrefixAt": func(s *pebbleStore, ts uint64) error {
+			return s.DeletePrefixAt(context.Background(), []byte("a"), []byte("a9"), ts)
+		},
+		"Stage": func(s *pebbleStore, ts uint64) error {
+			return stageAndWait(s, Commit{TS: ts, Deleted: []Span{{Start: []byte("a"), End: []byte("a9")}}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, "db", WithFS(vfs.NewMem()), WithEagerPages(), WithVersionCacheSize(64<<20))
+			s.pages.limit = 1 << 20 // all pages stay
+			for i := range uint64(keys) {
+				must(t, s.PutAt(context.Background(), fmt.Appendf(nil, "a%d", i), []byte("v"), 1+i, 0))
+			}
+			must(t, s.PutAt(context.Background(), []byte("b"), []byte("v"), keys+1, 0))
+			for _, order := range []Order{Ascending, Descending} {
+				walked(t, s, Span{}, order, keys+1, keys+1)
+			}
+			if got := s.pages.stats().Count; got == 0 {
+				t.Fatal("walks have left no pages")
+			}
+			must(t, deletes(s, keys+2))
+			if n := s.ranges.Load().len(); n == 0 {
+				t.Fatal("nothing was deleted by a range tombstone")
+			}
+			for _, order := range []Order{Ascending, Descending} {
+				for _, row := range walked(t, s, Span{}, order, keys+2, keys+1) {
+					if row[0] == 'a' && row[1] != '9' {
+						t.Errorf("%v walk shows %s, which is deleted", order, row)
+					}
+				}
+			}
+			checkPages(t, &s.pages)
+		})
+	}
+}
