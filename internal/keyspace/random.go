@@ -97,7 +97,7 @@ func (p *pool) one() (element, bool, error) {
 			break
 		}
 		if how == pickAfterStep {
-			if err := p.sampleStep(d.next); err != nil {
+			if err := p.sampleStep(d.next, d.rows); err != nil {
 				return element{}, false, err
 			}
 			walked = true
@@ -114,17 +114,17 @@ func (p *pool) one() (element, bool, error) {
 }
 
 // sampleStep goes on with a sample of the pool; nil begins one. A pool of
-// another size than the sample was begun with gets a new one.
-func (p *pool) sampleStep(b *sampleBuilder) error {
+// another size than the sample was begun with gets a new one. It passes so many rows.
+func (p *pool) sampleStep(b *sampleBuilder, rows int64) error {
 	var done *sampleBuilder
 	defer func() { p.samples.put(p.prefix, done) }()
 	if b == nil || p.n-b.n > b.n/sampleMissing || p.n < b.n/2 {
 		b = p.samples.builder(p.n)
 	}
 	b.rnd = p.rnd
-	left, size := sampleStepWrite, 0
+	left, size := rows, 0
 	if p.tx.ReadOnly() {
-		left = sampleStepRead
+		left *= sampleStepReads
 	}
 	span := store.PrefixSpan(p.prefix)
 	span.Start = append(bytes.Clone(p.prefix), b.start...)

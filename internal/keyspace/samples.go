@@ -20,11 +20,14 @@ import (
 // The rest of its names serve while the next one is taken, which happens in steps,
 // one a pick, so that no transaction walks for long.
 //
+// Of a collection that is not large all names are in the sample, so that to pop every member costs little more than one walk.
+//
 // Picks from a sample are as independent as picks from the collection: a name
 // that was picked before comes again as often as chance has it, which is why
 // names stay in the sample until their row is gone.
 type Samples struct {
-	max int // bytes
+	max  int   // bytes
+	most int64 // names of one sample
 
 	mu struct {
 		sync.Mutex
@@ -35,14 +38,14 @@ type Samples struct {
 }
 
 const (
-	sampleMin       = 1024
-	sampleMax       = 16384
-	sampleShare     = 8       // a sample has one row in so many
+	sampleMost      = 1 << 16 // names of a sample
 	sampleMissing   = 16      // one row in so many may be missing from a sample, or be gone
 	sampleRent      = 1 << 14 // rows walked in the time of few picks without a sample
 	sampleRows      = 1 << 23 // of more rows no sample is taken: the walk costs more than it saves
-	sampleStepWrite = 1 << 12 // rows walked in one go while all writers wait
-	sampleStepRead  = 1 << 14 // rows walked in one go on a snapshot
+	sampleStepMost  = 1 << 12 // rows walked in one go while no names are left: a pick without any takes as long as hundreds of rows
+	sampleStepLeast = 1 << 8  // rows walked in one go while there are; those between them that are gone, which may be ten times as many, are walked, too
+	sampleSteps     = 1 << 13 // steps of a sample at most, about: for as many picks there are names left
+	sampleStepReads = 4       // times as many rows in one go on a snapshot, where no writers wait
 	sampleStepBytes = 1 << 20 // names and values walked in one go
 	sampleAge       = 1000    // milliseconds by which a transaction may precede a sample that it uses
 	sampleOverhead  = 256     // bytes of a sample besides its names
@@ -51,7 +54,7 @@ const (
 
 // NewSamples returns an empty Samples that takes up to the given number of bytes.
 func NewSamples(bytes int) *Samples {
-	s := &Samples{max: bytes}
+	s := &Samples{max: bytes, most: sampleMost}
 	s.mu.byPrefix = make(map[string]*list.Element)
 	return s
 }
@@ -100,6 +103,7 @@ type drawn struct {
 	name []byte // not to be modified
 	at   int
 	next *sampleBuilder // for pickAfterStep: the sample to go on with; nil to begin one
+	rows int64          // for pickAfterStep: how many to walk
 }
 
 // draw picks a name.
@@ -123,7 +127,7 @@ func (s *Samples) draw(t ticket) (drawn, outcome) {
 	if m.stale(t.n) {
 		if !m.taking && !t.walked && t.n <= sampleRows && m.picks > t.n/sampleRent {
 			m.taking = true
-			return drawn{next: m.next}, pickAfterStep
+			return drawn{next: m.next, rows: m.step(t.n)}, pickAfterStep
 		}
 		if m.seen == len(m.names) {
 			return drawn{}, pickBySearch
@@ -213,6 +217,14 @@ func (m *sample) stale(n int64) bool {
 		m.picks > int64(m.first)*7/8
 }
 
+// step is how many of n rows are walked in one go for the replacement.
+func (m *sample) step(n int64) int64 {
+	if m.seen == len(m.names) {
+		return sampleStepMost
+	}
+	return min(max(n/sampleSteps, sampleStepLeast), sampleStepMost)
+}
+
 // draw picks one of the names, of which there is one: with the probability with
 // which one of n rows is among those seen it is one of them, else the next.
 func (m *sample) draw(n int64, bits uint64) drawn {
@@ -254,8 +266,7 @@ type sampleBuilder struct {
 
 // builder begins a sample of n rows.
 func (s *Samples) builder(n int64) *sampleBuilder {
-	want := min(max(n/sampleShare, sampleMin), sampleMax, n)
-	return &sampleBuilder{n: n, want: want, limit: s.max / 4}
+	return &sampleBuilder{n: n, want: min(n, s.most), limit: s.max / 4}
 }
 
 // add takes the next row into the sample with the probability that makes all

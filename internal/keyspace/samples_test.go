@@ -242,32 +242,56 @@ func popsStep(t *rapid.T, set *Set, model map[string]bool, what string, batch []
 
 // TestSampleIsTakenOnDemand checks when a set is gone through for a sample.
 func TestSampleIsTakenOnDemand(t *testing.T) {
-	const n = 20000
+	const n, most = 20000, 2500
 	w := newWorld()
 	defer w.close()
+	w.samples.most = most
 	w.storeSet(t, numbered("m", n))
 	rnd := seeded(14)
 	pick := func() *sample {
 		w.inSet(t, func(set *Set) error { _, _, err := set.Random(rnd); return err })
 		return w.samples.sampled(t)
 	}
-	const steps = (n + sampleStepWrite - 1) / sampleStepWrite
+	steps := (n + sampleStepMost - 1) / sampleStepMost
 	for range n/sampleRent + steps - 1 {
 		if m := pick(); m.first != 0 {
 			t.Fatal("a sample before it was asked for")
 		}
 	}
 	m := pick()
-	if want := n / sampleShare; m.first != want || m.rows != n || m.picks != 1 {
-		t.Errorf("a sample of %d of %d, picked %d times, want %d of %d", m.first, m.rows, m.picks, want, n)
+	if m.first != most || m.rows != n || m.picks != 1 {
+		t.Errorf("a sample of %d of %d, picked %d times, want %d of %d", m.first, m.rows, m.picks, most, n)
 	}
+	steps = (n + sampleStepLeast - 1) / sampleStepLeast
 	for range m.first*7/8 - 1 + steps - 1 {
 		if now := pick(); now != m {
 			t.Fatal("a new sample before the old one is used")
 		}
 	}
-	if now := pick(); now == m || len(m.names)-m.seen < n/sampleShare/16 {
+	if now := pick(); now == m || len(m.names)-m.seen < most/16 {
 		t.Error("a sample is used to its end")
+	}
+}
+
+// TestPopsTakeFewSamples checks that a set that nothing is added to is hardly gone through more than once, however many members are popped.
+func TestPopsTakeFewSamples(t *testing.T) {
+	const n = 10000
+	w := newWorld()
+	defer w.close()
+	w.samples = NewSamples(16 << 20)
+	w.storeSet(t, numbered("m", n))
+	rnd := seeded(20)
+	var passed, names int
+	var last *sample
+	for range n - 1 {
+		w.inSet(t, func(set *Set) error { _, err := set.Pop(1, rnd); return err })
+		if m := w.samples.sampled(t); m != last {
+			last = m
+			passed, names = passed+int(m.rows), names+m.first
+		}
+	}
+	if passed < n/2 || passed > n*5/4 || names < passed {
+		t.Errorf("samples of %d rows have been taken for %d pops, with %d names; want about as many, all of them", passed, n, names)
 	}
 }
 
