@@ -36,9 +36,9 @@ const (
 // Entries stand one after the other in chunks of bytes, which are never written
 // again, so that values can be handed out, and which the garbage collector need not
 // look into. (A list of entries with pointers cost as much for each write
-// as the engine itself.) An entry that another has replaced is dead, and its bytes are free when its chunk goes: the oldest one goes
+// as the engine itself.) An entry that another has replaced is dead, and its bytes are free when its chunk goes: while there is room, the oldest one goes
 // as soon as more than half of the bytes are dead, and what lives in it moves, so that few keys that are written
-// often take little memory, and the same pages of it again and again. Where there is no room, too, the oldest chunk goes; what was read in it
+// often take little memory, and the same pages of it again and again. Where there is none, too, the oldest chunk goes; what was read in it
 // since it was put there gets a second chance. Once a chunk had to go, reads put in only keys that were looked for lately already: of
 // keys that are read once in a long time the cache is of no use either.
 type versionCache struct {
@@ -194,10 +194,11 @@ func (s *cacheShard) reserve(n int) cacheRef {
 // size is what the shard takes, in bytes.
 func (s *cacheShard) size() int { return s.taken + s.index.size() }
 
-// tidy drops chunks if more than half of what they hold is dead. It is called for each new chunk and drops two at most, so
-// that no write waits for long: those two may hold nothing that is dead, but then those after them do.
+// tidy drops chunks if more than half of what they hold is dead, unless they go for want of room anyway: to keep what nobody reads would be
+// no use then. It is called for each new chunk and drops two at most, so that no write waits for long: those two may hold nothing that is
+// dead, but then those after them do.
 func (s *cacheShard) tidy(c *versionCache) {
-	for i := 0; i < 2 && s.dead > s.taken/2 && len(s.chunks) > 1; i++ {
+	for i := 0; i < 2 && !s.full && s.dead > s.taken/2 && len(s.chunks) > 1; i++ {
 		s.dropOldest(c, true)
 	}
 }
