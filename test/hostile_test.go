@@ -191,7 +191,10 @@ func TestHostile(t *testing.T) {
 		{"(error)", []string{"EVAL", "local t = {} for i = 1, 100 do t[i] = redis.call('get', KEYS[1]) end return t", "1", "large"}},
 		{"(error)", []string{"EVAL", "local s, t = redis.call('get', KEYS[1]), {} for i = 1, 1000 do t[i] = s end return t", "1", "large"}},
 		{"(error)", []string{"EVAL", "local t = {} for i = 1, 40 do t = {t, t} end return t", "0"}},
-		{"(integer) 1048576000", []string{"EVAL", "local n = 0 for i = 1, 1000 do n = n + #redis.call('get', KEYS[1]) end return n", "1", "large"}},
+		{
+			fmt.Sprintf("(integer) %d", 1000/testkit.RaceFactor<<20),
+			[]string{"EVAL", fmt.Sprintf("local n = 0 for i = 1, %d do n = n + #redis.call('get', KEYS[1]) end return n", 1000/testkit.RaceFactor), "1", "large"},
+		},
 		{"(error)", []string{"EVAL", "return string.format('%999999999d', 1)", "0"}},
 		{"(error) ERR user_script:1: C stack overflow", []string{"EVAL", "return setmetatable({}, {__index = function(t, k) return t[k + 1] end})[1]", "0"}},
 		{"(error)", []string{"EVAL", "return cmsgpack.unpack(('\\145'):rep(1e6))", "0"}},
