@@ -38,7 +38,7 @@ const (
 // look into. (A list of entries with pointers cost as much for each write
 // as the engine itself.) An entry that another has replaced is dead, and its bytes are free when its chunk goes: while there is room, the oldest one goes
 // as soon as more than half of the bytes are dead, and what lives in it moves, so that few keys that are written
-// often take little memory, and the same pages of it again and again. Where there is none, too, the oldest chunk goes; what was read in it
+// often take little memory. Where there is none, too, the oldest chunk goes; what was read in it
 // since it was put there gets a second chance. Once a chunk had to go, reads put in only keys that were looked for lately already: of
 // keys that are read once in a long time the cache is of no use either.
 type versionCache struct {
@@ -199,7 +199,7 @@ func (s *cacheShard) size() int { return s.taken + s.index.size() }
 // dead, but then those after them do.
 func (s *cacheShard) tidy(c *versionCache) {
 	for i := 0; i < 2 && !s.full && s.dead > s.taken/2 && len(s.chunks) > 1; i++ {
-		s.dropOldest(c, true)
+		s.dropOldest(c)
 	}
 }
 
@@ -208,13 +208,13 @@ func (s *cacheShard) evict(c *versionCache) {
 	room := s.limit - int(c.beside.Load()/cacheShards)
 	for s.size() > room && len(s.chunks) > 1 {
 		s.full = true
-		s.dropOldest(c, false)
+		s.dropOldest(c)
 	}
 }
 
-// dropOldest drops the oldest chunk. Of its entries all that live move to the newest one, or else those that were read since
-// they were put there, until they would fill half of it.
-func (s *cacheShard) dropOldest(c *versionCache, all bool) {
+// dropOldest drops the oldest chunk. Of its entries all that live move to the newest one; or, if the shard is full, those that were read
+// since they were put there, until they would fill half of it.
+func (s *cacheShard) dropOldest(c *versionCache) {
 	oldest := s.chunks[0]
 	s.chunks[0] = nil
 	s.chunks = s.chunks[1:]
@@ -228,7 +228,7 @@ func (s *cacheShard) dropOldest(c *versionCache, all bool) {
 			return
 		}
 		hash := cacheHash(c.seed, e.key())
-		if !all && (!e.used() || kept+n > cap(oldest)/2) {
+		if s.full && (!e.used() || kept+n > cap(oldest)/2) {
 			s.index.remove(hash)
 			return
 		}
@@ -236,7 +236,7 @@ func (s *cacheShard) dropOldest(c *versionCache, all bool) {
 		ref := s.reserve(n)
 		chunk := &s.chunks[len(s.chunks)-1]
 		*chunk = append(*chunk, e.whole()...)
-		if !all {
+		if s.full {
 			s.at(ref).markUnused()
 		}
 		s.index.find(hash).ref = ref

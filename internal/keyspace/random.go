@@ -114,7 +114,8 @@ func (p *pool) one() (element, bool, error) {
 }
 
 // sampleStep goes on with a sample of the pool; nil begins one. A pool of
-// another size than the sample was begun with gets a new one. It passes so many rows.
+// another size than the sample was begun with gets a new one. It passes so many
+// rows, and more of them where no writers wait.
 func (p *pool) sampleStep(b *sampleBuilder, rows int64) error {
 	var done *sampleBuilder
 	defer func() { p.samples.put(p.prefix, done) }()
