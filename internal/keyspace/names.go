@@ -21,7 +21,8 @@ import (
 //
 // and a large sorted set
 //
-//	!zs|cnt|<len of key 4><key><bound>                how many members there are from the bound on: see encodeCounts
+//	!zs|cnt|<len of key 4><key>b<bound>               the bounds of the blocks of a group: see encodeCountBounds
+//	!zs|cnt|<len of key 4><key>n<bound>               the members of each of them: see encodeCounts
 //
 // All of it is part of the format; never change.
 const (
@@ -31,6 +32,12 @@ const (
 	sizeName        = "!redis|size"
 	fieldTTLPrefix  = "!hs|ttl|"
 	countPrefix     = "!zs|cnt|"
+)
+
+// The rows of a group of counts, by the byte in front of its bound.
+const (
+	countBoundsRow  byte = 'b'
+	countMembersRow byte = 'n'
 )
 
 // familyPrefixes cover every row that database 0 can have. Other databases have a prefix of their own.
@@ -93,7 +100,11 @@ func (s *Space) hashFieldName(key, field []byte) []byte {
 
 // countScan is the prefix of the counts of a sorted set, in a slice with room for n bytes more.
 func (s *Space) countScan(key []byte, n int) []byte {
-	b := append(s.row(len(countPrefix)+4+len(key)+n), countPrefix...)
+	return s.appendCountScan(s.row(len(countPrefix)+4+len(key)+n), key)
+}
+
+func (s *Space) appendCountScan(b, key []byte) []byte {
+	b = append(b, countPrefix...)
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(key))), key...)
 }
 

@@ -26,13 +26,10 @@ func (a *auditor) counts(s *Space, key []byte, e entry) error {
 	}
 	var blocks []countBlock
 	for _, bound := range bounds {
-		name := z.countName(bound)
-		a.owned[string(name)] = true
-		row, err := z.counts(name)
-		if err != nil {
-			return fmt.Errorf("counts of %q from %q on: %w", key, bound, err)
+		for _, kind := range []byte{countBoundsRow, countMembersRow} {
+			a.owned[string(z.countName(kind, bound))] = true
 		}
-		more, err := parseCounts(row, bound)
+		more, err := z.countGroup(bound)
 		if err != nil {
 			return fmt.Errorf("counts of %q from %q on: %w", key, bound, err)
 		}
@@ -57,12 +54,12 @@ func (a *auditor) counts(s *Space, key []byte, e entry) error {
 	return nil
 }
 
-// TestCountBytes has the bytes of the counts of a set of seven members, three to a block and two blocks to a row.
+// TestCountBytes has the bytes of the counts of a set of seven members, three to a block and two blocks to a group.
 func TestCountBytes(t *testing.T) {
 	w := newWorld()
 	defer w.close()
 	w.update(t, func(s *Space) error {
-		s.shared.limits = &Limits{ZSetCounts: CountLimits{From: 2, Block: 4, Row: 3}}
+		s.shared.limits = &Limits{ZSetCounts: CountLimits{From: 2, Block: 4, Group: 3}}
 		var members []ScoredMember
 		for i := range 7 {
 			members = append(members, ScoredMember{fmt.Appendf(nil, "member %d", i), 1})
@@ -82,8 +79,10 @@ func TestCountBytes(t *testing.T) {
 		}
 		want := []string{
 			`"!redis|key|k" 240010bff00000000000006d656d6265722036`,
-			`"!zs|cnt|\x00\x00\x00\x01k" 030010bff00000000000006d656d626572203303`,
-			`"!zs|cnt|\x00\x00\x00\x01k\xbf\xf0\x00\x00\x00\x00\x00\x00member 6" 01`,
+			`"!zs|cnt|\x00\x00\x00\x01kb" 0010bff00000000000006d656d6265722033`,
+			`"!zs|cnt|\x00\x00\x00\x01kb\xbf\xf0\x00\x00\x00\x00\x00\x00member 6" 10bff00000000000006d656d6265722036`,
+			`"!zs|cnt|\x00\x00\x00\x01kn" 00030003`,
+			`"!zs|cnt|\x00\x00\x00\x01kn\xbf\xf0\x00\x00\x00\x00\x00\x00member 6" 0001`,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got\n%q\nwant\n%q", got, want)
@@ -95,34 +94,42 @@ func TestCountBytes(t *testing.T) {
 
 // TestDamagedCountsAreErrors has rows and bounds of counts that are missing or nonsense.
 func TestDamagedCountsAreErrors(t *testing.T) {
+	put := func(kind byte, row ...byte) func(*ZSet) error {
+		return func(z *ZSet) error { return z.s.tx.Put(z.countName(kind, nil), row, 0) }
+	}
 	damages := map[string]func(z *ZSet) error{
-		"no row":     func(z *ZSet) error { return z.s.tx.Delete(z.countName(nil)) },
-		"no blocks":  func(z *ZSet) error { return z.s.tx.Put(z.countName(nil), nil, 0) },
-		"half a row": func(z *ZSet) error { return z.s.tx.Put(z.countName(nil), []byte{1, 0, 9}, 0) },
-		"no members": func(z *ZSet) error { return z.s.tx.Put(z.countName(nil), []byte{0}, 0) },
-		"bounds":     func(z *ZSet) error { z.entry.body = []byte{7}; return nil },
+		"no row":             func(z *ZSet) error { return z.s.tx.Delete(z.countName(countMembersRow, nil)) },
+		"no row of bounds":   func(z *ZSet) error { return z.s.tx.Delete(z.countName(countBoundsRow, nil)) },
+		"no blocks":          put(countMembersRow),
+		"half a number":      put(countMembersRow, 0, 3, 0),
+		"a block too few":    put(countMembersRow, 0, 3),
+		"no members":         put(countMembersRow, 0, 0, 0, 0),
+		"no bounds":          put(countBoundsRow),
+		"half a bound":       put(countBoundsRow, 0, 7),
+		"another's bounds":   put(countBoundsRow, 1, 0xf0, 1, 0xff),
+		"bounds of all rows": func(z *ZSet) error { z.entry.body = []byte{7}; return nil },
 	}
 	uses := map[string]func(z *ZSet) error{
 		"rank":   func(z *ZSet) error { _, _, err := z.Rank([]byte("3")); return err },
-		"range":  func(z *ZSet) error { _, err := z.ByRank(3, 3, Window{}); return err },
-		"count":  func(z *ZSet) error { _, err := z.Count(ByScore(ScoreRange{Min: 1, Max: 8})); return err },
+		"range":  func(z *ZSet) error { _, err := z.ByRank(40, 40, Window{}); return err },
+		"count":  func(z *ZSet) error { _, err := z.Count(ByScore(ScoreRange{Min: 1, Max: 50})); return err },
 		"delete": func(z *ZSet) error { _, err := z.Delete([]byte("3")); return err },
 		"move": func(z *ZSet) error {
-			_, err := z.Set([]byte("3"), 7)
+			_, err := z.Set([]byte("3"), 47)
 			return err
 		},
 	}
-	limits := Limits{ZSetCounts: CountLimits{From: 2, Block: 4, Row: 3}}
+	limits := Limits{ZSetCounts: CountLimits{From: 2, Block: 40, Group: 3}}
 	for damage, do := range damages {
 		for use, fn := range uses {
-			if damage == "no members" && use != "delete" && use != "move" {
-				continue // nothing tells that the number is wrong
+			if !noticed(damage, use) {
+				continue
 			}
 			w := newWorld()
 			err := w.db.Update(context.Background(), func(tx *txn.Tx) error {
 				s := Open(tx, 0, Env{Limits: &limits})
 				var members []ScoredMember
-				for i, m := range numbers(0, 10) {
+				for i, m := range numbers(0, 80) {
 					members = append(members, ScoredMember{m, float64(i)})
 				}
 				if err := s.StoreZSet([]byte("k"), members); err != nil {
@@ -145,9 +152,20 @@ func TestDamagedCountsAreErrors(t *testing.T) {
 	}
 }
 
-// TestCountsOfSequences fills sets from one end: what is left behind is full, so that there are few blocks and rows.
+// noticed reports whether a use of damaged counts needs what is damaged.
+func noticed(damage, use string) bool {
+	switch damage {
+	case "no members":
+		return use == "delete" || use == "move" // else nothing tells that the number is wrong
+	case "a block too few":
+		return use == "rank" || use == "count" // the others need one number, or come by it when they have passed it
+	}
+	return true
+}
+
+// TestCountsOfSequences fills sets from one end: what is left behind is full, so that there are few blocks and groups.
 func TestCountsOfSequences(t *testing.T) {
-	const n, block, row = 4000, 16, 8
+	const n, block, group = 4000, 16, 8
 	for name, score := range map[string]func(i int) float64{
 		"rising":  func(i int) float64 { return float64(i) },
 		"falling": func(i int) float64 { return float64(-i) },
@@ -156,7 +174,7 @@ func TestCountsOfSequences(t *testing.T) {
 			w := newWorld()
 			defer w.close()
 			w.update(t, func(s *Space) error {
-				s.shared.limits = &Limits{ZSetCounts: CountLimits{From: 2, Block: block, Row: row}}
+				s.shared.limits = &Limits{ZSetCounts: CountLimits{From: 2, Block: block, Group: group}}
 				z, err := s.ZSet([]byte("k"))
 				if err != nil {
 					return err
@@ -169,18 +187,14 @@ func TestCountsOfSequences(t *testing.T) {
 				bounds, err := z.countBounds()
 				blocks := 0
 				for _, b := range bounds {
-					r, err := z.counts(z.countName(b))
-					if err != nil {
-						return err
-					}
-					some, err := parseCounts(r, b)
+					some, err := z.countGroup(b)
 					if err != nil {
 						return err
 					}
 					blocks += len(some)
 				}
-				if most := n / block * 5 / 4; blocks > most || len(bounds) > most/row*5/4 {
-					t.Errorf("%d blocks in %d rows, want at most %d and %d", blocks, len(bounds), most, most/row*5/4)
+				if most := n / block * 5 / 4; blocks > most || len(bounds) > most/group*5/4 {
+					t.Errorf("%d blocks in %d groups, want at most %d and %d", blocks, len(bounds), most, most/group*5/4)
 				}
 				return err
 			})
@@ -189,43 +203,48 @@ func TestCountsOfSequences(t *testing.T) {
 	}
 }
 
-// FuzzCounts parses rows and bounds that may be anything. What is accepted means the same when it is written again.
+// FuzzCounts parses the rows of a group that may be anything. What is accepted means the same when it is written again.
 func FuzzCounts(f *testing.F) {
-	f.Add(encodeCounts([]countBlock{{[]byte{}, 300}, {[]byte("ab"), 1}, {[]byte("abc"), 5}, {[]byte("b"), 2}}), []byte("ac"))
-	f.Add(encodeCountBounds([][]byte{{}, []byte("a"), []byte("ab")}), []byte("aa"))
-	f.Fuzz(func(t *testing.T, b, tail []byte) {
-		if bounds, err := parseCountBounds(b); err == nil {
-			again, err := parseCountBounds(encodeCountBounds(bounds))
-			if err != nil || !slices.EqualFunc(bounds, again, bytes.Equal) {
-				t.Fatalf("%q again: %q, %v", bounds, again, err)
-			}
-			found, err := countBoundOf(b, tail)
-			if want := bounds[lastNotAbove(tail, len(bounds), func(i int) []byte { return bounds[i] })]; err != nil || !bytes.Equal(found, want) {
-				t.Fatalf("bound of %q in %q: %q, %v", tail, bounds, found, err)
-			}
-		}
-		blocks, err := parseCounts(b, nil)
-		sum, bad := sumCounts(b) // of what is no row it may make anything
+	f.Add(encodeCountBounds([][]byte{{}, []byte("a"), []byte("ab")}), encodeCounts([]countBlock{{n: 300}, {n: 1}, {n: 65535}}), []byte("aa"))
+	f.Add([]byte{1}, []byte{1}, []byte{})
+	f.Fuzz(func(t *testing.T, list, row, tail []byte) {
+		bounds, err := parseCountBounds(list, nil)
 		if err != nil {
 			return
 		}
+		again, err := parseCountBounds(encodeCountBounds(bounds), nil)
+		if err != nil || !slices.EqualFunc(bounds, again, bytes.Equal) {
+			t.Fatalf("%q again: %q, %v", bounds, again, err)
+		}
+		at := lastNotAbove(tail, len(bounds), func(i int) []byte { return bounds[i] })
+		if found, bound, err := lastCountBound(list, tail); err != nil || found != at || !bytes.Equal(bound, bounds[at]) {
+			t.Fatalf("bound of %q in %q: %q, the %d., %v", tail, bounds, bound, found, err)
+		}
+		blocks, err := parseCounts(row, bounds)
+		if err != nil {
+			return
+		}
+		if again := encodeCounts(blocks); !bytes.Equal(again, row) {
+			t.Fatalf("%x again: %x", row, again)
+		}
+		sum, err := sumCounts(row)
 		var all int64
 		for _, block := range blocks {
 			all += block.n
 		}
-		if bad != nil || sum != all {
-			t.Fatalf("summed: %d, %v, want %d", sum, bad, all)
+		if err != nil || sum != all {
+			t.Fatalf("summed: %d, %v, want %d", sum, err, all)
 		}
-		at := lastNotAbove(tail, len(blocks), func(i int) []byte { return blocks[i].bound })
-		changed, n, err := addCount(b, nil, tail, 1)
-		more, again := sumCounts(changed)
-		if err != nil || again != nil || n != blocks[at].n+1 || more != sum+1 {
-			t.Fatalf("one more at %q: %d of %d, %v, %v", tail, n, more, err, again)
+		changed, n, err := addCount(row, at, 1)
+		if blocks[at].n == 1<<16-1 {
+			if !errors.Is(err, errCounts) {
+				t.Fatalf("one more than a number can be: %d, %v", n, err)
+			}
+			return
 		}
-		blocks[at].n++
-		same, err := parseCounts(changed, nil)
-		if err != nil || !slices.EqualFunc(same, blocks, func(a, b countBlock) bool { return a.n == b.n && bytes.Equal(a.bound, b.bound) }) {
-			t.Fatalf("got %v, want %v", same, blocks)
+		more, bad := sumCounts(changed)
+		if err != nil || bad != nil || n != blocks[at].n+1 || more != sum+1 {
+			t.Fatalf("one more at %q: %d of %d, %v, %v", tail, n, more, err, bad)
 		}
 	})
 }

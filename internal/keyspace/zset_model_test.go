@@ -29,7 +29,7 @@ var zsetModelLimits = Limits{ZSetMaxListpackEntries: 3, ZSetMaxListpackValue: 4}
 
 // zsetCountLimits are sizes that sets of a few members reach. The first lets none have counts, and those
 // that have some lose them: so that other limits meet large sets without any.
-var zsetCountLimits = []CountLimits{{From: 1 << 30}, {From: 1, Block: 2, Row: 2}, {From: 4, Block: 4, Row: 4}, {From: 12, Block: 5, Row: 8}, {From: 20, Block: 8, Row: 3}}
+var zsetCountLimits = []CountLimits{{From: 1 << 30}, {From: 1, Block: 2, Group: 2}, {From: 4, Block: 4, Group: 4}, {From: 12, Block: 5, Group: 8}, {From: 20, Block: 8, Group: 3}}
 
 func (m zsetModel) clone() zsetModel {
 	c := make(zsetModel, len(m))

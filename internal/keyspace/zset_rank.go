@@ -30,9 +30,11 @@ func (z *ZSet) ByRank(first, last int64, w Window) ([]ScoredMember, error) {
 	if w.Reverse {
 		first, last = n-1-last, n-1-first
 	}
-	low, err := z.stretchAt(first, n)
-	if err != nil {
-		return nil, err
+	low := stretch{n: n}
+	if min(first, n-first) > nearEnd {
+		if low, err = z.stretchAt(first, n); err != nil {
+			return nil, err
+		}
 	}
 	high := low
 	if last >= low.before+low.n {
@@ -51,6 +53,9 @@ func (z *ZSet) ByRank(first, last int64, w Window) ([]ScoredMember, error) {
 	}
 	return out, err
 }
+
+// nearEnd is how many members are passed in about the time that it takes to look up counts.
+const nearEnd = 32
 
 // backwardCost is in how many steps forwards a walk takes the time of one backwards.
 const backwardCost = 2
@@ -149,19 +154,18 @@ func (z *ZSet) stretchAt(rank, n int64) (stretch, error) {
 	return z.find(n, bounds, rank > n/2, func(s stretch) bool { return s.before <= rank && rank < s.before+s.n })
 }
 
-// find returns the block that fits. The row with it fits, too. Rows are added up from one end or from the other.
+// find returns the block that fits. The group with it fits, too. Groups are added up from one end or from the other.
 func (z *ZSet) find(n int64, bounds [][]byte, back bool, fits func(stretch) bool) (stretch, error) {
 	s := stretch{}
 	if back {
 		s.before = n
 	}
-	prefix := z.s.countScan(z.key, len(bounds[len(bounds)-1]))
 	for k := range bounds {
 		i := k
 		if back {
 			i = len(bounds) - 1 - k
 		}
-		row, err := z.counts(append(prefix, bounds[i]...))
+		row, err := z.countRow(countMembersRow, bounds[i])
 		if err != nil {
 			return stretch{}, err
 		}
@@ -176,7 +180,7 @@ func (z *ZSet) find(n int64, bounds [][]byte, back bool, fits func(stretch) bool
 			s.before -= s.n
 		}
 		if fits(s) {
-			return s.block(row, fits)
+			return s.block(z, fits)
 		}
 		if !back {
 			s.before += s.n
@@ -185,9 +189,9 @@ func (z *ZSet) find(n int64, bounds [][]byte, back bool, fits func(stretch) bool
 	return stretch{}, errCounts
 }
 
-// block returns the block of a row, which s is, that fits.
-func (s stretch) block(row []byte, fits func(stretch) bool) (stretch, error) {
-	blocks, err := parseCounts(row, s.start)
+// block returns the block of a group, which s is, that fits.
+func (s stretch) block(z *ZSet, fits func(stretch) bool) (stretch, error) {
+	blocks, err := z.countGroup(s.start)
 	if err != nil {
 		return stretch{}, err
 	}

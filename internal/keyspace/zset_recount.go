@@ -9,26 +9,44 @@ import (
 
 func (z *ZSet) countLimits() CountLimits { return z.s.shared.limits.ZSetCounts }
 
-// countName is the name of the row of counts with the given bound.
-func (z *ZSet) countName(bound []byte) []byte {
-	return append(z.s.countScan(z.key, len(bound)), bound...)
+// countName is the name of one of the rows of the group with the given bound.
+func (z *ZSet) countName(kind byte, bound []byte) []byte {
+	return append(append(z.s.countScan(z.key, 1+len(bound)), kind), bound...)
 }
 
-// counts returns the row of counts with the given bound.
-func (z *ZSet) counts(name []byte) ([]byte, error) {
-	row, ok, err := z.s.tx.Get(name)
+// countRow returns one of the rows of the group with the given bound, which is never empty.
+func (z *ZSet) countRow(kind byte, bound []byte) ([]byte, error) {
+	z.s.buf = append(append(z.s.appendCountScan(z.s.scratch(), z.key), kind), bound...)
+	row, ok, err := z.s.tx.Get(z.s.buf)
 	if err == nil && !ok {
 		err = errCounts
 	}
 	return row.Value, err
 }
 
-// countBounds returns the bounds of all rows of counts, nil if the set has none.
+// countBounds returns the bounds of all groups, nil if the set has none.
 func (z *ZSet) countBounds() ([][]byte, error) {
 	if !z.entry.counted() {
 		return nil, nil
 	}
-	return parseCountBounds(z.entry.body)
+	return parseCountBounds(z.entry.body, nil)
+}
+
+// countGroup returns the blocks of the group with the given bound.
+func (z *ZSet) countGroup(bound []byte) ([]countBlock, error) {
+	list, err := z.countRow(countBoundsRow, bound)
+	if err != nil {
+		return nil, err
+	}
+	bounds, err := parseCountBounds(list, bound)
+	if err != nil {
+		return nil, err
+	}
+	row, err := z.countRow(countMembersRow, bound)
+	if err != nil {
+		return nil, err
+	}
+	return parseCounts(row, bounds)
 }
 
 // countAdded takes down that the set has a member more, of n.
@@ -42,27 +60,46 @@ func (z *ZSet) countAdded(m ScoredMember, n int64) error {
 	return nil
 }
 
-// recount adds delta, 1 or -1, to the block that tail lies in. The index has been changed already.
-func (z *ZSet) recount(tail []byte, delta int64) error {
-	bound, err := countBoundOf(z.entry.body, tail)
-	if err != nil {
-		return err
-	}
-	return z.recountIn(bound, tail, delta)
+// countPlace is where a tail belongs: a block of a group.
+type countPlace struct {
+	bound []byte // of the group
+	block int
 }
 
-// recountIn is recount for the row with the given bound.
-func (z *ZSet) recountIn(bound, tail []byte, delta int64) error {
-	name := z.countName(bound)
-	row, err := z.counts(name)
+// countPlaceOf returns the place of tail.
+func (z *ZSet) countPlaceOf(tail []byte) (countPlace, error) {
+	_, bound, err := lastCountBound(z.entry.body, tail)
+	if err != nil {
+		return countPlace{}, err
+	}
+	list, err := z.countRow(countBoundsRow, bound)
+	if err != nil {
+		return countPlace{}, err
+	}
+	block, _, err := lastCountBound(list, tail)
+	return countPlace{bound, block}, err
+}
+
+// recount adds delta, 1 or -1, to the block that tail lies in. The index has been changed already.
+func (z *ZSet) recount(tail []byte, delta int64) error {
+	place, err := z.countPlaceOf(tail)
 	if err != nil {
 		return err
 	}
-	row, n, err := addCount(row, bound, tail, delta)
+	return z.recountAt(place, tail, delta)
+}
+
+// recountAt is recount for a tail with the given place.
+func (z *ZSet) recountAt(place countPlace, tail []byte, delta int64) error {
+	row, err := z.countRow(countMembersRow, place.bound)
 	if err != nil {
 		return err
 	}
-	if err := z.s.tx.Put(name, row, 0); err != nil {
+	row, n, err := addCount(row, place.block, delta)
+	if err != nil {
+		return err
+	}
+	if err := z.s.tx.Put(z.countName(countMembersRow, place.bound), row, 0); err != nil {
 		return err
 	}
 	return z.settle(tail, n, delta)
@@ -70,40 +107,18 @@ func (z *ZSet) recountIn(bound, tail []byte, delta int64) error {
 
 // recountMoved takes down that a member has gone from one tail to another.
 func (z *ZSet) recountMoved(from, to []byte) error {
-	bound, err := countBoundOf(z.entry.body, from)
+	left, err := z.countPlaceOf(from)
 	if err != nil {
 		return err
 	}
-	same, err := countBoundOf(z.entry.body, to)
-	if err != nil {
+	entered, err := z.countPlaceOf(to)
+	if err != nil || left.block == entered.block && bytes.Equal(left.bound, entered.bound) {
 		return err
 	}
-	if !bytes.Equal(bound, same) {
-		if err := z.recountIn(bound, from, -1); err != nil {
-			return err
-		}
-		return z.recount(to, 1) // the rows may be others now
-	}
-	name := z.countName(bound)
-	old, err := z.counts(name)
-	if err != nil {
+	if err := z.recountAt(left, from, -1); err != nil {
 		return err
 	}
-	row, left, err := addCount(old, bound, from, -1)
-	if err != nil {
-		return err
-	}
-	row, more, err := addCount(row, bound, to, 1)
-	if err != nil || bytes.Equal(row, old) {
-		return err
-	}
-	if err := z.s.tx.Put(name, row, 0); err != nil {
-		return err
-	}
-	if err := z.settle(from, left, -1); err != nil {
-		return err
-	}
-	return z.settle(to, more, 1)
+	return z.recount(to, 1) // the groups may be others now
 }
 
 // settle sees to it that the block that tail lies in, which has n members after the change, is not too large
@@ -122,7 +137,7 @@ func (z *ZSet) settle(tail []byte, n, delta int64) error {
 	if err != nil {
 		return err
 	}
-	m.most, m.rowMost = most, z.countLimits().row(size)
+	m.most, m.groupMost = most, z.countLimits().group(size)
 	if large {
 		err = m.split()
 	} else {
@@ -134,22 +149,22 @@ func (z *ZSet) settle(tail []byte, n, delta int64) error {
 	return m.close()
 }
 
-// countRoom is one row of counts that is being changed.
+// countRoom is one group that is being changed.
 type countRoom struct {
-	z       *ZSet
-	most    int64    // members of a block
-	rowMost int      // blocks of a row
-	bounds  [][]byte // of all rows
-	at      int      // the row
-	blocks  []countBlock
-	block   int // of the row: the one at hand
+	z         *ZSet
+	most      int64    // members of a block
+	groupMost int      // blocks of a group
+	bounds    [][]byte // of all groups
+	at        int      // the group
+	blocks    []countBlock
+	block     int // of the group: the one at hand
 }
 
-// edge is the part of a block or row that is cut off at an end of the set: who adds members there goes on doing so,
+// edge is the part of a block or group that is cut off at an end of the set: who adds members there goes on doing so,
 // and would leave all behind them half full.
 const edge = 8
 
-// cutAt is where n members of a block, or blocks of a row, are cut in two: in the middle, but for the first and the last of all.
+// cutAt is where n members of a block, or blocks of a group, are cut in two: in the middle, but for the first and the last of all.
 func cutAt(n int64, first, last bool) int64 {
 	switch part := max(n/edge, 1); {
 	case last && !first:
@@ -160,15 +175,15 @@ func cutAt(n int64, first, last bool) int64 {
 	return n / 2
 }
 
-// openCounts opens the row with the block that tail lies in.
+// openCounts opens the group with the block that tail lies in.
 func (z *ZSet) openCounts(tail []byte) (*countRoom, error) {
-	bounds, err := parseCountBounds(z.entry.body)
+	bounds, err := z.countBounds()
 	if err != nil {
 		return nil, err
 	}
 	m := &countRoom{z: z, bounds: bounds}
 	m.at = lastNotAbove(tail, len(bounds), func(i int) []byte { return bounds[i] })
-	if m.blocks, err = m.row(m.at); err != nil {
+	if m.blocks, err = z.countGroup(bounds[m.at]); err != nil {
 		return nil, err
 	}
 	m.block = lastNotAbove(tail, len(m.blocks), func(i int) []byte { return m.blocks[i].bound })
@@ -186,15 +201,6 @@ func lastNotAbove(tail []byte, n int, bound func(i int) []byte) int {
 		}
 	}
 	return lo
-}
-
-// row returns the blocks of a row.
-func (m *countRoom) row(i int) ([]countBlock, error) {
-	row, err := m.z.counts(m.z.countName(m.bounds[i]))
-	if err != nil {
-		return nil, err
-	}
-	return parseCounts(row, m.bounds[i])
 }
 
 // end is where the block at hand ends, nil if nothing is behind it.
@@ -242,7 +248,7 @@ func (m *countRoom) merge() error {
 	i, n := m.block, m.blocks[m.block].n
 	switch {
 	case len(m.blocks) == 1 && n == 0:
-		return m.dropRow()
+		return m.dropGroup()
 	case len(m.blocks) == 1:
 		return nil
 	case i+1 == len(m.blocks), i > 0 && m.blocks[i-1].n < m.blocks[i+1].n:
@@ -255,9 +261,9 @@ func (m *countRoom) merge() error {
 	return nil
 }
 
-// dropRow removes the row, which has an empty block only. Its place in the order goes to the row
+// dropGroup removes the group, which has an empty block only. Its place in the order goes to the group
 // before, or, if it is the first, to the next.
-func (m *countRoom) dropRow() error {
+func (m *countRoom) dropGroup() (err error) {
 	if len(m.bounds) == 1 {
 		return nil
 	}
@@ -266,60 +272,62 @@ func (m *countRoom) dropRow() error {
 			return err
 		}
 		m.at--
-		var err error
-		m.blocks, err = m.row(m.at)
+		m.blocks, err = m.z.countGroup(m.bounds[m.at])
 		return err
 	}
-	next, err := m.row(1)
-	if err != nil {
+	if m.blocks, err = m.z.countGroup(m.bounds[1]); err != nil {
 		return err
 	}
-	next[0].bound = m.bounds[0]
-	m.blocks = next
+	m.blocks[0].bound = m.bounds[0]
 	return m.forget(1)
 }
 
-// forget removes a row and its bound.
+// forget removes a group and its bound.
 func (m *countRoom) forget(i int) error {
-	name := m.z.countName(m.bounds[i])
+	bound := m.bounds[i]
 	m.bounds = slices.Delete(m.bounds, i, i+1)
-	return m.z.s.tx.Delete(name)
+	return m.z.deleteCountGroup(bound)
 }
 
-// close cuts the row in two if it is too large, or joins it with a neighbour if both are small, and writes what has changed.
+// close cuts the group in two if it is too large, or joins it with a neighbour if both are small, and writes what has changed.
 func (m *countRoom) close() error {
-	most := m.rowMost
-	row := encodeCounts(m.blocks)
-	if n := len(m.blocks); n > most || n > 1 && len(row) > countRowBytes {
+	most, size := m.groupMost, boundsSize(m.blocks)
+	if n := len(m.blocks); n > most || n > 1 && size > countGroupBytes {
 		lower := cutAt(int64(n), m.at == 0, m.at+1 == len(m.bounds))
 		upper := m.blocks[lower:]
 		m.blocks = m.blocks[:lower]
-		if err := m.z.putCounts(upper); err != nil {
+		if err := m.z.putCountGroup(upper); err != nil {
 			return err
 		}
 		m.bounds = slices.Insert(m.bounds, m.at+1, upper[0].bound)
-		row = encodeCounts(m.blocks)
 	} else if n <= most/4 && len(m.bounds) > 1 {
-		if err := m.join(most*3/4, countRowBytes*3/4-len(row)); err != nil {
+		if err := m.join(most*3/4, countGroupBytes*3/4-size); err != nil {
 			return err
 		}
-		row = encodeCounts(m.blocks)
 	}
-	if err := m.z.s.tx.Put(m.z.countName(m.bounds[m.at]), row, 0); err != nil {
+	if err := m.z.putCountGroup(m.blocks); err != nil {
 		return err
 	}
 	return m.z.putCountBounds(m.bounds)
 }
 
-// join takes in the next row, or the one before if there is none, if they have at most so many blocks together
-// and that row at most so many bytes.
+// boundsSize is how many bytes the bounds of blocks have.
+func boundsSize(blocks []countBlock) (size int) {
+	for _, b := range blocks {
+		size += len(b.bound)
+	}
+	return size
+}
+
+// join takes in the next group, or the one before if there is none, if they have at most so many blocks together
+// and the bounds of that one at most so many bytes.
 func (m *countRoom) join(blocks, size int) error {
 	with := m.at + 1
 	if with == len(m.bounds) {
 		with = m.at - 1
 	}
-	other, err := m.row(with)
-	if err != nil || len(m.blocks)+len(other) > blocks || len(encodeCounts(other)) > size {
+	other, err := m.z.countGroup(m.bounds[with])
+	if err != nil || len(m.blocks)+len(other) > blocks || boundsSize(other) > size {
 		return err
 	}
 	if with > m.at {
@@ -333,12 +341,27 @@ func (m *countRoom) join(blocks, size int) error {
 	return nil
 }
 
-// putCounts writes a row.
-func (z *ZSet) putCounts(blocks []countBlock) error {
-	return z.s.tx.Put(z.countName(blocks[0].bound), encodeCounts(blocks), 0)
+// putCountGroup writes a group.
+func (z *ZSet) putCountGroup(blocks []countBlock) error {
+	bounds := make([][]byte, len(blocks))
+	for i, b := range blocks {
+		bounds[i] = b.bound
+	}
+	if err := z.s.tx.Put(z.countName(countBoundsRow, bounds[0]), encodeCountBounds(bounds), 0); err != nil {
+		return err
+	}
+	return z.s.tx.Put(z.countName(countMembersRow, bounds[0]), encodeCounts(blocks), 0)
 }
 
-// putCountBounds has the directory entry hold the bounds of all rows; without any there are no counts.
+// deleteCountGroup deletes the rows of the group with the given bound.
+func (z *ZSet) deleteCountGroup(bound []byte) error {
+	if err := z.s.tx.Delete(z.countName(countBoundsRow, bound)); err != nil {
+		return err
+	}
+	return z.s.tx.Delete(z.countName(countMembersRow, bound))
+}
+
+// putCountBounds has the directory entry hold the bounds of all groups; without any there are no counts.
 func (z *ZSet) putCountBounds(bounds [][]byte) error {
 	list := encodeCountBounds(bounds)
 	if bytes.Equal(list, z.entry.body) {
@@ -350,12 +373,12 @@ func (z *ZSet) putCountBounds(bounds [][]byte) error {
 
 // dropCounts removes all counts of a set that is still there. They are few then.
 func (z *ZSet) dropCounts() error {
-	bounds, err := parseCountBounds(z.entry.body)
+	bounds, err := z.countBounds()
 	if err != nil {
 		return err
 	}
 	for _, b := range bounds {
-		if err := z.s.tx.Delete(z.countName(b)); err != nil {
+		if err := z.deleteCountGroup(b); err != nil {
 			return err
 		}
 	}
@@ -428,15 +451,15 @@ func (z *ZSet) counting(n int64) *counting {
 
 // putCounting writes the counts of n members.
 func (z *ZSet) putCounting(c *counting, n int64) error {
-	most := max(z.countLimits().row(n)*3/4, 1)
+	most := max(z.countLimits().group(n)*3/4, 1)
 	var bounds [][]byte
 	for rest := c.blocks; len(rest) > 0; {
 		n, size := 1, 0
-		for n < min(most, len(rest)) && size < countRowBytes/2 {
-			size += len(rest[n].bound) // more than it takes
+		for n < min(most, len(rest)) && size < countGroupBytes/2 {
+			size += len(rest[n].bound)
 			n++
 		}
-		if err := z.putCounts(rest[:n]); err != nil {
+		if err := z.putCountGroup(rest[:n]); err != nil {
 			return err
 		}
 		bounds, rest = append(bounds, rest[0].bound), rest[n:]
