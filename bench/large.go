@@ -265,7 +265,10 @@ func (o *largeCommand) uses() []use {
 	}
 }
 
-// endings are what makes an end of a collection, or tells when it comes. Each gets a collection of its own.
+// renamed is another name for what was made for an ending.
+const renamed = "renamed"
+
+// endings are what makes an end of a collection or of its key, or tells when it comes. Each gets a collection of its own.
 var endings = []struct {
 	name string
 	kind collection
@@ -276,6 +279,7 @@ var endings = []struct {
 	{"EXPIRE of a hash, in an hour", hash, []string{"EXPIRE", "3600"}},
 	{"EXPIRE of a hash, at once", hash, []string{"EXPIRE", "-1"}},
 	{"SET over a sorted set", sortedSet, []string{"SET", "x"}},
+	{"RENAME of a sorted set", sortedSet, []string{"RENAME", renamed}},
 }
 
 // ends measures the endings.
@@ -312,7 +316,7 @@ func (c collection) end(ctx context.Context, s *server, members int, args []stri
 		return timing{}, err
 	}
 	defer conn.close()
-	if _, err := conn.do("DEL", key); err != nil {
+	if _, err := conn.do("DEL", key, renamed); err != nil {
 		return timing{}, err
 	}
 	if err := c.make(ctx, s, key, members); err != nil {

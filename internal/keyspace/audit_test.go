@@ -60,6 +60,12 @@ func (a *auditor) database(s *Space) error {
 		}
 		want.Keys++
 		a.owned[string(name)] = true
+		if e.home != nil {
+			want.Moved++
+			if err := a.home(s, key, e); err != nil {
+				return err
+			}
+		}
 		if e.expireAt != 0 {
 			want.Expires++
 			index := s.ttlName(e.expireAt, key)
@@ -68,7 +74,7 @@ func (a *auditor) database(s *Space) error {
 			}
 			a.owned[string(index)] = true
 		}
-		if err := a.collection(s, e.kind, key); err != nil {
+		if err := a.collection(s, key, e); err != nil {
 			return err
 		}
 		if err := a.counts(s, key, e); err != nil {
@@ -86,6 +92,20 @@ func (a *auditor) database(s *Space) error {
 	return nil
 }
 
+// home checks that the home of a key is listed as its own, and is no other's.
+func (a *auditor) home(s *Space, key []byte, e entry) error {
+	if bytes.Equal(key, e.home) || e.kind == KindString {
+		return fmt.Errorf("%v %q has the home %q", e.kind, key, e.home)
+	}
+	name := s.homeName(e.home)
+	r, ok, err := a.tx.Get(name)
+	if err != nil || !ok || !bytes.Equal(r.Value, key) {
+		return fmt.Errorf("home %q of %q is listed as that of %q (%v)", e.home, key, r.Value, err)
+	}
+	a.owned[string(name)] = true
+	return nil
+}
+
 // fieldExpiries checks that the index of the fields of a hash that expire has each of
 // them and nothing else, and that the directory entry knows how many they are and when
 // the first goes.
@@ -93,7 +113,8 @@ func (a *auditor) fieldExpiries(s *Space, key []byte, e entry) error {
 	if e.kind != KindHash {
 		return nil
 	}
-	fields, index := s.withPrefix(store.HashFieldScanPrefix(key)), s.fieldTTLScan(key)
+	home := e.homeOf(key)
+	fields, index := s.withPrefix(store.HashFieldScanPrefix(home)), s.fieldTTLScan(home)
 	var want, got expiring
 	err := a.rows(fields, func(name []byte, r txn.Row) error {
 		if r.ExpireAt == 0 {
@@ -103,7 +124,7 @@ func (a *auditor) fieldExpiries(s *Space, key []byte, e entry) error {
 		if want.soonest == 0 || r.ExpireAt < want.soonest {
 			want.soonest = r.ExpireAt
 		}
-		row := s.fieldTTLName(key, r.ExpireAt, name[len(fields):])
+		row := s.fieldTTLName(home, r.ExpireAt, name[len(fields):])
 		if _, ok, err := a.tx.Get(row); err != nil || !ok {
 			return fmt.Errorf("field %q of %q expires at %d and is not in the index (%v)", name[len(fields):], key, r.ExpireAt, err)
 		}
@@ -128,8 +149,9 @@ func (a *auditor) fieldExpiries(s *Space, key []byte, e entry) error {
 }
 
 // collection checks that the length of a collection is the number of its rows.
-func (a *auditor) collection(s *Space, kind Kind, key []byte) error {
-	prefixes := s.collectionPrefixes(kind, key)
+func (a *auditor) collection(s *Space, key []byte, e entry) error {
+	kind := e.kind
+	prefixes := s.collectionPrefixes(kind, e.homeOf(key))
 	if len(prefixes) == 0 {
 		return nil
 	}

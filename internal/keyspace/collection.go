@@ -15,7 +15,8 @@ import (
 type collection struct {
 	s     *Space
 	key   []byte
-	entry entry // the zero entry if the key is not there
+	home  []byte // the key under which its rows stand, or will
+	entry entry  // the zero entry if the key is not there
 
 	length  int64 // what the row of the length says, if counted
 	counted bool
@@ -24,8 +25,17 @@ type collection struct {
 // openCollection returns the collection at key, which is empty if the key is
 // not there.
 func (s *Space) openCollection(key []byte, kind Kind) (collection, error) {
-	e, _, err := s.findKind(key, kind)
-	return collection{s: s, key: key, entry: e}, err
+	e, ok, err := s.findKind(key, kind)
+	c := s.collection(key, e)
+	if err == nil && !ok && !s.tx.ReadOnly() {
+		c.home, err = s.freeHome(key)
+	}
+	return c, err
+}
+
+// collection returns the collection at key, whose entry is e.
+func (s *Space) collection(key []byte, e entry) collection {
+	return collection{s: s, key: key, home: e.homeOf(key), entry: e}
 }
 
 // Exists reports whether the key is there.
@@ -37,7 +47,7 @@ func (c *collection) ensure(kind Kind, enc encoding) error {
 		c.s.changed(c.key)
 		return nil
 	}
-	e := c.entry
+	e := c.entry.at(c.key, c.home)
 	e.kind, e.enc = kind, max(enc, c.entry.enc)
 	err := c.s.write(c.key, c.entry, e)
 	if err == nil {
@@ -51,11 +61,7 @@ func (c *collection) ensure(kind Kind, enc encoding) error {
 func (c *collection) dropEntry() error {
 	e := c.entry
 	c.entry, c.counted = entry{}, false
-	if err := c.s.tx.Delete(c.s.entryName(c.key)); err != nil {
-		return err
-	}
-	c.s.changed(c.key)
-	return c.s.reindex(c.key, e, entry{})
+	return c.s.dropEntry(c.key, e)
 }
 
 // removeAll removes the key with all its rows.
@@ -72,11 +78,11 @@ const metaNameMost = len(store.HashMetaPrefix) + 4
 func (c *collection) appendMetaName(dst []byte) []byte {
 	switch c.entry.kind {
 	case KindHash:
-		return store.AppendHashMetaKey(dst, c.key)
+		return store.AppendHashMetaKey(dst, c.home)
 	case KindSet:
-		return store.AppendSetMetaKey(dst, c.key)
+		return store.AppendSetMetaKey(dst, c.home)
 	case KindZSet:
-		return store.AppendZSetMetaKey(dst, c.key)
+		return store.AppendZSetMetaKey(dst, c.home)
 	}
 	panic(fmt.Sprintf("keyspace: a %v has no row of its length alone", c.entry.kind))
 }
@@ -104,7 +110,7 @@ func (c *collection) metaLen() (int64, error) {
 
 // setMetaLen writes the length, or removes row and entry when it is 0. The entry is there.
 func (c *collection) setMetaLen(n int64) error {
-	name := c.appendMetaName(c.s.row(metaNameMost + len(c.key)))
+	name := c.appendMetaName(c.s.row(metaNameMost + len(c.home)))
 	c.length, c.counted = n, true
 	if n > 0 {
 		return c.s.tx.Put(name, store.MarshalHashMeta(store.HashMeta{Len: n}), 0)

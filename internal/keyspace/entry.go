@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/elastickv/elastickv/internal/txn"
@@ -27,27 +28,45 @@ func (k Kind) String() string { return kindNames[k] }
 
 // entry is what the directory says of a key.
 //
-//	| encoding (4 bits) kind (4 bits) | a string's bytes; of a hash, see expiring; of a sorted set, see encodeCountBounds; else nothing |
+//	| encoding (4 bits) elsewhere (1 bit) kind (3 bits) | if elsewhere: length (unsigned varint) home | body |
 //
+// The body is a string's bytes; of a hash, see expiring; of a sorted set, see encodeCountBounds; else nothing.
 // The expiry is that of the row.
 type entry struct {
 	kind     Kind
 	enc      encoding
 	expireAt uint64 // hybrid-logical timestamp; 0 means never
+	home     []byte // nil if the rows of the collection stand under the key itself: see homeOf
 	body     []byte
 	ts       uint64 // when it was committed; 0 if it is not yet
 }
 
+const entryElsewhere = 1 << 3
+
 func (s *Space) encode(e entry) []byte {
-	b := s.shared.bytes(1 + len(e.body))
-	return append(append(b, byte(e.enc)<<4|byte(e.kind)), e.body...)
+	head := byte(e.enc)<<4 | byte(e.kind)
+	if e.home == nil {
+		return append(append(s.shared.bytes(1+len(e.body)), head), e.body...)
+	}
+	b := append(s.shared.bytes(1+binary.MaxVarintLen32+len(e.home)+len(e.body)), head|entryElsewhere)
+	b = append(binary.AppendUvarint(b, uint64(len(e.home))), e.home...)
+	return append(b, e.body...)
 }
 
 func parseEntry(r txn.Row) (entry, error) {
 	if len(r.Value) == 0 {
 		return entry{}, fmt.Errorf("keyspace: directory entry is empty")
 	}
-	e := entry{Kind(r.Value[0] & 15), encoding(r.Value[0] >> 4), r.ExpireAt, r.Value[1:], r.TS}
+	head := r.Value[0]
+	e := entry{kind: Kind(head & (entryElsewhere - 1)), enc: encoding(head >> 4), expireAt: r.ExpireAt, body: r.Value[1:], ts: r.TS}
+	if head&entryElsewhere != 0 {
+		n, w := binary.Uvarint(e.body)
+		if w <= 0 || n > uint64(len(e.body)-w) {
+			return entry{}, fmt.Errorf("keyspace: directory entry of %d bytes is cut short", len(r.Value))
+		}
+		end := w + int(n)
+		e.home, e.body = e.body[w:end:end], e.body[end:]
+	}
 	if e.kind == KindNone || int(e.kind) >= len(kindNames) {
 		return entry{}, fmt.Errorf("keyspace: directory entry has unknown type %d: written by a newer version?", e.kind)
 	}
@@ -116,33 +135,37 @@ func (s *Space) write(key []byte, old, e entry) error {
 	return s.reindex(key, old, e)
 }
 
-// reindex moves a key in the expiry indices and brings the size up to date, as its
+// reindex moves a key in the expiry indices, and its rows in that of homes, and brings the size up to date, as its
 // entry changes from old to e. One that is not there is the zero entry.
 func (s *Space) reindex(key []byte, old, e entry) error {
+	moved, err := s.rehome(key, old.home, e.home)
+	if err != nil {
+		return err
+	}
 	if err := s.reindexFields(key, old.expiring().soonest, e.expiring().soonest); err != nil {
 		return err
 	}
-	var keys, expires int64
+	change := Size{Moved: moved}
 	if old.kind == KindNone {
-		keys++
+		change.Keys++
 	}
 	if e.kind == KindNone {
-		keys--
+		change.Keys--
 	}
 	from, to := old.expireAt, e.expireAt
 	if from != to && from != 0 {
-		expires--
+		change.Expires--
 		if err := s.tx.Delete(s.ttlName(from, key)); err != nil {
 			return err
 		}
 	}
 	if from != to && to != 0 {
-		expires++
+		change.Expires++
 		if err := s.tx.Put(s.ttlName(to, key), nil, 0); err != nil {
 			return err
 		}
 	}
-	return s.resize(keys, expires)
+	return s.resize(change)
 }
 
 // remove deletes a key whose entry is e, with all its rows.
@@ -150,6 +173,11 @@ func (s *Space) remove(key []byte, e entry) error {
 	if err := s.removeRows(key, e); err != nil {
 		return err
 	}
+	return s.dropEntry(key, e)
+}
+
+// dropEntry removes the directory entry of a key, which is e and has no rows any more.
+func (s *Space) dropEntry(key []byte, e entry) error {
 	if err := s.tx.Delete(s.entryName(key)); err != nil {
 		return err
 	}
@@ -160,12 +188,13 @@ func (s *Space) remove(key []byte, e entry) error {
 // removeRows deletes all rows that a key has besides its directory entry, which is e, in
 // the same time for any number of them.
 func (s *Space) removeRows(key []byte, e entry) error {
-	prefixes := s.collectionPrefixes(e.kind, key)
+	home := e.homeOf(key)
+	prefixes := s.collectionPrefixes(e.kind, home)
 	if e.expiring().count > 0 {
-		prefixes = append(prefixes, s.fieldTTLScan(key))
+		prefixes = append(prefixes, s.fieldTTLScan(home))
 	}
 	if e.counted() {
-		prefixes = append(prefixes, s.countScan(key, 0))
+		prefixes = append(prefixes, s.countScan(home, 0))
 	}
 	if len(prefixes) == 0 {
 		return nil

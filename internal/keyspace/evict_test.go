@@ -333,7 +333,7 @@ func TestUsage(t *testing.T) {
 			sum += n
 		}
 		total, _, err := s.tx.RowsSize(1 << 30)
-		if size := int64(len(sizeName) + 16); sum != total-size {
+		if size := int64(len(sizeName) + sizeBytesNoneMoved); sum != total-size {
 			t.Errorf("keys have %d bytes, all rows but the size %d", sum, total-size)
 		}
 		return err

@@ -50,7 +50,7 @@ func (h *Hash) Get(field []byte) ([]byte, bool, error) {
 	if !h.Exists() {
 		return nil, false, nil
 	}
-	h.s.buf = store.AppendHashFieldKey(h.s.scratch(), h.key, field)
+	h.s.buf = store.AppendHashFieldKey(h.s.scratch(), h.home, field)
 	row, ok, err := h.s.tx.Get(h.s.buf)
 	if !ok {
 		return nil, false, err
@@ -124,7 +124,7 @@ func boolInt(b bool) int64 {
 // put writes the row of a field, which keeps no expiry but, if so asked, one that has not come,
 // and reports whether the field and whether its row is new.
 func (h *Hash) put(f Field, keepExpiry bool) (isNew, newRow bool, err error) {
-	name := h.s.hashFieldName(h.key, f.Name)
+	name := h.s.hashFieldName(h.home, f.Name)
 	row, had, err := h.s.tx.Peek(name)
 	if err != nil {
 		return false, false, err
@@ -167,7 +167,7 @@ func (h *Hash) DeleteAll(fields ...[]byte) (int64, error) {
 func (h *Hash) TakeAll(fields [][]byte, fn func(value []byte, there bool)) (int64, error) {
 	var removed int64
 	for _, f := range fields {
-		name := h.s.hashFieldName(h.key, f)
+		name := h.s.hashFieldName(h.home, f)
 		row, ok, err := h.s.tx.Get(name)
 		if err != nil {
 			return 0, err
@@ -230,7 +230,7 @@ func (h *Hash) Walk(start []byte, fn func(field, value []byte) bool) error {
 
 // WalkExpiries is Walk that also tells when a field expires, in Unix milliseconds; 0 is never.
 func (h *Hash) WalkExpiries(start []byte, fn func(field, value []byte, at int64) bool) error {
-	return h.walkElements(store.HashFieldScanPrefix(h.key), start, store.Ascending,
+	return h.walkElements(store.HashFieldScanPrefix(h.home), start, store.Ascending,
 		func(field []byte, r txn.Row) bool { return fn(field, r.Value, millis(r.ExpireAt)) })
 }
 
@@ -274,7 +274,7 @@ func (h *Hash) fields(rnd Random, names bool) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := h.pool(store.HashFieldScanPrefix(h.key), n, rnd)
+	p := h.pool(store.HashFieldScanPrefix(h.home), n, rnd)
 	p.keys = names
 	return p, nil
 }

@@ -82,7 +82,7 @@ func (h *Hash) due() (n int64, err error) {
 	if h.count == 0 || h.soonest > h.s.tx.Now() {
 		return 0, nil
 	}
-	err = h.s.walkFieldTTL(h.key, h.soonest, store.Ascending, func(at uint64, _ []byte) bool {
+	err = h.s.walkFieldTTL(h.home, h.soonest, store.Ascending, func(at uint64, _ []byte) bool {
 		if at > h.s.tx.Now() {
 			return false
 		}
@@ -101,7 +101,7 @@ func (h *Hash) schedule(field []byte, from, to uint64) error {
 	h.moved = true
 	if from != 0 {
 		h.count--
-		if err := h.s.tx.Delete(h.s.fieldTTLName(h.key, from, field)); err != nil {
+		if err := h.s.tx.Delete(h.s.fieldTTLName(h.home, from, field)); err != nil {
 			return err
 		}
 	}
@@ -112,7 +112,7 @@ func (h *Hash) schedule(field []byte, from, to uint64) error {
 		h.soonest = to
 	}
 	h.count++
-	return h.s.tx.Put(h.s.fieldTTLName(h.key, to, field), nil, 0)
+	return h.s.tx.Put(h.s.fieldTTLName(h.home, to, field), nil, 0)
 }
 
 // settle brings the directory entry up to date with the index of expiries.
@@ -124,7 +124,7 @@ func (h *Hash) settle() error {
 	from := h.soonest
 	h.soonest = 0
 	if h.count > 0 {
-		err := h.s.walkFieldTTL(h.key, from, store.Ascending, func(at uint64, _ []byte) bool { h.soonest = at; return false })
+		err := h.s.walkFieldTTL(h.home, from, store.Ascending, func(at uint64, _ []byte) bool { h.soonest = at; return false })
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (h *Hash) FieldExpiry(field []byte) (at int64, ok bool, err error) {
 	if !h.Exists() {
 		return 0, false, nil
 	}
-	h.s.buf = store.AppendHashFieldKey(h.s.scratch(), h.key, field)
+	h.s.buf = store.AppendHashFieldKey(h.s.scratch(), h.home, field)
 	row, ok, err := h.s.tx.Get(h.s.buf)
 	if !ok {
 		return 0, false, err
@@ -161,7 +161,7 @@ func (h *Hash) FieldExpiry(field []byte) (at int64, ok bool, err error) {
 // Moments are in Unix milliseconds. Fields whose time has come are removed, and their number is returned.
 func (h *Hash) ExpireFields(fields [][]byte, choose func(i int, old int64, there bool) (at int64, ok bool)) (removed int64, err error) {
 	for i, f := range fields {
-		name := h.s.hashFieldName(h.key, f)
+		name := h.s.hashFieldName(h.home, f)
 		row, there, err := h.s.tx.Get(name)
 		if err != nil {
 			return 0, err
@@ -207,13 +207,14 @@ func (h *Hash) expire(field, name []byte, row txn.Row, at int64) (err error) {
 	return h.s.tx.Put(name, bytes.Clone(row.Value), to)
 }
 
-// copyFieldExpiries gives dst, which has copies of the rows of the fields of src that
+// copyFieldExpiries gives a hash whose home is to be here, and has copies of the rows of the fields of src that
 // have not expired, the length and the index of expiries that go with them. It
 // returns its directory entry, given that of src.
-func (s *Space) copyFieldExpiries(src []byte, e entry, to *Space, dst []byte) (entry, error) {
+func (s *Space) copyFieldExpiries(src []byte, e entry, to *Space, here []byte) (entry, error) {
 	var x expiring
 	var names [][]byte
-	err := s.walkFieldTTL(src, e.expiring().soonest, store.Ascending, func(at uint64, field []byte) bool {
+	c := s.collection(src, e)
+	err := s.walkFieldTTL(c.home, e.expiring().soonest, store.Ascending, func(at uint64, field []byte) bool {
 		if at <= s.tx.Now() {
 			return true
 		}
@@ -221,7 +222,7 @@ func (s *Space) copyFieldExpiries(src []byte, e entry, to *Space, dst []byte) (e
 			x.soonest = at
 		}
 		x.count++
-		names = append(names, to.fieldTTLName(dst, at, field))
+		names = append(names, to.fieldTTLName(here, at, field))
 		return true
 	})
 	if err != nil {
@@ -232,12 +233,11 @@ func (s *Space) copyFieldExpiries(src []byte, e entry, to *Space, dst []byte) (e
 			return e, err
 		}
 	}
-	c := collection{s: s, key: src, entry: e}
 	n, err := c.metaLen()
 	if err != nil {
 		return e, err
 	}
 	gone := e.expiring().count - x.count
 	e.body = x.encode()
-	return e, s.tx.Put(to.withPrefix(store.HashMetaKey(dst)), store.MarshalHashMeta(store.HashMeta{Len: n - gone}), 0)
+	return e, s.tx.Put(to.withPrefix(store.HashMetaKey(here)), store.MarshalHashMeta(store.HashMeta{Len: n - gone}), 0)
 }

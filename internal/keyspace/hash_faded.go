@@ -38,13 +38,13 @@ func (s *Space) faded(key []byte, e entry) (bool, error) {
 	if x.count == 0 || x.soonest > s.tx.Now() {
 		return false, nil
 	}
-	c := collection{s: s, key: key, entry: e}
+	c := s.collection(key, e)
 	n, err := c.metaLen()
 	if err != nil || n > x.count {
 		return false, err
 	}
 	var last uint64
-	err = s.walkFieldTTL(key, x.soonest, store.Descending, func(at uint64, _ []byte) bool { last = at; return false })
+	err = s.walkFieldTTL(c.home, x.soonest, store.Descending, func(at uint64, _ []byte) bool { last = at; return false })
 	return last <= s.tx.Now(), err
 }
 
@@ -102,7 +102,7 @@ func (h *Hash) removeDue(limit int64) error {
 		field []byte
 	}
 	var due []row
-	err := h.s.walkFieldTTL(h.key, h.soonest, store.Ascending, func(at uint64, field []byte) bool {
+	err := h.s.walkFieldTTL(h.home, h.soonest, store.Ascending, func(at uint64, field []byte) bool {
 		if at > h.s.tx.Now() {
 			return false
 		}
@@ -129,7 +129,7 @@ func (h *Hash) removeDue(limit int64) error {
 // removeRow removes what the index says of a field that expired at the given moment. The
 // field's row may be gone, with the versions that nobody reads any more, and a new one in its place.
 func (h *Hash) removeRow(field []byte, at uint64) error {
-	name := h.s.hashFieldName(h.key, field)
+	name := h.s.hashFieldName(h.home, field)
 	row, ok, err := h.s.tx.Peek(name)
 	if err != nil {
 		return err

@@ -76,18 +76,23 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	if !ok {
 		return ErrNoSuchKey
 	}
-	from, into := s.collectionPrefixes(e.kind, src), to.collectionPrefixes(e.kind, dst)
 	n, err := s.elements(src, e)
 	if err != nil {
 		return err
 	}
+	there := e.homeOf(src)
+	here, err := to.freeHome(dst)
+	if err != nil {
+		return err
+	}
+	from, into := s.collectionPrefixes(e.kind, there), to.collectionPrefixes(e.kind, here)
 	if len(into) > 0 { // what cannot be written need not be read
 		if err := s.tx.Fits(n, n*int64(len(into[1]))); err != nil {
 			return err
 		}
 	}
 	if e.counted() {
-		from, into = append(from, s.countScan(src, 0)), append(into, to.countScan(dst, 0))
+		from, into = append(from, s.countScan(there, 0)), append(into, to.countScan(here, 0))
 	}
 	old, err := to.clear(dst)
 	if err != nil {
@@ -103,17 +108,20 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 	}
 	e.body = bytes.Clone(e.body)
 	if e.expiring().count > 0 {
-		if e, err = s.copyFieldExpiries(src, e, to, dst); err != nil {
+		if e, err = s.copyFieldExpiries(src, e, to, here); err != nil {
 			return err
 		}
 	}
-	return to.write(dst, old, e)
+	if e.kind == KindString {
+		here = dst
+	}
+	return to.write(dst, old, e.at(dst, here))
 }
 
 // elements returns how many elements the collection at key, whose entry is e, has at least: fields of a
 // hash that are going to expire may have. A string has none.
 func (s *Space) elements(key []byte, e entry) (int64, error) {
-	c := collection{s: s, key: key, entry: e}
+	c := s.collection(key, e)
 	switch e.kind {
 	case KindHash:
 		n, err := c.metaLen()
@@ -165,20 +173,34 @@ func (s *Space) copyRows(from, into []byte) error {
 	return nil
 }
 
-// Rename moves src to dst, with its expiry, in place of whatever dst held.
+// Rename moves src to dst, with its expiry, in place of whatever dst held, in the same time for any number of elements.
 // ErrNoSuchKey if src is not there.
 func (s *Space) Rename(src, dst []byte) error {
-	if bytes.Equal(src, dst) {
-		if _, ok, err := s.find(src); err != nil || ok {
-			return err
-		}
-		return ErrNoSuchKey
-	}
-	if err := s.Copy(src, s, dst); err != nil {
+	e, ok, err := s.find(src)
+	if err != nil {
 		return err
 	}
-	_, err := s.Remove(src)
-	return err
+	if !ok {
+		return ErrNoSuchKey
+	}
+	if bytes.Equal(src, dst) {
+		return nil
+	}
+	old, err := s.clear(dst)
+	if err != nil {
+		return err
+	}
+	if old.kind != KindNone { // what is overwritten is another key, not a changed one
+		s.Notify(ClassNew, "new", dst)
+	}
+	if err := s.dropEntry(src, e); err != nil {
+		return err
+	}
+	home := dst
+	if e.kind != KindString {
+		home = e.homeOf(src)
+	}
+	return s.write(dst, old, e.at(dst, home))
 }
 
 // Flush removes every key of the database.
@@ -204,7 +226,7 @@ func (s *Space) Written(key []byte) (int64, bool, error) {
 		return 0, false, err
 	}
 	last := e.ts
-	if p := s.collectionPrefixes(e.kind, key); len(p) > 0 {
+	if p := s.collectionPrefixes(e.kind, e.homeOf(key)); len(p) > 0 {
 		row, _, err := s.tx.Get(p[0]) // the row of the length
 		if err != nil {
 			return 0, false, err

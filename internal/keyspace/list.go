@@ -49,7 +49,7 @@ func (s *Space) List(key []byte) (*List, error) {
 		return nil, err
 	}
 	l := room(s.shared.memory, func(m *Memory) *spare[List] { return &m.list })
-	*l = List{collection: c, name: s.listName(key)}
+	*l = List{collection: c, name: s.listName(c.home)}
 	if !l.Exists() {
 		return l, nil
 	}
@@ -259,15 +259,15 @@ func (l *List) Trim(r ListRange) error {
 // StoreList makes key a list of the given values, at least one, whatever it was before and without
 // an expiry.
 func (s *Space) StoreList(key []byte, values [][]byte) error {
-	old, err := s.clear(key)
+	old, home, err := s.clearForRows(key)
 	if err != nil {
 		return err
 	}
-	e := entry{kind: KindList}
+	e := entry{kind: KindList}.at(key, home)
 	if err := s.write(key, old, e); err != nil {
 		return err
 	}
-	l := &List{collection: collection{s: s, key: key, entry: e}, name: s.listName(key)}
+	l := &List{collection: s.collection(key, e), name: s.listName(home)}
 	return l.Push(Right, values...)
 }
 

@@ -13,9 +13,10 @@ import (
 //	!redis|key|<key>                    what the key is: see entry
 //	!redis|ttl|<expireAt 8><key>        empty; one for every key that expires, the soonest first
 //	!redis|fttl|<soonest 8><key>        empty; one for every hash with fields that expire
-//	!redis|size                         <keys 8><keys that expire 8>
+//	!redis|home|<home>                  the key whose rows stand under home instead of under itself: see homeOf
+//	!redis|size                         <keys 8><keys that expire 8>, and <keys with a home 8> if there are any
 //
-// The rows of collections follow the layouts of package store; a hash has besides
+// The rows of collections follow the layouts of package store, for the key or for its home; a hash has besides
 //
 //	!hs|ttl|<len of key 4><key><expireAt 8><field>    empty; one for every field that expires
 //
@@ -29,6 +30,7 @@ const (
 	entryPrefix     = "!redis|key|"
 	ttlPrefix       = "!redis|ttl|"
 	fieldsTTLPrefix = "!redis|fttl|"
+	homePrefix      = "!redis|home|"
 	sizeName        = "!redis|size"
 	fieldTTLPrefix  = "!hs|ttl|"
 	countPrefix     = "!zs|cnt|"
@@ -75,6 +77,10 @@ func (s *Space) lookupName(key []byte) []byte {
 func (s *Space) ttlName(expireAt uint64, key []byte) []byte {
 	b := append(s.row(len(ttlPrefix)+8+len(key)), ttlPrefix...)
 	return append(binary.BigEndian.AppendUint64(b, expireAt), key...)
+}
+
+func (s *Space) homeName(home []byte) []byte {
+	return append(append(s.row(len(homePrefix)+len(home)), homePrefix...), home...)
 }
 
 // fieldsTTLName is the row of a hash in the index of those with fields that expire.
@@ -125,7 +131,7 @@ func (s *Space) listName(key []byte) []byte {
 }
 
 // collectionPrefixes returns the prefixes of all rows that every key of the given
-// kind has besides its directory entry. The first is the whole name of one row, that
+// kind has besides its directory entry, if they stand under key. The first is the whole name of one row, that
 // of the length.
 func (s *Space) collectionPrefixes(kind Kind, key []byte) [][]byte {
 	var names [][]byte

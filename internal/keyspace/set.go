@@ -30,7 +30,7 @@ func (t *Set) Has(member []byte) (bool, error) {
 	if !t.Exists() {
 		return false, nil
 	}
-	t.s.buf = store.AppendSetMemberKey(t.s.scratch(), t.key, member)
+	t.s.buf = store.AppendSetMemberKey(t.s.scratch(), t.home, member)
 	_, ok, err := t.s.tx.Get(t.s.buf)
 	return ok, err
 }
@@ -99,7 +99,7 @@ func (t *Set) shrink(removed int64) error {
 // ascending order, until fn returns false. fn must not write; member is valid
 // only during the call.
 func (t *Set) Walk(start []byte, fn func(member []byte) bool) error {
-	return t.walkElements(store.SetMemberScanPrefix(t.key), start, store.Ascending,
+	return t.walkElements(store.SetMemberScanPrefix(t.home), start, store.Ascending,
 		func(member []byte, _ txn.Row) bool { return fn(member) })
 }
 
@@ -110,11 +110,11 @@ func (s *Space) StoreSet(key []byte, members [][]byte) error {
 		_, err := s.Remove(key)
 		return err
 	}
-	old, err := s.clear(key)
+	old, home, err := s.clearForRows(key)
 	if err != nil {
 		return err
 	}
-	t := &Set{collection{s: s, key: key}}
+	t := &Set{s.collection(key, entry{}.at(key, home))}
 	g := setGrowth{limits: s.shared.limits}
 	for _, m := range members {
 		if err := s.tx.Put(t.memberName(m), nil, 0); err != nil {
@@ -122,7 +122,7 @@ func (s *Space) StoreSet(key []byte, members [][]byte) error {
 		}
 		g.add(m)
 	}
-	t.entry = entry{kind: KindSet, enc: g.enc}
+	t.entry = entry{kind: KindSet, enc: g.enc}.at(key, home)
 	if err := s.write(key, old, t.entry); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *Space) StoreSet(key []byte, members [][]byte) error {
 }
 
 func (t *Set) memberName(member []byte) []byte {
-	return store.AppendSetMemberKey(t.s.row(len(store.SetMemberPrefix)+4+len(t.key)+len(member)), t.key, member)
+	return store.AppendSetMemberKey(t.s.row(len(store.SetMemberPrefix)+4+len(t.home)+len(member)), t.home, member)
 }
 
 // Random returns a random member, and whether there is one.
@@ -191,7 +191,7 @@ func (t *Set) members(rnd Random) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := t.pool(store.SetMemberScanPrefix(t.key), n, rnd)
+	p := t.pool(store.SetMemberScanPrefix(t.home), n, rnd)
 	p.keys = true
 	return p, nil
 }

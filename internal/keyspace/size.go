@@ -5,12 +5,16 @@ import (
 	"fmt"
 )
 
-// Size is the number of keys of a database, and how many of them have an expiry.
-// A key that has expired counts until it is removed.
+// Size is the number of keys of a database, how many of them have an expiry, and how many have their rows elsewhere
+// than under the key. A key that has expired counts until it is removed.
 type Size struct {
 	Keys    int64
 	Expires int64
+	Moved   int64
 }
+
+// sizeBytes are those of the row with all, and with none of the keys that have moved.
+const sizeBytes, sizeBytesNoneMoved = 24, 16
 
 // Size returns the size of the database.
 func (s *Space) Size() (Size, error) {
@@ -19,30 +23,38 @@ func (s *Space) Size() (Size, error) {
 	if err != nil || !ok {
 		return Size{}, err
 	}
-	if len(row.Value) != 16 {
-		return Size{}, fmt.Errorf("keyspace: size of database %d has %d bytes, want 16", s.db, len(row.Value))
+	if n := len(row.Value); n != sizeBytes && n != sizeBytesNoneMoved {
+		return Size{}, fmt.Errorf("keyspace: size of database %d has %d bytes, want %d or %d", s.db, n, sizeBytesNoneMoved, sizeBytes)
 	}
-	return Size{
+	size := Size{
 		Keys:    int64(binary.BigEndian.Uint64(row.Value)),
 		Expires: int64(binary.BigEndian.Uint64(row.Value[8:])),
-	}, nil
+	}
+	if len(row.Value) == sizeBytes {
+		size.Moved = int64(binary.BigEndian.Uint64(row.Value[sizeBytesNoneMoved:]))
+	}
+	return size, nil
 }
 
 // resize adds to the size.
-func (s *Space) resize(keys, expires int64) error {
-	if keys == 0 && expires == 0 {
+func (s *Space) resize(change Size) error {
+	if change == (Size{}) {
 		return nil
 	}
 	n, err := s.Size()
 	if err != nil {
 		return err
 	}
-	n.Keys += keys
-	n.Expires += expires
-	if n.Keys < 0 || n.Expires < 0 || n.Expires > n.Keys {
+	n.Keys += change.Keys
+	n.Expires += change.Expires
+	n.Moved += change.Moved
+	if n.Keys < 0 || n.Expires < 0 || n.Expires > n.Keys || n.Moved < 0 || n.Moved > n.Keys {
 		panic(fmt.Sprintf("keyspace: size of database %d would become %+v", s.db, n))
 	}
-	b := binary.BigEndian.AppendUint64(s.shared.bytes(16), uint64(n.Keys))
+	b := binary.BigEndian.AppendUint64(s.shared.bytes(sizeBytes), uint64(n.Keys))
 	b = binary.BigEndian.AppendUint64(b, uint64(n.Expires))
+	if n.Moved > 0 {
+		b = binary.BigEndian.AppendUint64(b, uint64(n.Moved))
+	}
 	return s.tx.Put(append(s.row(len(sizeName)), sizeName...), b, 0)
 }

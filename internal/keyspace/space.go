@@ -40,7 +40,9 @@ type shared struct {
 	events  []Event
 	hits    int64 // look-ups of keys that were there
 	misses  int64 // look-ups of keys that were not
-	overdue []Change
+	// nextHome is above all that freeHome has made up.
+	nextHome uint64
+	overdue  []Change
 
 	fieldsExpired int64 // of hashes, that were removed because their time had come
 }

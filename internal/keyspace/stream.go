@@ -46,7 +46,7 @@ func (s *Space) Stream(key []byte) (*Stream, error) {
 }
 
 func (st *Stream) read() error {
-	st.s.buf = store.AppendStreamMetaKey(st.s.scratch(), st.key)
+	st.s.buf = store.AppendStreamMetaKey(st.s.scratch(), st.home)
 	row, ok, err := st.s.tx.Get(st.s.buf)
 	if err != nil {
 		return err
@@ -265,7 +265,7 @@ func (st *Stream) walkIDs(r StreamRange, fn func(StreamID, txn.Row) bool) error 
 	if r.From.Compare(r.To) > 0 {
 		return nil
 	}
-	prefix := st.s.withPrefix(store.StreamEntryScanPrefix(st.key))
+	prefix := st.s.withPrefix(store.StreamEntryScanPrefix(st.home))
 	return st.walkRows(prefix, r, fn)
 }
 

@@ -16,7 +16,7 @@ func (a *auditor) stream(s *Space, key []byte) error {
 	if err != nil {
 		return err
 	}
-	ids, err := a.streamIDs(st, st.s.withPrefix(store.StreamEntryScanPrefix(key)))
+	ids, err := a.streamIDs(st, st.s.withPrefix(store.StreamEntryScanPrefix(st.home)))
 	if err != nil {
 		return err
 	}

@@ -46,17 +46,17 @@ func streamPartName(key []byte) []byte {
 
 // part begins the name of a row with room for n bytes behind the tag.
 func (st *Stream) part(tag byte, n int) []byte {
-	b := append(st.s.row(len(streamPartPrefix)+5+len(st.key)+n), streamPartPrefix...)
-	return append(appendName(b, st.key), tag)
+	b := append(st.s.row(len(streamPartPrefix)+5+len(st.home)+n), streamPartPrefix...)
+	return append(appendName(b, st.home), tag)
 }
 
 func (st *Stream) metaName() []byte {
-	return store.AppendStreamMetaKey(st.s.row(len(store.StreamMetaPrefix)+4+len(st.key)), st.key)
+	return store.AppendStreamMetaKey(st.s.row(len(store.StreamMetaPrefix)+4+len(st.home)), st.home)
 }
 
 func (st *Stream) entryName(id StreamID) []byte {
-	row := st.s.row(len(store.StreamEntryPrefix) + 4 + len(st.key) + store.StreamIDBytes)
-	return store.AppendStreamEntryKey(row, st.key, id.Ms, id.Seq)
+	row := st.s.row(len(store.StreamEntryPrefix) + 4 + len(st.home) + store.StreamIDBytes)
+	return store.AppendStreamEntryKey(row, st.home, id.Ms, id.Seq)
 }
 
 func (st *Stream) nodeName(id StreamID) []byte {

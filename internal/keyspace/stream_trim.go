@@ -145,7 +145,7 @@ func (st *Stream) cutRows(c streamCut) error {
 		return err
 	}
 	if c.gone > dropSingly {
-		end := store.PrefixSpan(st.s.withPrefix(store.StreamEntryScanPrefix(st.key))).End
+		end := store.PrefixSpan(st.s.withPrefix(store.StreamEntryScanPrefix(st.home))).End
 		if c.gone < st.meta.Length {
 			end = st.entryName(c.first)
 		}

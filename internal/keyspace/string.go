@@ -80,3 +80,12 @@ func (s *Space) clear(key []byte) (entry, error) {
 	}
 	return e, s.removeRows(key, e)
 }
+
+// clearForRows is clear for a key that is going to be a collection, whose home it returns.
+func (s *Space) clearForRows(key []byte) (old entry, home []byte, err error) {
+	if old, err = s.clear(key); err != nil {
+		return entry{}, nil, err
+	}
+	home, err = s.freeHome(key)
+	return old, home, err
+}

@@ -28,7 +28,8 @@ func (s *Space) usage(key []byte, e entry, samples int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for i, p := range s.collectionPrefixes(e.kind, key) {
+	home := e.homeOf(key)
+	for i, p := range s.collectionPrefixes(e.kind, home) {
 		rows := length
 		switch {
 		case i == 0: // the row of the length
@@ -43,11 +44,11 @@ func (s *Space) usage(key []byte, e entry, samples int) (int64, error) {
 		total += n
 	}
 	if count := e.expiring().count; count > 0 {
-		n, err := s.usageOf(s.fieldTTLScan(key), count, samples)
+		n, err := s.usageOf(s.fieldTTLScan(home), count, samples)
 		return total + n, err
 	}
 	if e.counted() {
-		n, err := s.usageOf(s.countScan(key, 0), 0, samples)
+		n, err := s.usageOf(s.countScan(home, 0), 0, samples)
 		return total + n, err
 	}
 	return total, nil
@@ -74,12 +75,12 @@ func (s *Space) usageOf(prefix []byte, rows int64, samples int) (int64, error) {
 // length returns the number of rows that a collection whose entry is e has for its elements, 0
 // for a string.
 func (s *Space) length(key []byte, e entry) (int64, error) {
-	c := collection{s: s, key: key, entry: e}
+	c := s.collection(key, e)
 	switch e.kind {
 	case KindHash, KindSet, KindZSet:
 		return c.metaLen()
 	case KindList:
-		l := &List{collection: c, name: s.listName(key)}
+		l := &List{collection: c, name: s.listName(c.home)}
 		err := l.readMeta()
 		return l.n, err
 	case KindStream:

@@ -45,7 +45,7 @@ func (z *ZSet) Score(member []byte) (float64, bool, error) {
 	if !z.Exists() {
 		return 0, false, nil
 	}
-	z.s.buf = store.AppendZSetMemberKey(z.s.scratch(), z.key, member)
+	z.s.buf = store.AppendZSetMemberKey(z.s.scratch(), z.home, member)
 	row, ok, err := z.s.tx.Get(z.s.buf)
 	if err != nil || !ok {
 		return 0, false, err
@@ -179,15 +179,15 @@ func (s *Space) StoreZSet(key []byte, members []ScoredMember) error {
 		}
 		longest = max(longest, len(m.Member))
 	}
-	old, err := s.clear(key)
+	old, home, err := s.clearForRows(key)
 	if err != nil {
 		return err
 	}
-	e := entry{kind: KindZSet, enc: s.zsetEncoding(int64(len(members)), longest)}
+	e := entry{kind: KindZSet, enc: s.zsetEncoding(int64(len(members)), longest)}.at(key, home)
 	if err := s.write(key, old, e); err != nil {
 		return err
 	}
-	z := &ZSet{collection{s: s, key: key, entry: e}}
+	z := &ZSet{s.collection(key, e)}
 	for _, m := range members {
 		if err := z.putRows(m); err != nil {
 			return err
@@ -209,11 +209,11 @@ func (s *Space) zsetEncoding(n int64, longest int) encoding {
 }
 
 func (z *ZSet) memberName(member []byte) []byte {
-	return store.AppendZSetMemberKey(z.s.row(len(store.ZSetMemberPrefix)+4+len(z.key)+len(member)), z.key, member)
+	return store.AppendZSetMemberKey(z.s.row(len(store.ZSetMemberPrefix)+4+len(z.home)+len(member)), z.home, member)
 }
 
 func (z *ZSet) indexName(member []byte, score float64) []byte {
-	return store.AppendZSetScoreKey(z.s.row(len(store.ZSetScorePrefix)+4+len(z.key)+8+len(member)), z.key, score, member)
+	return store.AppendZSetScoreKey(z.s.row(len(store.ZSetScorePrefix)+4+len(z.home)+8+len(member)), z.home, score, member)
 }
 
 // indexTail is what the index row of a member has behind the set's key.
@@ -227,7 +227,7 @@ func indexTail(member []byte, score float64) []byte {
 // member is valid only during the call.
 func (z *ZSet) WalkNames(start []byte, fn func(member []byte, score float64) bool) error {
 	var bad error
-	err := z.walkElements(store.ZSetMemberScanPrefix(z.key), start, store.Ascending, func(member []byte, r txn.Row) bool {
+	err := z.walkElements(store.ZSetMemberScanPrefix(z.home), start, store.Ascending, func(member []byte, r txn.Row) bool {
 		var score float64
 		if score, bad = store.UnmarshalZSetScore(r.Value); bad != nil {
 			return false

@@ -19,7 +19,7 @@ func (a *auditor) counts(s *Space, key []byte, e entry) error {
 	if !e.counted() {
 		return nil
 	}
-	z := &ZSet{collection{s: s, key: key, entry: e}}
+	z := &ZSet{s.collection(key, e)}
 	bounds, err := z.countBounds()
 	if err != nil {
 		return fmt.Errorf("bounds of %q: %w", key, err)

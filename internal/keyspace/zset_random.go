@@ -56,7 +56,7 @@ func (z *ZSet) members(rnd Random) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return z.pool(store.ZSetMemberScanPrefix(z.key), n, rnd), nil
+	return z.pool(store.ZSetMemberScanPrefix(z.home), n, rnd), nil
 }
 
 // scored reads e as the row of a member of a sorted set.

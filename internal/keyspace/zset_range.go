@@ -193,7 +193,7 @@ func (z *ZSet) walkTails(start, end []byte, order store.Order, fn func(tail []by
 	if !z.Exists() || end != nil && bytes.Compare(start, end) >= 0 {
 		return nil
 	}
-	prefix := z.s.withPrefix(store.ZSetScoreScanPrefix(z.key))
+	prefix := z.s.withPrefix(store.ZSetScoreScanPrefix(z.home))
 	span := store.PrefixSpan(prefix)
 	if start != nil {
 		span.Start = slices.Concat(prefix, start)

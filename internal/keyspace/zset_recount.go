@@ -11,12 +11,12 @@ func (z *ZSet) countLimits() CountLimits { return z.s.shared.limits.ZSetCounts }
 
 // countName is the name of one of the rows of the group with the given bound.
 func (z *ZSet) countName(kind byte, bound []byte) []byte {
-	return append(append(z.s.countScan(z.key, 1+len(bound)), kind), bound...)
+	return append(append(z.s.countScan(z.home, 1+len(bound)), kind), bound...)
 }
 
 // countRow returns one of the rows of the group with the given bound, which is never empty.
 func (z *ZSet) countRow(kind byte, bound []byte) ([]byte, error) {
-	z.s.buf = append(append(z.s.appendCountScan(z.s.scratch(), z.key), kind), bound...)
+	z.s.buf = append(append(z.s.appendCountScan(z.s.scratch(), z.home), kind), bound...)
 	row, ok, err := z.s.tx.Get(z.s.buf)
 	if err == nil && !ok {
 		err = errCounts
