@@ -41,7 +41,8 @@ type pebbleStore struct {
 	versions  versionCache
 	pages     pages
 	absence   absence
-	cached    int64 // bytes that versions may take
+	cached    int64  // bytes that versions may take
+	points    []Span // that are read by the key alone
 
 	// ranges are all range tombstones. A reader takes them before it opens its view of
 	// the engine: one that is gone from here has nothing left to hide in any view opened

@@ -64,6 +64,7 @@ func (s *pebbleStore) openEngine() error {
 	logger := newEngineLogger(s.log)
 	s.engine = engineOptions(diskWatch{wholeLogs{s.fs}, &s.views.waits}, s.cacheSize, logger)
 	s.engine.Lock = s.lock
+	s.engine.Experimental.SpanPolicyFunc = pointReadPolicy(s.points)
 	if s.tune != nil {
 		s.tune(s.engine)
 	}

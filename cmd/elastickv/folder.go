@@ -12,6 +12,7 @@ import (
 
 	"github.com/elastickv/elastickv/encryption/keys"
 	"github.com/elastickv/elastickv/internal/admin"
+	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/replica/node"
 	"github.com/elastickv/elastickv/internal/server"
 	"github.com/elastickv/elastickv/store"
@@ -54,7 +55,7 @@ func openStore(cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, e
 func openEngine(path string, cfg *server.Config, ring *keys.Ring, log *slog.Logger) (engine, error) {
 	memory := cfg.MemoryPlan()
 	opts := []store.PebbleStoreOption{store.WithPebbleLogger(log), store.WithNow(time.Now),
-		store.WithCacheSize(memory.Engine), store.WithVersionCacheSize(memory.Versions),
+		store.WithCacheSize(memory.Engine), store.WithVersionCacheSize(memory.Versions), store.WithPointReads(keyspace.PointReads()...),
 		// What a member of a cluster applies its log replays, which is synced. It concerns no
 		// other write: what a server on its own acknowledges is staged, and always synced.
 		store.WithFSMSyncMode(store.FSMNoSync)}

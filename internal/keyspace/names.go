@@ -114,6 +114,16 @@ func (s *Space) appendCountScan(b, key []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(key))), key...)
 }
 
+// PointReads returns the spans of rows that are written often and only ever looked up one by one: the counts of sorted
+// sets, in all databases.
+func PointReads() []store.Span {
+	var spans []store.Span
+	for db := range Databases {
+		spans = append(spans, store.PrefixSpan([]byte(dbPrefix(db)+countPrefix)))
+	}
+	return spans
+}
+
 // withPrefix turns a name or prefix of package store into one of this database.
 func (s *Space) withPrefix(name []byte) []byte {
 	if s.place() == 0 {

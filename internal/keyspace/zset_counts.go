@@ -39,7 +39,7 @@ const (
 	countFrom       = 1000
 	countBlockLeast = 256
 	countBlockMost  = 1 << 15 // a number of members takes two bytes
-	countGroupLeast = 128
+	countGroupLeast = 64
 	countGroupMost  = 512
 	countGroupBytes = 16 << 10 // from this size of its bounds on a group is cut in two
 )
@@ -63,13 +63,13 @@ func (l CountLimits) block(n int64) int64 {
 	return min(size, countBlockMost)
 }
 
-// group is how many blocks a group has at most in a set of n. A write of a member writes two bytes for each of them, and to find
-// a rank adds up groups: so they grow, more slowly than the set.
+// group is how many blocks a group has at most in a set of n. A write of a member writes two bytes for each of them, which are
+// most of what it writes, and to find a rank adds up groups: so they grow, more slowly than the set.
 func (l CountLimits) group(n int64) int {
 	if l.Group > 0 {
 		return l.Group
 	}
-	return min(max(countGroupLeast, int(math.Sqrt(float64(n)))/16), countGroupMost)
+	return min(max(countGroupLeast, int(math.Sqrt(float64(n)))/8), countGroupMost)
 }
 
 var errCounts = errors.New("keyspace: counts of a sorted set are not valid")

@@ -92,6 +92,29 @@ func TestCountBytes(t *testing.T) {
 	w.audit(t)
 }
 
+// TestPointReads says that the rows of counts are among those that are only looked up, and that no others are, in any database.
+func TestPointReads(t *testing.T) {
+	w := newWorld()
+	defer w.close()
+	spans := PointReads()
+	for _, db := range []int{0, 7} {
+		w.update(t, func(s *Space) error {
+			s = s.DB(db)
+			s.shared.limits = &Limits{ZSetCounts: CountLimits{From: 2, Block: 4, Group: 3}}
+			return s.StoreZSet([]byte("k"), []ScoredMember{{[]byte("a"), 1}, {[]byte("b"), 2}, {[]byte("c"), 3}})
+		})
+	}
+	w.view(t, func(s *Space) error {
+		return s.tx.Walk(store.Span{}, store.Ascending, func(name []byte, _ txn.Row) bool {
+			inside := slices.ContainsFunc(spans, func(span store.Span) bool { return span.Contains(name) })
+			if counts := bytes.Contains(name, []byte(countPrefix)); inside != counts {
+				t.Errorf("row %q: inside is %v", name, inside)
+			}
+			return true
+		})
+	})
+}
+
 // TestDamagedCountsAreErrors has rows and bounds of counts that are missing or nonsense.
 func TestDamagedCountsAreErrors(t *testing.T) {
 	put := func(kind byte, row ...byte) func(*ZSet) error {
