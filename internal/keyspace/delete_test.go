@@ -356,3 +356,50 @@ func benchmarkDelete(b *testing.B, n int) {
 		do(func(s *Space) error { return same(true)(s.Remove(gone)) })
 	}
 }
+
+// TestRemoveLooksAtNoElements says that what is known to have many elements is deleted without a look at any, and
+// a sorted set without one at its counts.
+func TestRemoveLooksAtNoElements(t *testing.T) {
+	for _, m := range makers {
+		w, e := newScaledWorld(t)
+		w.update(t, func(s *Space) error { return m.make(s, gone, 3000) })
+		e.read = 0
+		w.update(t, func(s *Space) error { return same(true)(s.Remove(gone)) })
+		if e.read > 6 {
+			t.Errorf("%v: %d rows were read", m.kind, e.read)
+		}
+		w.audit(t)
+	}
+}
+
+// TestRemoveContradictions removes keys whose length is missing or nonsense, and sorted sets whose counts are: all rows go.
+func TestRemoveContradictions(t *testing.T) {
+	for _, m := range makers {
+		for _, n := range []int{3, 3000} {
+			for _, length := range [][]byte{nil, []byte("nonsense")} {
+				w, _ := newScaledWorld(t)
+				w.update(t, func(s *Space) error {
+					if err := m.make(s, gone, n); err != nil {
+						return err
+					}
+					e, _, err := s.find(gone)
+					if err != nil {
+						return err
+					}
+					if name := s.collectionPrefixes(m.kind, gone)[0]; length == nil {
+						err = s.tx.Delete(name)
+					} else {
+						err = s.tx.Put(name, length, 0)
+					}
+					if err != nil || !e.counted() {
+						return err
+					}
+					e.body = []byte{7} // no bound is so long
+					return s.tx.Put(s.entryName(gone), s.encode(e), 0)
+				})
+				w.update(t, func(s *Space) error { return same(true)(s.Remove(gone)) })
+				w.audit(t)
+			}
+		}
+	}
+}

@@ -190,22 +190,26 @@ func (s *Space) dropEntry(key []byte, e entry) error {
 func (s *Space) removeRows(key []byte, e entry) error {
 	home := e.homeOf(key)
 	prefixes := s.collectionPrefixes(e.kind, home)
-	if e.expiring().count > 0 {
-		prefixes = append(prefixes, s.fieldTTLScan(home))
-	}
-	if e.counted() {
-		prefixes = append(prefixes, s.countScan(home, 0))
-	}
 	if len(prefixes) == 0 {
 		return nil
+	}
+	n, err := s.length(key, e)
+	if err != nil {
+		n = 0 // of rows that contradict each other, too, all can be removed: they are looked for
 	}
 	if err := s.tx.Delete(prefixes[0]); err != nil { // the row of the length
 		return err
 	}
 	for _, p := range prefixes[1:] {
-		if err := s.tx.DeletePrefix(p); err != nil {
+		if err := s.tx.DeleteMany(p, n); err != nil {
 			return err
 		}
+	}
+	if fields := e.expiring().count; fields > 0 {
+		return s.tx.DeleteMany(s.fieldTTLScan(home), fields)
+	}
+	if e.counted() {
+		return s.removeCounts(key, e)
 	}
 	return nil
 }

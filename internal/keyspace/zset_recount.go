@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/elastickv/elastickv/store"
@@ -373,6 +374,15 @@ func (z *ZSet) putCountBounds(bounds [][]byte) error {
 
 // dropCounts removes all counts of a set that is still there. They are few then.
 func (z *ZSet) dropCounts() error {
+	if err := z.deleteCounts(); err != nil {
+		return err
+	}
+	return z.putCountBounds(nil)
+}
+
+// deleteCounts deletes the rows of all groups. They are not walked: they are written often, and a walk would pass many
+// versions of each.
+func (z *ZSet) deleteCounts() error {
 	bounds, err := z.countBounds()
 	if err != nil {
 		return err
@@ -382,7 +392,16 @@ func (z *ZSet) dropCounts() error {
 			return err
 		}
 	}
-	return z.putCountBounds(nil)
+	return nil
+}
+
+// removeCounts deletes the counts of a key whose entry is e.
+func (s *Space) removeCounts(key []byte, e entry) error {
+	z := ZSet{s.collection(key, e)}
+	if err := z.deleteCounts(); !errors.Is(err, errCounts) {
+		return err
+	}
+	return s.tx.DeletePrefix(s.countScan(z.home, 0)) // those of bounds that are not valid have to be looked for
 }
 
 // countRemoved takes down that members have gone, and that n are left.

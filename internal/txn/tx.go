@@ -75,6 +75,18 @@ func (tx *Tx) Delete(key []byte) error {
 // DeletePrefix removes every key that begins with prefix.
 func (tx *Tx) DeletePrefix(prefix []byte) error { return tx.DeleteSpan(store.PrefixSpan(prefix)) }
 
+// DeleteMany is DeletePrefix for a caller who knows that there are about n keys: of many it looks at none.
+func (tx *Tx) DeleteMany(prefix []byte, n int64) error {
+	if n <= deleteSingly {
+		return tx.DeletePrefix(prefix)
+	}
+	span := store.PrefixSpan(prefix)
+	if err := tx.mayWrite(); err != nil || isEmpty(span) {
+		return err
+	}
+	return tx.sweep(span)
+}
+
 // deleteSingly is the number of keys up to which a span is deleted key by key.
 // A span that is deleted whole costs every later read near it a look-up in
 // memory until its versions are dropped; a key's own deletion costs the others
