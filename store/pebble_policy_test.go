@@ -10,6 +10,36 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// TestPointReadPolicy has spans that touch, overlap, hold nothing or have no end, in any order.
+func TestPointReadPolicy(t *testing.T) {
+	span := func(start, end string) Span { return Span{Start: []byte(start), End: []byte(end)} }
+	policy := pointReadPolicy([]Span{span("m", "n"), span("d", "f"), span("b", "c"), span("c", "d"), span("e", "e"), span("b", "bb"), {Start: []byte("x")}})
+	for _, want := range []struct {
+		start, end string
+		point      bool
+	}{
+		{"", "b", false}, {"a", "b", false}, {"b", "f", true}, {"c", "f", true}, {"ez", "f", true}, {"f", "m", false},
+		{"m", "n", true}, {"n", "x", false}, {"x", "end", true}, {"zz", "end", true},
+	} {
+		for _, start := range [][]byte{appendKeyBound(nil, []byte(want.start)), appendVersionKey(nil, []byte(want.start), 7)} {
+			got, end, err := policy(start)
+			wantEnd := appendKeyBound(nil, []byte(want.end))
+			if want.end == "end" {
+				wantEnd = appendDataEnd(nil)
+			}
+			if err != nil || got.DisableValueSeparationBySuffix != want.point || !bytes.Equal(end, wantEnd) || compareKeys(start, end) >= 0 {
+				t.Errorf("from %q on: %+v up to %q, %v; want %v up to %q", want.start, got, end, err, want.point, want.end)
+			}
+		}
+	}
+	if got, end, err := policy(appendDataEnd(nil)); err != nil || end != nil || got != (pebble.SpanPolicy{}) {
+		t.Errorf("behind all: %+v up to %q, %v", got, end, err)
+	}
+	if got, end, err := pointReadPolicy(nil)([]byte{1}); err != nil || end != nil || got != (pebble.SpanPolicy{}) {
+		t.Errorf("without spans: %+v up to %q, %v", got, end, err)
+	}
+}
+
 // TestPointReads writes many versions of keys inside and outside of spans that are read by the key alone: only outside are old
 // values kept apart, in whatever table, and all can be read.
 func TestPointReads(t *testing.T) {
