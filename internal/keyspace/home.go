@@ -18,9 +18,9 @@ func (e entry) homeOf(key []byte) []byte {
 	return key
 }
 
-// at returns e as the entry of a key whose rows stand under home.
+// at returns e as the entry of a key whose rows stand under home. A string has no rows, and so no home.
 func (e entry) at(key, home []byte) entry {
-	if e.home = nil; !bytes.Equal(home, key) {
+	if e.home = nil; e.kind != KindString && !bytes.Equal(home, key) {
 		e.home = append([]byte{}, home...) // that of the empty key is not nil
 	}
 	return e

@@ -234,7 +234,7 @@ func (m *homesModel) step(rt *rapid.T, s *Space, tag string) error {
 	return nil
 }
 
-// fillHome makes a key one of 70 elements, so that it goes as a whole, or of a few that begin with tag.
+// fillHome makes a key, which is not there, a collection of one element, tag.
 func fillHome(s *Space, key []byte, kind Kind, tag string) error {
 	switch kind {
 	case KindHash:

@@ -112,9 +112,6 @@ func (s *Space) Copy(src []byte, to *Space, dst []byte) error {
 			return err
 		}
 	}
-	if e.kind == KindString {
-		here = dst
-	}
 	return to.write(dst, old, e.at(dst, here))
 }
 
@@ -196,11 +193,7 @@ func (s *Space) Rename(src, dst []byte) error {
 	if err := s.dropEntry(src, e); err != nil {
 		return err
 	}
-	home := dst
-	if e.kind != KindString {
-		home = e.homeOf(src)
-	}
-	return s.write(dst, old, e.at(dst, home))
+	return s.write(dst, old, e.at(dst, e.homeOf(src)))
 }
 
 // Flush removes every key of the database.

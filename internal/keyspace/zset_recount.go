@@ -15,7 +15,7 @@ func (z *ZSet) countName(kind byte, bound []byte) []byte {
 	return append(append(z.s.countScan(z.home, 1+len(bound)), kind), bound...)
 }
 
-// countRow returns one of the rows of the group with the given bound, which is never empty.
+// countRow returns one of the rows of the group with the given bound.
 func (z *ZSet) countRow(kind byte, bound []byte) ([]byte, error) {
 	z.s.buf = append(append(z.s.appendCountScan(z.s.scratch(), z.home), kind), bound...)
 	row, ok, err := z.s.tx.Get(z.s.buf)
