@@ -24,14 +24,18 @@ RACE ?= $(filter-out $(SINGLE),$(shell $(GO) list ./... | sed 's,^github.com/ela
 # The packages that take longest begin first, so that the others run beside them and not before.
 LONGEST := ./test ./store ./internal/script
 
+# go build optimises the program by cmd/elastickv/default.pgo, and compiles for that all it consists of once more. Where it is
+# to be right, not fast, that is spared.
+test race lint fuzz nightly: export GOFLAGS += -pgo=off
+
 .DEFAULT_GOAL := help
-.PHONY: help build test kms race lint fuzz bench-micro bench-store bench-redis bench-memory bench-large bench-start bench-scale bench-steady bench-cluster nightly
+.PHONY: help build test kms race lint fuzz bench-micro bench-store bench-redis bench-memory bench-large bench-start bench-scale bench-steady bench-cluster profile nightly
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/elastickv, without the tables that only debuggers read
-	$(GO) build -ldflags '-s -w' -o bin/elastickv ./cmd/elastickv
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/elastickv ./cmd/elastickv
 
 test: ## every test, other people's clients and job queues included
 	$(GO) test -timeout 15m $(LONGEST) ./...
@@ -99,13 +103,16 @@ bench-cluster: ## three nodes beside one, and beside an etcd of three (Debian: a
 bench-steady: ## an hour of mixed writes at full speed: stalls, percentiles by the minute
 	$(GO) run ./bench steady -history bench/history
 
+profile: ## cmd/elastickv/default.pgo, by which the compiler optimises the program: what it does in bench-redis
+	$(GO) run ./bench profile
+
 nightly: lint ## the long run: many rounds, many random histories, a million keys
 	$(GO) test -count=3 -timeout 60m ./...
 	$(GO) test -race -timeout 60m $(RACE)
 	$(GO) test -race -timeout 60m $(SINGLE)
 	$(GO) test -timeout 60m $$(grep -rl --include='*_test.go' 'pgregory.net/rapid' . | xargs -n1 dirname | sort -u) -rapid.checks=$(RAPID)
 	$(GO) test -timeout 120m ./internal/replica -run 'TestSimulation$$' -sim.runs $(SIMULATIONS)
-	$(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
+	GOFLAGS=-pgo=auto $(GO) test -timeout 120m ./test -run 'TestRecovery|TestKillUnderLoad' -keys $(KEYS) -rounds $(ROUNDS)
 	$(GO) test -timeout 60m ./test -run TestLiveFuzz -live.time $(LIVETIME)
 	$(GO) test -timeout 120m ./test -run 'TestNemesis$$' -nemesis.time $(HARMTIME)
 	$(GO) test -timeout 60m ./test -run TestDifferential -histories $(HISTORIES)

@@ -45,7 +45,8 @@ var smokes = map[string]struct {
 		[]string{"-r", "100", "-rounds", "1", "-kills", "1", "-seconds", "0.02", "-c", "6"},
 		[]string{"etcd: ", "SET, pipeline 1, three nodes", "GET, pipeline 16, one node", "goal: SET, pipeline 16, three nodes, times one node", "kill -9 of the leader, three nodes"},
 	},
-	"steady": {[]string{"-for", "1s", "-every", "300ms", "-r", "1000", "-c", "6"}, []string{"writes/s", "longest time without any reply", "goal: longest stall"}},
+	"profile": {[]string{"-for", "1s", "-o", os.DevNull}, []string{"1s of all tests and mixes: ", " bytes in " + os.DevNull}},
+	"steady":  {[]string{"-for", "1s", "-every", "300ms", "-r", "1000", "-c", "6"}, []string{"writes/s", "longest time without any reply", "goal: longest stall"}},
 }
 
 // TestCommands runs every command for a moment. It says nothing of speed.

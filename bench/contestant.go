@@ -44,7 +44,7 @@ func ours(program string) contestant {
 
 // buildOurs compiles the server of this tree as make build does.
 func buildOurs(ctx context.Context, program string) error {
-	out, err := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", program, "github.com/elastickv/elastickv/cmd/elastickv").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "github.com/elastickv/elastickv/cmd/elastickv").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build ./cmd/elastickv: %w\n%s", err, out)
 	}

@@ -44,6 +44,7 @@ var commands = []command{
 	{"start", "how long a large folder takes to be opened; memory of an idle server; size of the program", nil, newStartCommand},
 	{"scale", "one processor and more", nil, newScaleCommand},
 	{"cluster", "three nodes beside one, and beside an etcd of three; how long writes stop when the leader is killed", nil, newClusterCommand},
+	{"profile", "no measurement: the profile of our server under all this, by which the compiler optimises it", []string{redisBenchmark}, newProfileCommand},
 	{"steady", "mixed writes at full speed for a long time: the longest stall, percentiles by the minute", nil, newSteadyCommand},
 }
 

@@ -92,6 +92,7 @@ func TestFaultsAreOneLineAndTouchNothing(t *testing.T) {
 		{"no metrics port", []string{"--metrics-listen", "localhost"}, 2, "--metrics-listen localhost: argument must be HOST:PORT"},
 		{"bad metrics port", []string{"--metrics-listen", ":-1"}, 2, "--metrics-listen :-1: argument must be HOST:PORT"},
 		{"metrics port in use", []string{"--listen", "127.0.0.1:0", "--metrics-listen", busy.Addr().String()}, 1, "metrics: listen tcp " + busy.Addr().String() + ": bind: address already in use"},
+		{"profiles nowhere", []string{"--profiling", "yes"}, 2, "profiling yes: --metrics-listen has to say where"},
 		{"bad number", []string{"--maxclients", "0"}, 2, "--maxclients 0: argument must be between 1"},
 		{"two faults", []string{"--maxclients", "0", "--memory-limit", "x"}, 2, "inclusive; --memory-limit x: argument must be a memory value"},
 		{"too little memory", []string{"--memory-limit", "63mb"}, 2, "--memory-limit 63mb: argument must be 0, or at least 67108864"},

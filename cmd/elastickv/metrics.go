@@ -27,13 +27,17 @@ func listenMetrics(ctx context.Context, cfg *server.Config) ([]net.Listener, err
 
 // serveMetrics answers at the listeners until stop is called, which waits for the end.
 // That metrics can no longer be served is no reason to serve no clients.
-func serveMetrics(listeners []net.Listener, src metrics.Source, log *slog.Logger) (stop func()) {
+func serveMetrics(listeners []net.Listener, cfg *server.Config, src metrics.Source, log *slog.Logger) (stop func()) {
+	h := metrics.Handler(src, log)
+	if cfg.Profiling() {
+		h = metrics.WithProfiles(h)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var servers sync.WaitGroup
 	for _, ln := range listeners {
 		log.Info("metrics are served", "addr", ln.Addr().String())
 		servers.Go(func() {
-			if err := metrics.Serve(ctx, ln, metrics.Handler(src, log), log); err != nil {
+			if err := metrics.Serve(ctx, ln, h, log); err != nil {
 				log.Error("metrics are no longer served", "err", err)
 			}
 		})

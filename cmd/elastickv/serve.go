@@ -162,7 +162,7 @@ func runServer(ctx context.Context, cfg *server.Config, kek keys.Provider, io st
 	if err != nil {
 		return errors.Join(err, db.Close(), closeCluster(member), engine.Close())
 	}
-	stopMetrics := serveMetrics(meters, src, log) // they tell of the shutdown, too
+	stopMetrics := serveMetrics(meters, cfg, src, log) // they tell of the shutdown, too
 	stopReloads := reloadOn(hangups, srv, member, log)
 	log.Info("ready", "addr", listeners[0].Addr().String(), "dir", cfg.Dir(), "version", version(),
 		"took", time.Since(began).Round(time.Millisecond).String())

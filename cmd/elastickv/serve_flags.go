@@ -37,6 +37,7 @@ Flags:
   --encryption-rate SIZE   bytes a second at which what is clear is sealed, or sealed again (32mb)
   --metrics-listen HOST:PORT
                            where /metrics, /healthz and /leader are served (nowhere)
+  --profiling yes|no       /debug/pprof/ is served there, too (no)
   --cluster-listen HOST:PORT
                            where the other nodes of the cluster connect (nowhere: no cluster);
                            see elastickv cluster --help
@@ -64,7 +65,7 @@ SIGHUP reads the files of TLS again.
 // settingFlags are the flags that give a setting a value, and the settings' names.
 var settingFlags = map[string]string{
 	"dir": "dir", "maxclients": "maxclients", "memory-limit": "memory-limit", "retention": "retention",
-	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "log-level": "loglevel", "log-format": "log-format",
+	"protected-mode": "protected-mode", "metrics-listen": "metrics-listen", "profiling": "profiling", "log-level": "loglevel", "log-format": "log-format",
 	"cluster-listen": "cluster-listen", "cluster-cert-file": "cluster-cert-file", "cluster-key-file": "cluster-key-file",
 	"cluster-ca-file": "cluster-ca-file", "cluster-insecure": "cluster-insecure", "cluster-lease": "cluster-lease",
 	"cluster-announce-ip": "cluster-announce-ip", "cluster-announce-port": "cluster-announce-port", "cluster-announce-tls-port": "cluster-announce-tls-port",
@@ -127,6 +128,9 @@ func parseServe(args []string, env lookupEnv) (*server.Config, error) {
 	case cfg.Get("port") != "0" && cfg.Get("bind") != bind:
 		faults = append(faults, fmt.Errorf("--tls-listen %s: plain clients, to whom the file of --config gives port %s, would get in at that host, too: say --listen or, in the file, bind or port 0",
 			*tlsListen, cfg.Get("port")))
+	}
+	if cfg.Profiling() && cfg.MetricsListen() == "" {
+		faults = append(faults, errors.New("profiling yes: --metrics-listen has to say where"))
 	}
 	return cfg, errors.Join(faults...)
 }

@@ -37,6 +37,7 @@ type Config struct {
 	output          map[string]outputLimit
 	enableDebug     string
 	metricsListen   string // address for metrics; none if empty
+	profiling       bool   // profiles are served there, too
 	cluster         ClusterSettings
 	staleMillis     int64 // how old what a follower shows may be
 	dir             string
@@ -147,6 +148,9 @@ func (c *Config) maxStaleness() time.Duration { return milliseconds(c.staleMilli
 
 // MetricsListen is the address at which metrics are served; none if it is empty.
 func (c *Config) MetricsListen() string { return c.metricsListen }
+
+// Profiling reports whether profiles of the process are served there, too.
+func (c *Config) Profiling() bool { return c.profiling }
 
 // UseAnyPort leaves a port, of the setting port or tls-port, to Listen: any free one will do.
 // It panics for any other setting.

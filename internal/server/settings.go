@@ -99,6 +99,7 @@ var settings = slices.Concat([]setting{
 	always("tls-replication", "no"),
 
 	textSetting("metrics-listen", "", func(c *Config) *string { return &c.metricsListen }).check(checkListen).onlyAtStart(),
+	boolSetting("profiling", "no", func(c *Config) *bool { return &c.profiling }).onlyAtStart(),
 	textSetting("cluster-listen", "", func(c *Config) *string { return &c.cluster.Listen }).check(checkListen).onlyAtStart(),
 	textSetting("cluster-cert-file", "", func(c *Config) *string { return &c.cluster.CertFile }).onlyAtStart(),
 	textSetting("cluster-key-file", "", func(c *Config) *string { return &c.cluster.KeyFile }).onlyAtStart(),

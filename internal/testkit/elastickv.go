@@ -111,7 +111,7 @@ func touchSource() (root string, err error) {
 		return "", err
 	}
 	for {
-		files, err := filepath.Glob(filepath.Join(root, "cmd", "elastickv", "*.go"))
+		files, err := filepath.Glob(filepath.Join(root, "cmd", "elastickv", "*.*go"))
 		if err != nil {
 			return "", err
 		}
