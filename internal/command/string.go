@@ -105,7 +105,11 @@ func (c *Ctx) reply() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	c.bulkOrNull(v, ok)
+	if ok && c.Keys.ReadOnly() { // else it may be in a buffer of who wrote it in this run
+		c.Out.BulkKept(v)
+	} else {
+		c.bulkOrNull(v, ok)
+	}
 	return ok, nil
 }
 

@@ -29,11 +29,13 @@ var lent = [...]struct {
 // speaks protocol 2. The aggregate methods (Array, Map, Set, Push) write a
 // header; the caller then writes the elements.
 type Writer struct {
-	buf   []byte
-	kept  []byte // the Writer's own buffer while buf is lent to it
-	resp3 bool
-	limit int  // bytes that buf may have; 0: any number
-	full  bool // something had no room
+	buf     []byte
+	own     []byte // the Writer's own buffer while buf is lent to it
+	strings []kept // what belongs between bytes of buf and has not been copied, in order
+	apart   int    // bytes of strings
+	resp3   bool
+	limit   int  // bytes that may be written; 0: any number
+	full    bool // something had no room
 }
 
 // Limit bounds what the Writer holds, in bytes, but for errors and what Raw adds; 0 is no bound. What has no
@@ -43,10 +45,18 @@ func (w *Writer) Limit(n int) { w.limit = n }
 // Full reports whether something has been left out.
 func (w *Writer) Full() bool { return w.full }
 
-// fits reports whether n bytes more have room.
-func (w *Writer) fits(n int) bool {
-	if w.full || w.limit > 0 && len(w.buf)+n > w.limit {
+// admits reports whether n bytes more are within the limit.
+func (w *Writer) admits(n int) bool {
+	if w.full || w.limit > 0 && w.Len()+n > w.limit {
 		w.full = true
+		return false
+	}
+	return true
+}
+
+// fits reports whether n bytes more are within the limit, and makes room for them if so.
+func (w *Writer) fits(n int) bool {
+	if !w.admits(n) {
 		return false
 	}
 	if need := len(w.buf) + n + writerFrame; need > cap(w.buf) {
@@ -72,15 +82,19 @@ func (w *Writer) grow(need int) {
 			b := make([]byte, 0, lent[i].size)
 			larger = &b
 		}
-		before := w.buf
-		w.buf = append((*larger)[:0], before...)
-		if cap(before) <= writerKeep {
-			w.kept = before
-		} else {
-			giveBack(before)
-		}
+		w.move(append((*larger)[:0], w.buf...))
 		return
 	}
+}
+
+// move goes on with a larger buffer, into which buf has been copied.
+func (w *Writer) move(larger []byte) {
+	if cap(w.buf) <= writerKeep {
+		w.own = w.buf
+	} else {
+		giveBack(w.buf)
+	}
+	w.buf = larger
 }
 
 // giveBack puts buf back if it was lent.
@@ -105,25 +119,32 @@ func (w *Writer) Proto() int {
 
 // Bytes returns what has been written since Reset. It is valid until the next
 // method that changes the Writer: then other Writers may write there.
-func (w *Writer) Bytes() []byte { return w.buf }
+func (w *Writer) Bytes() []byte {
+	w.join()
+	return w.buf
+}
 
 // Outgrown reports whether what has been written is larger than every buffer that is kept or lent: who then calls
 // Reset may keep what Bytes has returned.
 func (w *Writer) Outgrown() bool { return cap(w.buf) > lent[len(lent)-1].size }
 
 // Len returns the number of bytes written since Reset.
-func (w *Writer) Len() int { return len(w.buf) }
+func (w *Writer) Len() int { return len(w.buf) + w.apart }
 
 // Truncate goes back to n bytes, a Len taken since the last Reset.
-func (w *Writer) Truncate(n int) { w.buf, w.full = w.buf[:n], false }
+func (w *Writer) Truncate(n int) {
+	w.drop(n)
+	w.buf, w.full = w.buf[:n-w.apart], false
+}
 
 // Reset empties the Writer and keeps the protocol. A buffer that has grown large
 // is given back.
 func (w *Writer) Reset() {
 	w.full = false
+	w.strings, w.apart = nil, 0
 	if cap(w.buf) > writerKeep {
 		giveBack(w.buf)
-		w.buf, w.kept = w.kept, nil
+		w.buf, w.own = w.own, nil
 	}
 	w.buf = w.buf[:0]
 }
@@ -200,6 +221,7 @@ func (w *Writer) MapSince(mark, n int) { w.Before(mark, func() { w.Map(n) }) }
 // Before puts what write writes, which should be short, before what has been written
 // since mark, a Len taken before.
 func (w *Writer) Before(mark int, write func()) {
+	w.join()
 	end := len(w.buf)
 	write()
 	var tmp [64]byte

@@ -71,6 +71,30 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 	}
 }
 
+// Large values are not copied into replies: whatever becomes of their keys before the client reads, it gets what they were.
+func TestLargeRepliesStayAsTheyWere(t *testing.T) {
+	w := dial(t, start(t, nil).addr)
+	var calls, want strings.Builder
+	for i := range 20 {
+		before, after := strings.Repeat(string(rune('a'+i)), 300_000+i), strings.Repeat(string(rune('A'+i)), 300_000-i)
+		fmt.Fprintf(&calls, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\nGET k\r\n", len(before), before)
+		fmt.Fprintf(&want, "+OK\r\n$%d\r\n%s\r\n", len(before), before)
+		fmt.Fprintf(&calls, "MULTI\r\nGET k\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\nGET k\r\nEXEC\r\n", len(after), after)
+		fmt.Fprintf(&want, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$%d\r\n%s\r\n+OK\r\n$%d\r\n%s\r\n", len(before), before, len(after), after)
+		calls.WriteString("SETRANGE k 1 x\r\nAPPEND k y\r\n")
+		fmt.Fprintf(&want, ":%d\r\n:%d\r\n", len(after), len(after)+1)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := w.Write([]byte(calls.String()))
+		sent <- err
+	}()
+	w.expect(want.String())
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What a MULTI answers is limited as a whole, and so is what a script does. What had been written stays.
 func TestRepliesAreLimited(t *testing.T) {
 	addr := startChanged(t, func(s *server.Server) { server.LimitReplies(s, 10_000) })

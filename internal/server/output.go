@@ -195,20 +195,29 @@ func (o *output) releaseLocked() bool {
 
 // send writes b, or puts what the client does not take at once into the
 // backlog, and ends hold. It keeps nothing of b. An error is final.
-func (o *output) send(b []byte) error { return o.sendReply(b, false) }
+func (o *output) send(b []byte) error { return o.sendReply(b, nil, false) }
 
-// give is send for a reply that the caller has no more use for: what the client does not take is kept and not copied.
-func (o *output) give(b []byte) error { return o.sendReply(b, true) }
+// give is send for a reply, in one or more pieces, that the caller has no more use for: what the client does not take is
+// kept and not copied.
+func (o *output) give(b []byte, behind ...[]byte) error { return o.sendReply(b, behind, true) }
 
-func (o *output) sendReply(b []byte, given bool) error {
+// sendReply sends a reply, of which further pieces may stand behind b.
+func (o *output) sendReply(b []byte, behind [][]byte, given bool) error {
 	o.mu.Lock()
 	if o.mu.err != nil || o.mu.busy {
 		defer o.mu.Unlock()
-		err := o.admitLocked(len(b))
+		size := len(b)
+		for _, piece := range behind {
+			size += len(piece)
+		}
+		err := o.admitLocked(size)
 		switch {
 		case err != nil:
 		case given:
 			o.keepLocked(b)
+			for _, piece := range behind {
+				o.keepLocked(piece)
+			}
 		default:
 			o.appendLocked(b)
 		}
@@ -220,6 +229,10 @@ func (o *output) sendReply(b []byte, given bool) error {
 	o.mu.Unlock()
 
 	n, err := o.writeFor(b, patience)
+	for err == nil && len(behind) > 0 {
+		b, behind = behind[0], behind[1:]
+		n, err = o.writeFor(b, patience)
+	}
 	sealed := 0
 	if o.secure != nil && err == nil {
 		sealed, err = o.secure.unsent(), o.conn.SetWriteDeadline(time.Time{})
@@ -237,8 +250,12 @@ func (o *output) sendReply(b []byte, given bool) error {
 		if !given {
 			rest = bytes.Clone(rest)
 		}
-		o.mu.size += int64(len(rest))
-		o.mu.backlog = append([][]byte{rest}, o.mu.backlog...) // in front of what came meanwhile
+		since := o.mu.backlog // what came meanwhile
+		o.mu.backlog = nil
+		for _, piece := range append([][]byte{rest}, behind...) {
+			o.keepLocked(piece)
+		}
+		o.mu.backlog = append(o.mu.backlog, since...)
 		go o.drain()
 		return nil
 	}

@@ -47,3 +47,52 @@ func TestGivenRepliesAreNotCopied(t *testing.T) {
 		t.Errorf("%d pieces of %d bytes wait behind the last reply", pieces, size)
 	}
 }
+
+// TestGivenPieces has replies in pieces wait for a client that reads late: they come whole and in order, pushes behind them, and a
+// single large reply is not counted against the limit.
+func TestGivenPieces(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	defer near.Close()
+	o := newOutput(near, time.Now, outputLimit{hard: 4 << 20})
+	large := bytes.Repeat([]byte("a"), 3<<20)
+	o.hold()
+	if err := o.push([]byte("push")); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.give([]byte("head"), large, []byte("between"), large, []byte("tail")); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.give([]byte("more"), []byte("and more")); err == nil {
+		t.Error("more than the limit may wait")
+	}
+	if _, err := io.ReadAll(far); err != nil {
+		t.Fatal(err)
+	}
+
+	near, far = net.Pipe()
+	defer far.Close()
+	defer near.Close()
+	o = newOutput(near, time.Now, outputLimit{})
+	o.hold()
+	if err := o.push([]byte("push")); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.give([]byte("head"), large, []byte("tail")); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.give([]byte("2nd"), large, []byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	want := "head" + string(large) + "tailpush2nd" + string(large) + "end"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(far, got); err != nil || string(got) != want {
+		t.Errorf("the client got something else than was sent (%v)", err)
+	}
+	if err := o.wait(); err != nil {
+		t.Fatal(err)
+	}
+	if pieces, size := o.waiting(); pieces != 0 || size != 0 {
+		t.Errorf("%d pieces of %d bytes wait behind the last reply", pieces, size)
+	}
+}

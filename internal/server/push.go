@@ -20,19 +20,26 @@ func (c *session) flush() {
 		}
 		return
 	}
-	c.srv.stats.sent.Add(int64(c.out.Len()))
+	sent := c.out.Len()
+	c.srv.stats.sent.Add(int64(sent))
 	c.srv.stats.writes.Add(1)
-	send := c.output.send
-	if c.out.Outgrown() {
-		send = c.output.give
-	}
-	if err := send(c.out.Bytes()); err != nil {
+	if err := c.sendReplies(); err != nil {
 		c.ending = true
 		c.cutOff(err)
 	}
-	sent := c.out.Len()
 	c.out.Reset()
 	c.facts.replied(sent, cap(c.out.Bytes()))
+}
+
+func (c *session) sendReplies() error {
+	switch {
+	case c.out.Keeps():
+		pieces := c.out.Take()
+		return c.output.give(pieces[0], pieces[1:]...)
+	case c.out.Outgrown():
+		return c.output.give(c.out.Bytes())
+	}
+	return c.output.send(c.out.Bytes())
 }
 
 // cutOff takes down that the connection has been closed because the client does not read.

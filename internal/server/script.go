@@ -109,7 +109,7 @@ func (c *session) RunForScript(ctx *command.Ctx) {
 		c.srv.stats.looked(before, lookupsOf(ctx.Keys))
 	}
 	route := c.srv.routes[ctx.Cmd]
-	c.srv.stats.ran(route, c.srv.opts.Now().Sub(began), ctx.Out.Bytes())
+	c.srv.stats.ran(route, c.srv.opts.Now().Sub(began), ctx.Out.Since(0))
 	c.showMonitors(call{args: ctx.Args, route: route}, "lua")
 }
 

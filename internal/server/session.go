@@ -478,7 +478,7 @@ func (c *session) invoke(k call, keys *keyspace.Space) {
 		c.block(k, ctx.Blocked, took)
 		return
 	}
-	reply := c.out.Bytes()[mark:]
+	reply := c.out.Since(mark)
 	if ctx.Counted {
 		c.srv.stats.ranCounted(k.route, took)
 	} else {

@@ -236,7 +236,7 @@ func TestPushesStandBetweenReplies(t *testing.T) {
 		ear, w := b.dial(), b.dial()
 		ear.hello()
 		ear.ask("SUBSCRIBE ch", ">3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n")
-		value := strings.Repeat("v", 100_000)
+		value := strings.Repeat("v", 200_000)
 		w.send(fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\n", len(value), value))
 		w.expect("+OK\r\n")
 		ear.send(strings.Repeat("GET k\r\n", 5)) // nobody reads yet: the first write has to give up
