@@ -23,17 +23,19 @@ type compaction struct {
 
 // pace is how much a compaction has done, and others meanwhile.
 type pace struct {
-	rows, dropped int    // that it has looked at, and deleted one by one, since it last paused
-	passed        uint64 // rows that it has looked at since the pass began, or was taken up
-	began, last   uint64 // what pebbleStore.written was then, and when it last paused
+	worked      time.Duration // since it last paused
+	dropped     int           // rows that it has deleted one by one since then
+	passed      uint64        // rows that it has looked at since the pass began, or was taken up
+	began, last uint64        // what pebbleStore.written was then, and when it last paused
 }
 
 const (
-	// pauseAfterRows, or pauseAfterDrops, is how many rows a compaction looks at, or deletes, before it pauses: some milliseconds of work.
-	pauseAfterRows, pauseAfterDrops = 1 << 16, 1 << 11
-	// pauseForRow is how long it pauses for each of them, about as long as it needs itself.
-	// Meanwhile the engine catches up with it, and the two do not take what readers need at the same time.
-	pauseForRow = 120 * time.Nanosecond
+	// pauseAfter is how long a compaction works before it pauses. Rows that it looks at come, unlike most that others want,
+	// from the disk, and go through the same cache of blocks: whoever reads meanwhile waits for it again and again.
+	pauseAfter = 3 * time.Millisecond
+	// pauseShare is how long it pauses for each moment that it has worked, and pauseShareBehind the same while others
+	// write faster than it gets on.
+	pauseShare, pauseShareBehind = 2, 0.25
 	// pauseForDrop is how long it pauses besides for each one that it has deleted: a deletion is a write like any other, of one
 	// to two microseconds, and is flushed and merged later. With that it takes about a quarter of a processor; without, a
 	// backlog leaves writers a fourth of their speed.
@@ -46,16 +48,16 @@ const (
 // pause gives way, now and then, to the other callers that are in the store, if there are any.
 func (s *pebbleStore) pause(ctx context.Context) {
 	p := &s.compaction.pace
-	if p.rows < pauseAfterRows && p.dropped < pauseAfterDrops {
+	if p.worked < pauseAfter {
 		return
 	}
 	written := s.written.Load()
-	rest := time.Duration(p.rows) * pauseForRow
-	if p.passed >= aheadBy*(written-p.began) {
-		rest += time.Duration(p.dropped) * pauseForDrop
+	rest := pauseShare*p.worked + time.Duration(p.dropped)*pauseForDrop
+	if p.passed < aheadBy*(written-p.began) {
+		rest = time.Duration(pauseShareBehind * float64(p.worked))
 	}
 	others := s.gate.shared() || written != p.last
-	p.rows, p.dropped, p.last = 0, 0, written
+	p.worked, p.dropped, p.last = 0, 0, written
 	if !others {
 		return
 	}
@@ -239,6 +241,7 @@ func (s *pebbleStore) runPass(ctx context.Context, p *compactionPass) error {
 		if err != nil {
 			return err
 		}
+		s.pause(ctx)
 	}
 	for !p.finished() {
 		next := *p
@@ -266,6 +269,8 @@ func (s *pebbleStore) runPass(ctx context.Context, p *compactionPass) error {
 // is about to go; or anything at all into a range that is about to go. Then the keys are
 // looked at again, in the end under the lock.
 func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collect func(*write, *garbage) error) error {
+	began := time.Now()
+	defer func() { s.compaction.pace.worked += time.Since(began) }()
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -309,7 +314,6 @@ func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect 
 	if err := w.commit(); err != nil {
 		return err
 	}
-	s.compaction.pace.rows += g.looked
 	s.compaction.pace.dropped += g.dropped
 	s.compaction.pace.passed += uint64(g.looked)
 	s.progress.step(g.work())

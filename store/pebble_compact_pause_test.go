@@ -10,7 +10,9 @@ import (
 // A compaction gives way to whoever else is in the store, or was since it last did, for a time in proportion to what it
 // has done, and only then. Deletions count for more, unless others write faster than it gets on.
 func TestCompactPauses(t *testing.T) {
-	const looks, drops = 2 * pauseAfterRows * pauseForRow, 2 * pauseAfterDrops * pauseForDrop
+	const work, few = 2 * pauseAfter, 1000
+	const drops = pauseShare*work + few*pauseForDrop
+	const behind = time.Duration(pauseShareBehind * float64(work))
 	for name, test := range map[string]struct {
 		pace      pace
 		others    int
@@ -19,16 +21,15 @@ func TestCompactPauses(t *testing.T) {
 		want      time.Duration
 		owes      bool
 	}{
-		"nobody else is inside":     {pace: pace{rows: 2 * pauseAfterRows}},
-		"little was done":           {pace: pace{rows: pauseAfterRows - 1, dropped: pauseAfterDrops - 1}, others: 1, owes: true},
-		"others are inside":         {pace: pace{rows: 2 * pauseAfterRows}, others: 1, want: looks},
-		"others have written":       {pace: pace{rows: 2 * pauseAfterRows, last: 6}, written: 7, want: looks},
-		"nobody has, lately":        {pace: pace{rows: 2 * pauseAfterRows, last: 7}, written: 7},
-		"it has deleted":            {pace: pace{dropped: 2 * pauseAfterDrops}, others: 1, want: drops},
-		"it is ahead of writers":    {pace: pace{dropped: 2 * pauseAfterDrops, passed: 200, began: 1000, last: 1000}, written: 1100, want: drops},
-		"it is not ahead of those":  {pace: pace{dropped: 2 * pauseAfterDrops, passed: 199, began: 1000, last: 1000}, written: 1100},
-		"it looks at rows not less": {pace: pace{rows: 2 * pauseAfterRows, passed: 199, began: 1000, last: 1000}, written: 1100, want: looks},
-		"it is called off":          {pace: pace{rows: 2 * pauseAfterRows}, others: 1, cancelled: true},
+		"nobody else is inside":    {pace: pace{worked: work}},
+		"little was done":          {pace: pace{worked: pauseAfter - 1, dropped: few}, others: 1, owes: true},
+		"others are inside":        {pace: pace{worked: work}, others: 1, want: pauseShare * work},
+		"others have written":      {pace: pace{worked: work, passed: 14, last: 6}, written: 7, want: pauseShare * work},
+		"nobody has, lately":       {pace: pace{worked: work, last: 7}, written: 7},
+		"it has deleted":           {pace: pace{worked: work, dropped: few}, others: 1, want: drops},
+		"it is ahead of writers":   {pace: pace{worked: work, dropped: few, passed: 200, began: 1000, last: 1000}, written: 1100, want: drops},
+		"it is not ahead of those": {pace: pace{worked: work, dropped: few, passed: 199, began: 1000, last: 1000}, written: 1100, want: behind},
+		"it is called off":         {pace: pace{worked: work}, others: 1, cancelled: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -48,8 +49,8 @@ func TestCompactPauses(t *testing.T) {
 				if got := time.Since(began); got != test.want {
 					t.Errorf("it paused for %v, want %v", got, test.want)
 				}
-				if p := s.compaction.pace; (p.rows+p.dropped > 0) != test.owes {
-					t.Errorf("%d rows and %d deletions are left to pause for", p.rows, p.dropped)
+				if p := s.compaction.pace; (p.worked > 0 || p.dropped > 0) != test.owes {
+					t.Errorf("%v of work and %d deletions are left to pause for", p.worked, p.dropped)
 				}
 			})
 		})

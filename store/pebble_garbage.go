@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -12,6 +13,8 @@ const (
 	compactDeletesMost = 1024
 	// compactRowsMost is how many rows it looks at before it makes its progress durable.
 	compactRowsMost = 16 << 10
+	// compactTimeMost is for how long it looks at rows before it does so.
+	compactTimeMost = pauseAfter
 	// compactOneByOneMost is how many rows that stand in a row are deleted one by one. More go
 	// by one deletion of a range: a hot key has millions, and so has a collection that
 	// was deleted. Fewer do not, for every such range in the engine's memtable costs
@@ -34,6 +37,7 @@ type garbage struct {
 	rows     rowDecoder
 	covering rangeCursor
 
+	began   time.Time
 	looked  int // rows
 	deletes int
 	dropped int    // rows that are deleted one by one
@@ -49,7 +53,10 @@ type garbage struct {
 	gone   [][]byte    // keys that it has seen to lose their newest version
 }
 
-func (g *garbage) full() bool { return g.deletes >= compactDeletesMost || g.looked >= compactRowsMost }
+// full reports whether enough has been gathered. What has looked at nothing yet goes on, however long that took.
+func (g *garbage) full() bool {
+	return g.deletes >= compactDeletesMost || g.looked >= compactRowsMost || g.looked+g.deletes > 0 && time.Since(g.began) >= compactTimeMost
+}
 
 // work is what the batch amounts to.
 func (g *garbage) work() CompactPass {
@@ -59,7 +66,7 @@ func (g *garbage) work() CompactPass {
 
 // open opens the view. It may be called again, for another try.
 func (g *garbage) open(span Span) (err error) {
-	*g = garbage{s: g.s, w: g.w, floor: g.floor, since: g.since, rows: g.s.newRowDecoder(), gone: g.gone}
+	*g = garbage{s: g.s, w: g.w, floor: g.floor, since: g.since, rows: g.s.newRowDecoder(), gone: g.gone, began: time.Now()}
 	// A tombstone that comes or goes in between concerns what is above the floor, or comes
 	// with a late write.
 	g.covering.index = g.s.ranges.Load()
