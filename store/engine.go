@@ -15,8 +15,8 @@ type Engine interface {
 
 	// VersionAt returns the newest version of key at or below ts, whatever its
 	// state: a tombstone and an expired version are returned too, and the
-	// boolean reports whether there is any. The value is shared and must not be
-	// modified.
+	// boolean reports whether there is any. The value is shared, nobody changes
+	// it any more, and it must not be modified.
 	VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error)
 
 	// WalkAt calls fn for every key of span with its newest version at or below

@@ -35,7 +35,7 @@ const (
 	pauseAfter = 3 * time.Millisecond
 	// pauseShare is how long it pauses for each moment that it has worked, and pauseShareBehind the same while others
 	// write faster than it gets on.
-	pauseShare, pauseShareBehind = 2, 0.25
+	pauseShare, pauseShareBehind = 0.5, 0.25
 	// pauseForDrop is how long it pauses besides for each one that it has deleted: a deletion is a write like any other, of one
 	// to two microseconds, and is flushed and merged later. With that it takes about a quarter of a processor; without, a
 	// backlog leaves writers a fourth of their speed.
@@ -52,7 +52,7 @@ func (s *pebbleStore) pause(ctx context.Context) {
 		return
 	}
 	written := s.written.Load()
-	rest := pauseShare*p.worked + time.Duration(p.dropped)*pauseForDrop
+	rest := time.Duration(pauseShare*float64(p.worked)) + time.Duration(p.dropped)*pauseForDrop
 	if p.passed < aheadBy*(written-p.began) {
 		rest = time.Duration(pauseShareBehind * float64(p.worked))
 	}
@@ -269,8 +269,6 @@ func (s *pebbleStore) runPass(ctx context.Context, p *compactionPass) error {
 // is about to go; or anything at all into a range that is about to go. Then the keys are
 // looked at again, in the end under the lock.
 func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collect func(*write, *garbage) error) error {
-	began := time.Now()
-	defer func() { s.compaction.pace.worked += time.Since(began) }()
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -287,8 +285,9 @@ func (s *pebbleStore) compactStep(ctx context.Context, p *compactionPass, collec
 
 func (s *pebbleStore) tryCompactStep(p *compactionPass, underLock bool, collect func(*write, *garbage) error) error {
 	w := s.newWrite(idlePath)
-	g := garbage{s: s, w: w, floor: p.floor, since: p.since}
+	g := garbage{s: s, w: w, floor: p.floor, since: p.since, began: s.progress.clock()}
 	defer func() {
+		s.compaction.pace.worked += g.worked()
 		s.versions.forget(g.gone)
 		s.pages.forget(g.gone)
 	}()

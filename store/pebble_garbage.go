@@ -15,6 +15,8 @@ const (
 	compactRowsMost = 16 << 10
 	// compactTimeMost is for how long it looks at rows before it does so.
 	compactTimeMost = pauseAfter
+	// compactTimeOfRow is how long it takes for a row, about, where there is no clock to tell.
+	compactTimeOfRow = time.Microsecond
 	// compactOneByOneMost is how many rows that stand in a row are deleted one by one. More go
 	// by one deletion of a range: a hot key has millions, and so has a collection that
 	// was deleted. Fewer do not, for every such range in the engine's memtable costs
@@ -37,8 +39,8 @@ type garbage struct {
 	rows     rowDecoder
 	covering rangeCursor
 
-	began   time.Time
-	looked  int // rows
+	began   time.Time // zero without a clock
+	looked  int       // rows
 	deletes int
 	dropped int    // rows that are deleted one by one
 	leaps   int    // over keys without garbage
@@ -55,7 +57,15 @@ type garbage struct {
 
 // full reports whether enough has been gathered. What has looked at nothing yet goes on, however long that took.
 func (g *garbage) full() bool {
-	return g.deletes >= compactDeletesMost || g.looked >= compactRowsMost || g.looked+g.deletes > 0 && time.Since(g.began) >= compactTimeMost
+	return g.deletes >= compactDeletesMost || g.looked >= compactRowsMost || g.looked+g.deletes > 0 && g.worked() >= compactTimeMost
+}
+
+// worked is for how long it has been at work.
+func (g *garbage) worked() time.Duration {
+	if g.began.IsZero() {
+		return time.Duration(g.looked+g.deletes) * compactTimeOfRow
+	}
+	return g.s.progress.clock().Sub(g.began)
 }
 
 // work is what the batch amounts to.
@@ -66,7 +76,7 @@ func (g *garbage) work() CompactPass {
 
 // open opens the view. It may be called again, for another try.
 func (g *garbage) open(span Span) (err error) {
-	*g = garbage{s: g.s, w: g.w, floor: g.floor, since: g.since, rows: g.s.newRowDecoder(), gone: g.gone, began: time.Now()}
+	*g = garbage{s: g.s, w: g.w, floor: g.floor, since: g.since, rows: g.s.newRowDecoder(), gone: g.gone, began: g.began}
 	// A tombstone that comes or goes in between concerns what is above the floor, or comes
 	// with a late write.
 	g.covering.index = g.s.ranges.Load()

@@ -110,8 +110,8 @@ type Histogram struct {
 	Sum    float64   // of all observations
 }
 
-// WithNow gives the store the clock that it measures durations for Stats by, usually
-// time.Now. The default measures none. It is used for nothing else.
+// WithNow gives the store the clock, usually time.Now, that it measures durations for Stats by, and how long Compact has
+// worked before it gives way to others. Without it there are no durations, and Compact goes by how much it has done.
 func WithNow(now func() time.Time) PebbleStoreOption {
 	return func(s *pebbleStore) { s.progress.now, s.stalls.now = now, now }
 }

@@ -105,7 +105,7 @@ func (c *Ctx) reply() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if ok && c.Keys.ReadOnly() { // else it may be in a buffer of who wrote it in this run
+	if ok && c.Keys.ReadOnly() { // else it may be in a buffer of who wrote it in this transaction or run
 		c.Out.BulkKept(v)
 	} else {
 		c.bulkOrNull(v, ok)

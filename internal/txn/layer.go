@@ -8,8 +8,8 @@ import (
 )
 
 // Row is the state of a key in a transaction. Value may alias a buffer: it is
-// valid as long as the transaction, or inside Walk as long as the call, and it
-// is never to be modified.
+// valid as long as the transaction, or inside Walk as long as the call. In a transaction that only
+// reads, what Get returns stays as it is for good. It is never to be modified.
 type Row struct {
 	Value    []byte
 	ExpireAt uint64 // hybrid-logical timestamp; 0 means never
