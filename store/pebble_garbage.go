@@ -13,8 +13,6 @@ const (
 	compactDeletesMost = 1024
 	// compactRowsMost is how many rows it looks at before it makes its progress durable.
 	compactRowsMost = 16 << 10
-	// compactTimeMost is for how long it looks at rows before it does so.
-	compactTimeMost = pauseAfter
 	// compactTimeOfRow is how long it takes for a row, about, where there is no clock to tell.
 	compactTimeOfRow = time.Microsecond
 	// compactOneByOneMost is how many rows that stand in a row are deleted one by one. More go
@@ -57,7 +55,7 @@ type garbage struct {
 
 // full reports whether enough has been gathered. What has looked at nothing yet goes on, however long that took.
 func (g *garbage) full() bool {
-	return g.deletes >= compactDeletesMost || g.looked >= compactRowsMost || g.looked+g.deletes > 0 && g.worked() >= compactTimeMost
+	return g.deletes >= compactDeletesMost || g.looked >= compactRowsMost || g.looked+g.deletes > 0 && g.worked() >= pauseAfter
 }
 
 // worked is for how long it has been at work.
@@ -323,7 +321,7 @@ func (g *garbage) leap(span Span) (ok bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if g.looked++; ts > g.since && ts <= g.floor || g.looked >= compactRowsMost {
+		if g.looked++; ts > g.since && ts <= g.floor || g.full() {
 			next = cloneBytes(boundOf(g.recent.Key()))
 			break
 		}

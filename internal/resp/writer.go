@@ -124,8 +124,8 @@ func (w *Writer) Bytes() []byte {
 	return w.buf
 }
 
-// Outgrown reports whether what has been written is larger than every buffer that is kept or lent: who then calls
-// Reset may keep what Bytes has returned.
+// Outgrown reports whether what has been written is larger than every buffer that is kept or lent. Then Take costs no more than
+// Bytes.
 func (w *Writer) Outgrown() bool { return cap(w.buf) > lent[len(lent)-1].size }
 
 // Len returns the number of bytes written since Reset.

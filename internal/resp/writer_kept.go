@@ -38,11 +38,7 @@ func (w *Writer) Take() [][]byte {
 	if from < len(w.buf) {
 		pieces = append(pieces, w.buf[from:])
 	}
-	if cap(w.buf) > writerKeep {
-		w.buf, w.own = w.own, nil
-	} else {
-		w.buf = nil
-	}
+	w.buf, w.own = w.own, nil
 	w.Reset()
 	return pieces
 }

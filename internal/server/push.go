@@ -32,12 +32,9 @@ func (c *session) flush() {
 }
 
 func (c *session) sendReplies() error {
-	switch {
-	case c.out.Keeps():
+	if c.out.Keeps() || c.out.Outgrown() {
 		pieces := c.out.Take()
 		return c.output.give(pieces[0], pieces[1:]...)
-	case c.out.Outgrown():
-		return c.output.give(c.out.Bytes())
 	}
 	return c.output.send(c.out.Bytes())
 }
