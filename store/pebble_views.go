@@ -18,7 +18,8 @@ const viewSlots = 32
 // An iterator shows the engine as it was when it was opened. It is handed out again only if
 // no batch has been given to the engine since: then a new one would show the same. What the
 // engine does by itself changes no rows, but an iterator keeps the memtables and tables that it
-// reads. So whenever the engine is done with some, all that wait are closed.
+// reads. So whenever the engine is done with some, all that wait are closed. Whoever closes the last one that kept a table has
+// to drop that from the engine's caches, block by block, which takes up to hundreds of milliseconds: so no reader does.
 type views struct {
 	db *pebble.DB // immutable
 
@@ -26,6 +27,7 @@ type views struct {
 	// done with. They are the same while nothing is being written.
 	begun, ended atomic.Uint64
 
+	age           atomic.Uint64 // how often the engine was done with memtables and tables
 	points, spans viewRack
 	waited        atomic.Int64  // nanoseconds that points and spans have waited for the disk
 	waits         atomic.Uint64 // counted by the file system, see diskWatch
@@ -52,6 +54,7 @@ type view struct {
 	iter    *pebble.Iterator
 	options *pebble.IterOptions // it was opened with these
 	at      uint64              // value of begun as long as nothing has been written; unsettled if something was
+	age     uint64              // value of views.age when it was opened
 	slot    *viewSlot           // where it goes back to, or nil
 	reading time.Duration       // how long its readers before have waited for blocks
 	waits   uint64              // value of views.waits when its reader got it
@@ -92,9 +95,9 @@ func (v *views) open(rack *viewRack, seat viewSeat, options *pebble.IterOptions)
 			return old, nil
 		}
 		slot.view = view{}
-		_ = old.iter.Close() // its errors were its reader's
+		_ = v.discard(old) // its errors were its reader's
 	}
-	at, waits := v.ended.Load(), v.waits.Load()
+	age, at, waits := v.age.Load(), v.ended.Load(), v.waits.Load()
 	iter, err := v.db.NewIter(options)
 	if err != nil {
 		slot.leave()
@@ -103,7 +106,7 @@ func (v *views) open(rack *viewRack, seat viewSeat, options *pebble.IterOptions)
 	if v.begun.Load() != at {
 		at = unsettled
 	}
-	return view{iter: iter, options: options, at: at, slot: slot, waits: waits}, nil
+	return view{iter: iter, options: options, at: at, age: age, slot: slot, waits: waits}, nil
 }
 
 // close gives a view back. It fails with the error that the view has met, if any.
@@ -122,9 +125,28 @@ func (v *views) close(old view) error {
 	if old.slot != nil {
 		old.slot.view = view{}
 	}
-	err = firstError(err, old.iter.Close())
+	err = firstError(err, v.discard(old))
 	old.slot.leave()
 	return err
+}
+
+// discard closes the iterator of a view; if it may be the last to keep what the engine is done with, by another goroutine.
+func (v *views) discard(old view) error {
+	if old.age != v.age.Load() && v.aside(func() { _ = old.iter.Close() }) {
+		return nil
+	}
+	return old.iter.Close()
+}
+
+// aside has fn called by a goroutine of its own, or reports false if v is shut.
+func (v *views) aside(fn func()) bool {
+	v.closing.Lock()
+	defer v.closing.Unlock()
+	if v.closing.shut {
+		return false
+	}
+	v.closing.drains.Go(fn)
+	return true
 }
 
 // leave gives up the slot, if there is one.
@@ -152,15 +174,12 @@ func (v *views) listen(l *pebble.EventListener) {
 	}
 }
 
-// retire has all iterators of now closed: those that wait by another goroutine, as the engine calls
-// it under locks, and those in use by their readers.
+// retire has all iterators of now closed by other goroutines: those that wait at once, and those in use when their readers are
+// done with them. The engine calls it under locks.
 func (v *views) retire() {
+	v.age.Add(1)
 	v.changing()()
-	v.closing.Lock()
-	defer v.closing.Unlock()
-	if !v.closing.shut {
-		v.closing.drains.Go(v.drain)
-	}
+	v.aside(v.drain)
 }
 
 // drain closes the iterators that wait.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,6 +108,64 @@ func TestViewsLeaveFiles(t *testing.T) {
 	})
 	if tables != wantTables || memtables != wantMemtables {
 		t.Errorf("%d tables and %d memtables are open, without reads %d and %d", tables, memtables, wantTables, wantMemtables)
+	}
+}
+
+// closingFS calls a function before a file that was opened to be read is closed.
+type closingFS struct {
+	vfs.FS
+	closing func(path string)
+}
+
+func (fs closingFS) Open(path string, options ...vfs.OpenOption) (vfs.File, error) {
+	f, err := fs.FS.Open(path, options...)
+	if err != nil {
+		return nil, err
+	}
+	return closingFile{f, func() { fs.closing(path) }}, nil
+}
+
+type closingFile struct {
+	vfs.File
+	closing func()
+}
+
+func (f closingFile) Close() error {
+	f.closing()
+	return f.File.Close()
+}
+
+// A reader whose view is the last to keep tables that a compaction has replaced does not wait until they are dropped.
+func TestViewsDropNoTables(t *testing.T) {
+	var compacted, closed atomic.Bool
+	release := make(chan struct{})
+	s := openTest(t, "db", WithFS(closingFS{vfs.NewMem(), func(path string) {
+		if compacted.Load() && strings.HasSuffix(path, ".sst") {
+			select {
+			case <-release:
+			case <-time.After(10 * time.Second):
+				t.Error("whoever gives a view back waits until tables are closed")
+			}
+			closed.Store(true)
+		}
+	}}))
+	ctx := context.Background()
+	for ts := uint64(1); ts <= 2; ts++ {
+		must(t, s.PutAt(ctx, []byte("k"), []byte("v"), ts, 0))
+		must(t, s.db.Flush())
+	}
+	v, err := s.views.open(&s.views.points, 0, &askEveryFilter)
+	must(t, err)
+	if !v.iter.First() {
+		t.Fatal("no rows")
+	}
+	must(t, s.db.Compact(ctx, []byte{namespaceMeta, keySentinel}, appendDataEnd(nil), false))
+	compacted.Store(true)
+	must(t, s.views.close(v))
+	close(release)
+	s.views.closing.drains.Wait()
+	if !closed.Load() {
+		t.Error("no table was closed")
 	}
 }
 
