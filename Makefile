@@ -15,7 +15,7 @@ HARMTIME ?= 30m
 # Packages whose own tests do one thing after the other: the race detector finds nothing in them that it does not find in
 # those of server and test, where their code runs for many clients at once, and makes them five to ten times slower.
 # `make nightly` runs them with it. What keyspace itself shares between commands is ALONGSIDE.
-SINGLE := $(addprefix ./internal/,bitmap command geohash hll keyspace lua lualib pqsort prefixes rdb)
+SINGLE := $(addprefix ./internal/,bitmap command geohash hll keyspace lua lualib pqsort prefixes rdb resp)
 ALONGSIDE := TestSamples
 
 # The others: neither checks of the source itself nor measurements.

@@ -50,6 +50,7 @@ func TestVersionCacheBound(t *testing.T) {
 
 // Keys that are read once push out none that are read again and again, and a key that is read twice gets its entry.
 func TestVersionCacheOfManyKeysReadOnce(t *testing.T) {
+	skipUnderRace(t)
 	const hot, size = 500, 1 << 20
 	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(size))
 	ctx := context.Background()
@@ -270,6 +271,7 @@ func (s *cacheShard) check(t rapid.TB, c *versionCache) {
 
 // Keys that are written again and again take little more than their newest versions, whatever the limit is, and stay.
 func TestVersionCacheOfRewrittenKeys(t *testing.T) {
+	skipUnderRace(t)
 	const keys, size = 5000, 100
 	var c versionCache
 	c.init(1<<30, new(atomic.Int64))

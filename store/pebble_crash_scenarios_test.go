@@ -154,6 +154,7 @@ func TestCrashEverywhereDuringCompactions(t *testing.T) {
 // Of a log that is not synced any part of the end may be missing, down to nothing: what is
 // left is the entries up to the index that the store reports, whole.
 func TestCrashCutsLogAnywhere(t *testing.T) {
+	skipUnderRace(t)
 	steps := slices.DeleteFunc(raftScenario(false), func(step crashStep) bool { return step.run == nil || step.durable })
 	states := crashStates(t, steps)
 	mem := vfs.NewMem()

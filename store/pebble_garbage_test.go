@@ -24,6 +24,7 @@ func lookedAt(t *testing.T, s *pebbleStore, since, floor uint64) int {
 
 // A pass reads what was committed since the last one and leaves the rest alone.
 func TestCompactSkipsWhatIsClean(t *testing.T) {
+	skipUnderRace(t)
 	const keys = 20_000
 	ctx := context.Background()
 	s := openTest(t, "db", WithFS(vfs.NewMem()), WithTinyTables())

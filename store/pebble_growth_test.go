@@ -56,9 +56,7 @@ func TestOpenReadsLittle(t *testing.T) {
 // A queue through which much more passes than it ever holds keeps its size on the disk, if history is
 // dropped now and then.
 func TestQueueKeepsItsSize(t *testing.T) {
-	if RaceEnabled {
-		t.Skip("one goroutine and many rows")
-	}
+	skipUnderRace(t)
 	ctx := context.Background()
 	// As in a large store, but for the sizes: what passes through fills the levels many times over.
 	small := func(s *pebbleStore) {

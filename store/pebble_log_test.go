@@ -60,6 +60,7 @@ func olderLogs(t *testing.T, last uint64) (mem *vfs.MemFS, names []string) {
 
 // What the disk changes in an older file of the log is noticed, although all that comes later is whole, or nothing is lost.
 func TestDamagedOlderLog(t *testing.T) {
+	skipUnderRace(t)
 	const last = 40
 	mem, names := olderLogs(t, last)
 	refused, flips := 0, 0
@@ -129,6 +130,7 @@ func logNumber(t *testing.T, name string) uint32 {
 
 // The end that the engine gives a file is found wherever it is, and nothing else is taken for it.
 func TestLogEnd(t *testing.T) {
+	skipUnderRace(t)
 	const name = "db/000007.log"
 	for _, synced := range []bool{false, true} {
 		for size := logBlock - 80; size < logBlock+40; size++ {

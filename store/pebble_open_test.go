@@ -27,6 +27,15 @@ func openTest(t testing.TB, dir string, opts ...PebbleStoreOption) *pebbleStore 
 
 func openMem(t testing.TB) *pebbleStore { return openTest(t, "db", WithFS(vfs.NewMem())) }
 
+// skipUnderRace skips t under the race detector, where it takes many times as long and can find nothing: no two things of ours happen
+// at the same time in it.
+func skipUnderRace(t testing.TB) {
+	t.Helper()
+	if RaceEnabled {
+		t.Skip("nothing of ours runs beside anything else here: not under the race detector")
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

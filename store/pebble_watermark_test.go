@@ -46,6 +46,7 @@ func leftBehind(t *testing.T, mem *vfs.MemFS, name string, content []byte) *vfs.
 
 // What the disk changes in the newest file of the log, wherever that is, is noticed, or nothing is lost.
 func TestDamagedEndOfLog(t *testing.T) {
+	skipUnderRace(t)
 	ctx := context.Background()
 	for _, closed := range []bool{false, true} {
 		mem := vfs.NewCrashableMem()

@@ -247,6 +247,7 @@ func TestSnapshotForged(t *testing.T) {
 }
 
 func TestSnapshotVersionCount(t *testing.T) {
+	skipUnderRace(t)
 	content := []byte{snapshotRecordKey, 0, 0, 0, 0}
 	for ts := uint64(maxVersionsPerKey); ; ts-- {
 		content = binary.BigEndian.AppendUint64(append(content, snapshotRecordTombstone), ts)

@@ -61,6 +61,9 @@ func TestSimulation(t *testing.T) {
 
 // Whatever rule is broken, a simulation notices.
 func TestSimulationNotices(t *testing.T) {
+	if testing.Short() {
+		t.Skip("what is broken on purpose need not be watched for races")
+	}
 	for name, rules := range map[string]simRules{
 		"promises without a sync":                   {noSync: true},
 		"promises that are told of before":          {earlyAnswers: true},
@@ -92,9 +95,6 @@ func TestSimulationNotices(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			first, step := uint64(0), uint64(1)
 			if strings.Contains(name, "lease") || strings.Contains(name, "memory") {
-				if testing.Short() && strings.Contains(name, "lease") {
-					t.Skip("it takes many simulations to find a lease that is wrong")
-				}
 				first, step = 1, 2 // those in which sim.hunt is set
 			}
 			for seed := first; seed < 400; seed += step {

@@ -91,6 +91,7 @@ var endless = map[string]string{
 // TestBombs lets each program go off, as a script and as a function. The server lives, and answers
 // others.
 func TestBombs(t *testing.T) {
+	testkit.Single(t)
 	addr := testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{
 		"lua-memory-limit": "16mb", "busy-reply-threshold": "0", "proto-max-bulk-len": "8mb",
 	})

@@ -104,6 +104,7 @@ func TestReplacedLibraries(t *testing.T) {
 // TestManyScripts keeps more compiled scripts than there is memory for: they are compiled again when
 // they are called, and leave room for what scripts do.
 func TestManyScripts(t *testing.T) {
+	testkit.Single(t)
 	const limit = 16 << 20
 	c := testkit.Dial(t, testkit.InProcess(t, store.NewMVCCStore().(store.Engine), map[string]string{"lua-memory-limit": "16mb"}), 2)
 	var shas []string

@@ -29,6 +29,9 @@ func TestReplicatedHistories(t *testing.T) {
 
 // Whatever the log does not keep of its promises, a history shows.
 func TestReplicatedNotices(t *testing.T) {
+	if testing.Short() {
+		t.Skip("what is broken on purpose need not be watched for races")
+	}
 	for name, rules := range map[string]groupRules{
 		"proposals at any place":                {anyPlace: true},
 		"a lead without what was before":        {earlyLead: true},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/elastickv/elastickv/internal/testkit"
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
 )
@@ -302,6 +303,7 @@ func TestSpanBeyondTheLimit(t *testing.T) {
 
 // TestSpanKeepsTheLimit counts spans like anything that a batch has to hold.
 func TestSpanKeepsTheLimit(t *testing.T) {
+	testkit.Single(t)
 	db := openLocal(t, &endlessEngine{stillEngine{last: 1}})
 	long := []byte(strings.Repeat("x", 1<<20-2))
 	err := db.Update(context.Background(), func(tx *txn.Tx) error {
