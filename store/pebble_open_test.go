@@ -28,7 +28,7 @@ func openTest(t testing.TB, dir string, opts ...PebbleStoreOption) *pebbleStore 
 func openMem(t testing.TB) *pebbleStore { return openTest(t, "db", WithFS(vfs.NewMem())) }
 
 // skipUnderRace skips t under the race detector, where it takes many times as long and can find nothing: no two things of ours happen
-// at the same time in it.
+// at the same time in it. It is testkit.Single, which needs this package and so cannot be called here.
 func skipUnderRace(t testing.TB) {
 	t.Helper()
 	if RaceEnabled {

@@ -19,7 +19,8 @@ const viewSlots = 32
 // no batch has been given to the engine since: then a new one would show the same. What the
 // engine does by itself changes no rows, but an iterator keeps the memtables and tables that it
 // reads. So whenever the engine is done with some, all that wait are closed. Whoever closes the last one that kept a table has
-// to drop that from the engine's caches, block by block, which takes up to hundreds of milliseconds: so no reader does.
+// to drop that from the engine's caches, block by block, which takes up to hundreds of milliseconds: so readers leave that to another
+// goroutine.
 type views struct {
 	db *pebble.DB // immutable
 
@@ -157,7 +158,8 @@ func (s *viewSlot) leave() {
 }
 
 // listen has the engine tell when it is done with memtables and tables, after what l does
-// already.
+// already. It tells of a compaction a moment before new iterators read what that has made: one that is opened in
+// between counts as new, and is closed by its reader.
 func (v *views) listen(l *pebble.EventListener) {
 	flushed, compacted := l.FlushEnd, l.CompactionEnd
 	l.FlushEnd = func(i pebble.FlushInfo) {

@@ -62,7 +62,7 @@ func TestSimulation(t *testing.T) {
 // Whatever rule is broken, a simulation notices.
 func TestSimulationNotices(t *testing.T) {
 	if testing.Short() {
-		t.Skip("what is broken on purpose need not be watched for races")
+		t.Skip("takes long, and what is broken on purpose need not be watched for races")
 	}
 	for name, rules := range map[string]simRules{
 		"promises without a sync":                   {noSync: true},

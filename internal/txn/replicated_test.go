@@ -30,7 +30,7 @@ func TestReplicatedHistories(t *testing.T) {
 // Whatever the log does not keep of its promises, a history shows.
 func TestReplicatedNotices(t *testing.T) {
 	if testing.Short() {
-		t.Skip("what is broken on purpose need not be watched for races")
+		t.Skip("takes long, and what is broken on purpose need not be watched for races")
 	}
 	for name, rules := range map[string]groupRules{
 		"proposals at any place":                {anyPlace: true},
