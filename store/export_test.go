@@ -11,6 +11,7 @@ import (
 // several levels.
 func WithTinyTables() PebbleStoreOption {
 	return func(s *pebbleStore) {
+		WithTinyBlobs()(s)
 		s.tune = func(o *pebble.Options) {
 			o.MemTableSize = 32 << 10
 			o.L0CompactionThreshold = 1
@@ -21,6 +22,14 @@ func WithTinyTables() PebbleStoreOption {
 				o.Levels[i].IndexBlockSize = 128
 			}
 		}
+	}
+}
+
+// WithTinyBlobs keeps values of a few bytes in blob files, and has those written anew at once.
+func WithTinyBlobs() PebbleStoreOption {
+	return func(s *pebbleStore) {
+		p := &s.blobs.policy
+		p.MinimumSize, p.MaxBlobReferenceDepth, p.TargetGarbageRatio, p.RewriteMinimumAge = 16, 2, 0.01, 0
 	}
 }
 

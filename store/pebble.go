@@ -31,6 +31,7 @@ type pebbleStore struct {
 	db        *pebble.DB
 	watermark *watermark.File
 	views     views
+	blobs     blobs
 	seal      sealing
 
 	tombstonesMost int // defaultTombstonesMost unless a test has set it
@@ -179,6 +180,7 @@ func NewPebbleStore(dir string, opts ...PebbleStoreOption) (MVCCStore, error) {
 		tombstonesMost: defaultTombstonesMost,
 	}
 	s.gaps.init()
+	s.blobs.policy = blobPolicy()
 	s.cached = defaultVersionCacheSize
 	s.snapshots.open = map[*pebbleSnapshot]struct{}{}
 	s.compaction.running = make(chan struct{}, 1)

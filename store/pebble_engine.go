@@ -109,8 +109,7 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		},
 		// Whoever reads what is damaged gets the error; everything else goes on.
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			log.Error("store engine: a file is damaged; check the disk, and restore a backup", slog.String("file", i.Path),
-				slog.Any("err", oneLine{i.Details}))
+			logDamage(log, i.Path, i.Details)
 		},
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
 			log.Warn("store engine: writes wait for background work", slog.String("reason", i.Reason))
@@ -119,6 +118,11 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 	}
 	o.EnsureDefaults()
 	return o
+}
+
+// logDamage tells that a file of the engine's is damaged.
+func logDamage(log *slog.Logger, file string, err error) {
+	log.Error("store engine: a file is damaged; check the disk, and restore a backup", slog.String("file", file), slog.Any("err", oneLine{err}))
 }
 
 // engineLogger hands the engine's messages to a slog.Logger: its running

@@ -9,16 +9,19 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// noise returns n bytes that cannot be compressed.
+func noise(n int) []byte {
+	out := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(out)
+	return out
+}
+
 // Memtables take their memory from the cache of blocks. After many writes there is still room in it.
 func TestMemTablesLeaveRoomForBlocks(t *testing.T) {
 	const cache, rows = 8 << 20, 6000
 	s := openTest(t, "db", WithFS(vfs.NewMem()), WithCacheSize(cache), WithVersionCacheSize(-1))
 	ctx := context.Background()
-	value := make([]byte, 4<<10) // three times the cache in all
-	noise := rand.New(rand.NewPCG(1, 2))
-	for i := range value {
-		value[i] = byte(noise.Uint32())
-	}
+	value := noise(4 << 10) // three times the cache in all
 	key := func(i int) []byte { return fmt.Appendf(nil, "k%05d", i) }
 	for i := range rows {
 		must(t, s.ApplyMutations(ctx, []*KVPairMutation{{Key: key(i), Value: value}}, nil, 0, uint64(i+1)))

@@ -304,12 +304,17 @@ func TestRestoreCrash(t *testing.T) {
 	}
 }
 
-// A read that fails on the disk is an error, never a missing key.
+// A read that fails on the disk is an error, never a missing key, whether a table cannot be read or a file of values.
 func TestReadErrorIsNotMissing(t *testing.T) {
+	t.Run("tables", func(t *testing.T) { testReadErrorIsNotMissing(t, ".sst", "v") })
+	t.Run("values", func(t *testing.T) { testReadErrorIsNotMissing(t, ".blob", string(noise(blobLeast))) })
+}
+
+func testReadErrorIsNotMissing(t *testing.T, kind, value string) {
 	ctx := context.Background()
-	var broken atomic.Bool // every read of a table fails
+	var broken atomic.Bool // every read of a file of the kind fails
 	faults := errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if broken.Load() && strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpFileReadAt {
+		if broken.Load() && strings.HasSuffix(op.Path, kind) && op.Kind == errorfs.OpFileReadAt {
 			return errorfs.ErrInjected
 		}
 		return nil
@@ -318,7 +323,7 @@ func TestReadErrorIsNotMissing(t *testing.T) {
 	s := openTest(t, "db", WithFS(mem))
 	var rows []*KVPairMutation // of many blocks: opening the store reads the first
 	for i := range 5000 {
-		rows = append(rows, &KVPairMutation{Key: fmt.Appendf(nil, "k%04d", i), Value: []byte("v")})
+		rows = append(rows, &KVPairMutation{Key: fmt.Appendf(nil, "k%04d", i), Value: []byte(value)})
 	}
 	must(t, s.ApplyMutations(ctx, rows, nil, maxTS, 10))
 	must(t, s.db.Flush())
@@ -333,8 +338,11 @@ func TestReadErrorIsNotMissing(t *testing.T) {
 	if pairs, err := s.ScanAt(ctx, nil, nil, 5000, 20); err == nil {
 		t.Errorf("a scan of a broken disk returns %d rows and no error", len(pairs))
 	}
+	if err := s.Compact(ctx, 20); err == nil && kind == ".sst" {
+		t.Error("history is dropped from a broken disk")
+	}
 	broken.Store(false)
-	wantValue(t, s, "k2500", 20, "v")
+	wantValue(t, s, "k2500", 20, value)
 }
 
 // The engine does not try again at once what has failed in the background.

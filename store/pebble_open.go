@@ -62,8 +62,11 @@ func (s *pebbleStore) openEngine() error {
 		return fmt.Errorf("store: open %s: %w", s.dir, err)
 	}
 	logger := newEngineLogger(s.log)
-	s.engine = engineOptions(diskWatch{wholeLogs{s.fs}, &s.views.waits}, s.cacheSize, logger)
+	s.engine = engineOptions(diskWatch{wholeBlobs{wholeLogs{s.fs}, s.log}, &s.views.waits}, s.cacheSize, logger)
 	s.engine.Lock = s.lock
+	if err := s.blobs.open(s.fs, s.dir, s.engine); err != nil {
+		return folderError(s.dir, ErrDamagedFolder, err)
+	}
 	s.engine.Experimental.SpanPolicyFunc = pointReadPolicy(s.points)
 	if s.tune != nil {
 		s.tune(s.engine)
@@ -73,6 +76,9 @@ func (s *pebbleStore) openEngine() error {
 	db, err := openDB(s.dir, s.engine, logger)
 	if err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)
+	}
+	if err := s.blobs.check(db); err != nil {
+		return folderError(s.dir, ErrDamagedFolder, firstError(err, db.Close()))
 	}
 	s.db, s.views.db = db, db
 	if err := s.readMeta(); err != nil {

@@ -190,7 +190,7 @@ func TestOpenDamaged(t *testing.T) {
 	fill := func(t *testing.T) string {
 		dir := t.TempDir()
 		s := openTest(t, dir)
-		must(t, s.PutAt(ctx, []byte("k"), []byte("v"), 10, 0))
+		must(t, s.PutAt(ctx, []byte("k"), noise(blobLeast), 10, 0))
 		must(t, s.db.Flush())
 		must(t, s.Close())
 		return dir
@@ -205,6 +205,9 @@ func TestOpenDamaged(t *testing.T) {
 		{"MANIFEST-*", os.Remove},
 		{"*.sst", os.Remove},
 		{"*.sst", func(path string) error { return os.Truncate(path, 10) }},
+		{"*.blob", os.Remove},
+		{"*.blob", func(path string) error { return os.Truncate(path, 10) }},
+		{"*.blob", func(path string) error { return os.Truncate(path, 100) }},
 		{"marker.*", func(path string) error {
 			if strings.Contains(path, "format-version") {
 				return os.Rename(path, filepath.Join(filepath.Dir(path), "marker.format-version.000099.999"))

@@ -58,6 +58,10 @@ const (
 var (
 	metaSealedMark   = []byte("\x00!sealed\x00")      // part of the format; never change
 	metaResealCursor = []byte("\x00resealCursor\x00") // part of the format; never change
+
+	// Below all that is sealed, and above. They are there while tables are written anew.
+	metaPurgeFirst = []byte("\x00!purge\x00")                 // part of the format; never change
+	metaPurgeLast  = []byte{namespaceExpiry + 1, keySentinel} // part of the format; never change
 )
 
 // KeepSealed implements Resealer.
@@ -69,11 +73,7 @@ func (s *pebbleStore) KeepSealed() error {
 	if _, ok, err := s.metaRow(metaSealedMark); ok || err != nil {
 		return err
 	}
-	w := s.newWrite(directPath)
-	if err := w.batch.Set(metaSealedMark, []byte{1}, nil); err != nil {
-		return firstError(err, w.batch.Close())
-	}
-	return w.commit()
+	return s.commitMeta(func(b *pebble.Batch) error { return b.Set(metaSealedMark, []byte{1}, nil) })
 }
 
 // checkSealedMark fails if rows may be sealed and the store has no cipher.
@@ -311,13 +311,32 @@ func sealedFrom(row []byte, below uint32) bool {
 	return err == nil && e.KeyID >= below
 }
 
-// purge has the engine drop what was replaced: it writes the memtable to a table, and merges
-// tables down to the last level.
+// purge has the engine drop what was replaced: it writes all tables anew, and the blob files that they have values in, which may
+// hold values that no table has any more.
 func (s *pebbleStore) purge(ctx context.Context) error {
-	if err := s.db.Flush(); err != nil {
+	s.blobs.renew.Store(true)
+	defer s.blobs.renew.Store(false)
+	// A compaction takes what lies between the first and the last row of the level above. These two go through all levels.
+	if err := s.commitMeta(func(b *pebble.Batch) error {
+		return firstError(b.Set(metaPurgeFirst, nil, nil), b.Set(metaPurgeLast, nil, nil))
+	}); err != nil {
 		return err
 	}
-	return s.db.Compact(ctx, appendKeyBound(nil, nil), resealEnd(), false)
+	if err := s.db.Compact(ctx, metaPurgeFirst, metaPurgeLast, false); err != nil {
+		return err
+	}
+	return s.commitMeta(func(b *pebble.Batch) error {
+		return firstError(b.Delete(metaPurgeFirst, nil), b.Delete(metaPurgeLast, nil))
+	})
+}
+
+// commitMeta changes the engine's own rows.
+func (s *pebbleStore) commitMeta(change func(b *pebble.Batch) error) error {
+	w := s.newWrite(directPath)
+	if err := change(w.batch); err != nil {
+		return firstError(err, w.batch.Close())
+	}
+	return w.commit()
 }
 
 // finishReseal makes all of p durable, as the log is written in order.

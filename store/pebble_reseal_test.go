@@ -380,24 +380,47 @@ func TestCrashEverywhereResealing(t *testing.T) {
 
 // What was clear is nowhere in the files once it was purged and the folder opened again.
 func TestResealPurges(t *testing.T) {
-	ctx := context.Background()
-	r, dir := newResealer(t), t.TempDir()
-	s := openTest(t, dir)
-	for i, secret := range secrets() {
-		must(t, s.PutAt(ctx, fmt.Appendf(nil, "k%d", i), []byte(secret), uint64(i+1), 0))
-		if i == 20 {
-			must(t, CompactEngine(s))
+	lasting := func(s *pebbleStore) { // the engine does not write any anew of itself
+		s.blobs.policy.TargetGarbageRatio, s.blobs.policy.MaxBlobReferenceDepth = 1, 100
+	}
+	for name, opts := range map[string][]PebbleStoreOption{"tables": nil, "blob files": {WithTinyTables(), lasting}} {
+		for _, merged := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, merged %v", name, merged), func(t *testing.T) { testResealPurges(t, merged, opts) })
 		}
 	}
-	if shownSecrets(t, dir) < len(secrets())/2 {
-		t.Fatal("the clear folder does not show its values")
+}
+
+// testResealPurges has tables and blob files with clear rows, with sealed ones and with both. If merged, nothing clear is left in tables when the purge
+// begins.
+func testResealPurges(t *testing.T, merged bool, opts []PebbleStoreOption) {
+	ctx := context.Background()
+	r, dir := newResealer(t), t.TempDir()
+	s := openTest(t, dir, append(r.options(), opts...)...)
+	write := func(remainder int) {
+		for i, secret := range secrets() {
+			if i%4 == remainder {
+				must(t, s.PutAt(ctx, fmt.Appendf(nil, "k%d", i), []byte(secret), uint64(i+1), 0))
+			}
+		}
 	}
-	must(t, s.Close())
-	s = openTest(t, dir, r.options()...)
+	write(0)
+	must(t, s.db.Flush())
+	write(1)
+	if n := shownSecrets(t, dir); n < len(secrets())/4 {
+		t.Fatalf("the clear folder shows %d values", n)
+	}
 	r.rotate(1, 1)
+	write(2)
+	must(t, s.db.Flush())
+	must(t, CompactEngine(s))
+	write(3)
+	if merged {
+		must(t, s.Reseal(ctx, ResealOptions{Below: 1}))
+		must(t, CompactEngine(s))
+	}
 	must(t, s.Reseal(ctx, ResealOptions{Below: 1, Purge: true}))
 	must(t, s.Close())
-	s = openTest(t, dir, r.options()...)
+	s = openTest(t, dir, append(r.options(), opts...)...)
 	for i, secret := range secrets() {
 		wantValue(t, s, fmt.Sprintf("k%d", i), 100, secret)
 	}

@@ -42,21 +42,23 @@ func writeFolder(t *testing.T, dir string, files map[string][]byte) vfs.FS {
 	return fs
 }
 
-// Every byte of every table and of the list of tables is changed by itself: the store then
+// Every byte of every table, of every blob file and of the list of tables is changed by itself: the store then
 // answers as before or says that something is wrong, and goes on running.
 func TestTamperEveryByteOfFiles(t *testing.T) {
 	if testing.Short() || RaceEnabled {
 		t.Skip("opens a store for every byte")
 	}
 	sealed, mem := newSealer(t), vfs.NewMem()
-	s := openTampered(t, sealed, WithFS(mem))
+	s := openTampered(t, sealed, WithFS(mem), WithTinyBlobs())
 	must(t, s.db.Flush())
 	want := describe(t, s)
 	must(t, s.Close())
 	files := readFolder(t, mem, "db")
-	outcomes := map[string]int{}
+	outcomes, blobs := map[string]int{}, 0
 	for name, text := range files {
-		if !strings.HasSuffix(name, ".sst") && !strings.HasPrefix(name, "MANIFEST") {
+		if strings.HasSuffix(name, ".blob") {
+			blobs++
+		} else if !strings.HasSuffix(name, ".sst") && !strings.HasPrefix(name, "MANIFEST") {
 			continue
 		}
 		for i := range text {
@@ -68,8 +70,8 @@ func TestTamperEveryByteOfFiles(t *testing.T) {
 			}
 		}
 	}
-	if outcomes["refused"] < 500 || outcomes["same"] == 0 {
-		t.Errorf("outcomes %v", outcomes)
+	if outcomes["refused"] < 500 || outcomes["same"] == 0 || blobs == 0 {
+		t.Errorf("outcomes %v, of %d blob files", outcomes, blobs)
 	}
 }
 
