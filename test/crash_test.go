@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,6 +121,7 @@ type accountKind struct {
 
 var accountKinds = []accountKind{
 	{1, func(key string, n int64) [][]string { return [][]string{{"SET", key, strconv.FormatInt(n, 10)}} }, countString},
+	{4, func(key string, n int64) [][]string { return [][]string{{"SET", key, large(n)}} }, countLarge},
 	{1, func(key string, n int64) [][]string { return [][]string{{"INCR", key}} }, countString},
 	{16, func(key string, n int64) [][]string { return [][]string{{"INCR", key}} }, countString},
 	{4, func(key string, n int64) [][]string {
@@ -186,6 +188,23 @@ func countString(c *testkit.Client, key string) (int64, error) {
 		return 0, err
 	}
 	return strconv.ParseInt(v.Str, 10, 64)
+}
+
+// large is a value of 0.5 to 64 KiB that says n.
+func large(n int64) string {
+	return strings.Repeat(fmt.Sprintf("%09d", n), 57<<(n%8))
+}
+
+func countLarge(c *testkit.Client, key string) (int64, error) {
+	v, err := c.Do("GET", key)
+	if err != nil || v.IsNull() {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(v.Str[:min(9, len(v.Str))], 10, 64)
+	if err == nil && v.Str != large(n) {
+		err = fmt.Errorf("a value of %d bytes that begins like number %d and is not it", len(v.Str), n)
+	}
+	return n, err
 }
 
 func countBy(command string) func(c *testkit.Client, key string) (int64, error) {

@@ -174,8 +174,10 @@ func sample(i int) testKey {
 	}
 	k := testKey{expires: i%10 == 3}
 	switch i % 8 {
-	case 0, 1, 2:
+	case 0, 1:
 		k.string(key, strings.Repeat(strconv.Itoa(i)+"\x00", n))
+	case 2: // so large that most of them stand apart from their keys on the disk
+		k.string(key, strings.Repeat(strconv.Itoa(i)+"\x00", 200*n))
 	case 3:
 		k.string(key, strconv.Itoa(i))
 	case 4:
