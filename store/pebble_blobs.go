@@ -16,7 +16,7 @@ import (
 
 // blobLeast is the size of a row in bytes from which on its value stands in a blob file, and the table only says where.
 //
-// Compactions move each row several times on its way down the levels: what is in a blob file stays where it is. And tables of
+// Compactions move each row several times on its way down the levels: most of them leave what is in a blob file where it is. And tables of
 // keys alone are so small that they stay in the cache, so that a read of what memory does not hold still asks the disk once. With rows
 // of a few hundred bytes the second look-up costs more than that gains.
 const blobLeast = 1 << 10

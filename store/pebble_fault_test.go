@@ -304,10 +304,10 @@ func TestRestoreCrash(t *testing.T) {
 	}
 }
 
-// A read that fails on the disk is an error, never a missing key, whether a table cannot be read or a file of values.
+// A read that fails on the disk is an error, never a missing key, whether a table cannot be read or a blob file.
 func TestReadErrorIsNotMissing(t *testing.T) {
 	t.Run("tables", func(t *testing.T) { testReadErrorIsNotMissing(t, ".sst", "v") })
-	t.Run("values", func(t *testing.T) { testReadErrorIsNotMissing(t, ".blob", string(noise(blobLeast))) })
+	t.Run("blob files", func(t *testing.T) { testReadErrorIsNotMissing(t, ".blob", string(noise(blobLeast))) })
 }
 
 func testReadErrorIsNotMissing(t *testing.T, kind, value string) {
