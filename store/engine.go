@@ -19,6 +19,11 @@ type Engine interface {
 	// it any more, and it must not be modified.
 	VersionAt(ctx context.Context, key []byte, ts uint64) (VersionedValue, bool, error)
 
+	// Prefetch has the processor bring near what VersionAt is about to look at for keys, as far as memory
+	// has it, so that looking them up one after the other does not wait for memory each time. It changes nothing, reads nothing
+	// from the disk and never fails.
+	Prefetch(keys [][]byte)
+
 	// WalkAt calls fn for every key of span with its newest version at or below
 	// ts, in the given order, until fn returns false. Tombstones are left out;
 	// expired versions are not: the caller judges ExpireAt at a moment of its

@@ -94,6 +94,9 @@ func (s *mvccStore) VersionAt(ctx context.Context, key []byte, ts uint64) (Versi
 	return v, ok, nil
 }
 
+// Prefetch implements Engine. What a look-up in a tree looks at is known only on the way.
+func (s *mvccStore) Prefetch([][]byte) {}
+
 // LatestCommitTS implements MVCCStore.
 func (s *mvccStore) LatestCommitTS(ctx context.Context, key []byte) (uint64, bool, error) {
 	s.mu.RLock()

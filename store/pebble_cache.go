@@ -3,8 +3,11 @@ package store
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/elastickv/elastickv/internal/prefetch"
 )
 
 const (
@@ -101,6 +104,39 @@ func (c *versionCache) newest(key []byte) (v VersionedValue, none, known bool, m
 	s.hits++
 	e.markUsed()
 	return e.version(), e.none(), true, 0
+}
+
+// prefetchMost is how many look-ups are prepared at once: what is near has to stay so until it is looked at.
+const prefetchMost = 64
+
+// prefetchBytes is how much of an entry is brought near: a name and a short value. The processor sees by itself that somebody goes on reading.
+const prefetchBytes = 192
+
+// prefetch has the processor bring near what newest will look at for keys: first all their places in the index, then
+// all entries.
+func (c *versionCache) prefetch(keys [][]byte) {
+	if c.limit == 0 {
+		return
+	}
+	var hashes [prefetchMost]uint64
+	for some := range slices.Chunk(keys, prefetchMost) {
+		for i, key := range some {
+			s, hash := c.shard(key)
+			s.mu.Lock()
+			s.index.prefetch(hash)
+			s.mu.Unlock()
+			hashes[i] = hash
+		}
+		for _, hash := range hashes[:len(some)] {
+			s := &c.shards[hash%cacheShards]
+			s.mu.Lock()
+			if slot := s.index.find(hash); slot != nil {
+				e := s.at(slot.ref)
+				prefetch.Bytes(e[:min(len(e), prefetchBytes)])
+			}
+			s.mu.Unlock()
+		}
+	}
 }
 
 // found puts in what a read has found to be the newest version of key, or that there

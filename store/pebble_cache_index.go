@@ -1,6 +1,11 @@
 package store
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+
+	"github.com/elastickv/elastickv/internal/prefetch"
+)
 
 // cacheIndex says where in the chunks of a shard the entry of a key stands, by the hash of the
 // key; of two keys with one hash the later is there. It is divided into tables that grow one by one: to make one
@@ -30,6 +35,13 @@ func (x *cacheIndex) table(hash uint64) *cacheTable {
 
 // find returns the slot of hash, or nil. It is valid until the next put or remove.
 func (x *cacheIndex) find(hash uint64) *cacheSlot { return x.table(hash).find(hash) }
+
+// prefetch has the processor bring near where find begins to look for hash.
+func (x *cacheIndex) prefetch(hash uint64) {
+	if t := x.table(hash); t.used > 0 {
+		prefetch.Line(unsafe.Pointer(&t.slots[t.home(hash)]))
+	}
+}
 
 // put makes ref what hash stands for.
 func (x *cacheIndex) put(hash uint64, ref cacheRef) {
@@ -93,10 +105,13 @@ const (
 	cacheShardBits = 6
 )
 
+// home is the number of the slot that hash has, unless others have taken that.
+func (x *cacheTable) home(hash uint64) uint64 { return hash >> cacheShardBits & uint64(len(x.slots)-1) }
+
 // slot returns the slot of hash, or the one that would become it. There is a free one.
 func (x *cacheTable) slot(hash uint64) *cacheSlot {
 	mask := uint64(len(x.slots) - 1)
-	for i := hash >> cacheShardBits & mask; ; i = (i + 1) & mask {
+	for i := x.home(hash); ; i = (i + 1) & mask {
 		if s := &x.slots[i]; s.hash == hash || s.hash == 0 {
 			return s
 		}
@@ -143,12 +158,12 @@ func (x *cacheTable) remove(hash uint64) {
 	}
 	x.used--
 	mask := uint64(len(x.slots) - 1)
-	gap := hash >> cacheShardBits & mask
+	gap := x.home(hash)
 	for x.slots[gap].hash != hash {
 		gap = (gap + 1) & mask
 	}
 	for i := (gap + 1) & mask; x.slots[i].hash != 0; i = (i + 1) & mask {
-		home := x.slots[i].hash >> cacheShardBits & mask
+		home := x.home(x.slots[i].hash)
 		if (i-home)&mask >= (i-gap)&mask { // its way begins at the gap or before
 			x.slots[gap] = x.slots[i]
 			gap = i

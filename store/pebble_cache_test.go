@@ -339,3 +339,81 @@ func TestVersionCacheOfFallingCommits(t *testing.T) {
 		}
 	}
 }
+
+// Keys are prepared in any number, there or not, without being used or asked for: nothing can tell.
+func TestPrefetchChangesNothing(t *testing.T) {
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(1<<20))
+	ctx := context.Background()
+	var keys [][]byte
+	for i := range 3 * prefetchMost {
+		key := fmt.Appendf(nil, "key%d", i)
+		keys = append(keys, key)
+		if i%3 > 0 {
+			must(t, s.PutAt(ctx, key, bytes.Repeat([]byte{byte(i)}, i), 10, 0))
+			if _, err := s.GetAt(ctx, key, 20); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	type shardState struct {
+		hits, misses, writes uint64
+		taken, dead          int
+		chunks               string
+	}
+	state := func() (all [cacheShards]shardState) {
+		for i := range s.versions.shards {
+			c := &s.versions.shards[i]
+			all[i] = shardState{c.hits, c.misses, c.writes, c.taken, c.dead, fmt.Sprintf("%x", c.chunks)}
+		}
+		return all
+	}
+	before := state()
+	s.Prefetch(nil)
+	s.Prefetch(keys[:1])
+	s.Prefetch(keys)
+	if state() != before {
+		t.Error("the cache has changed")
+	}
+}
+
+// BenchmarkPrefetch reads sixteen keys at once of those that the cache has, many more than the processor has near: as
+// they come, or prepared before.
+func BenchmarkPrefetch(b *testing.B) {
+	const batch = 16
+	s, err := NewPebbleStore(b.TempDir(), WithVersionCacheSize(256<<20))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	p := s.(*pebbleStore)
+	fillBench(b, p)
+	keys := make([][]byte, benchKeys)
+	for i := range keys {
+		keys[i] = benchKey(i)
+		if _, err := p.GetAt(context.Background(), keys[i], 20); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	for _, c := range []struct {
+		name    string
+		prepare func([][]byte)
+	}{{"as they come", func([][]byte) {}}, {"prepared", p.Prefetch}} {
+		b.Run(c.name, func(b *testing.B) {
+			from, sum := 0, 0
+			for b.Loop() {
+				if from += batch; from+batch > len(keys) {
+					from = 0
+				}
+				c.prepare(keys[from : from+batch])
+				for _, key := range keys[from : from+batch] {
+					v, _, _ := p.VersionAt(context.Background(), key, 20)
+					sum += int(v.Value[50])
+				}
+			}
+			if sum != 0 {
+				b.Fatal(sum)
+			}
+		})
+	}
+}

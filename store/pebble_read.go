@@ -165,6 +165,9 @@ func (s *pebbleStore) VersionAt(ctx context.Context, key []byte, ts uint64) (Ver
 	return v, ok, err
 }
 
+// Prefetch implements Engine. What the version cache does not have is not prepared.
+func (s *pebbleStore) Prefetch(keys [][]byte) { s.versions.prefetch(keys) }
+
 // ReadWaits implements Engine.
 func (s *pebbleStore) ReadWaits() time.Duration { return time.Duration(s.views.waited.Load()) }
 

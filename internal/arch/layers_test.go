@@ -17,6 +17,7 @@ hlc:
 encryption:
 encryption/keys:    encryption
 internal/watermark:
+internal/prefetch:
 internal/resp:
 internal/netpoll:
 internal/relay:
@@ -24,9 +25,9 @@ internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
-store:              internal/watermark encryption
+store:              internal/watermark internal/prefetch encryption
 internal/txn:       hlc store
-internal/eviction:
+internal/eviction:   internal/prefetch
 internal/keyspace:  internal/txn internal/eviction store
 internal/bitmap:
 internal/hll:

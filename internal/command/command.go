@@ -15,6 +15,8 @@ type Command struct {
 	Cats  Category // ACL categories besides those that Flags and Group imply
 	Keys  []KeySpec
 
+	Elements Elements
+
 	Channels Channels
 
 	Run Handler    // nil for a container that does nothing by itself

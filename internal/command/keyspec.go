@@ -67,22 +67,31 @@ func numKeys(index int, f KeyFlags) KeySpec {
 // unknownKeys is the spec of keys that only the command itself finds.
 func unknownKeys(f KeyFlags) KeySpec { return KeySpec{Flags: f, Unknown: true} }
 
-// positions returns where the keys of spec stand in args, and whether the call can be well formed: a number of
-// keys is one, and so many are there. Every command refuses a call with another.
+// positions returns where the keys of spec stand in args, and whether the call can be well formed.
 func (k KeySpec) positions(args [][]byte) (at []int, ok bool) {
-	first := k.begin(args)
+	first, last, ok := k.span(args)
+	for i := first; ok && i <= last; i += max(k.Step, 1) {
+		at = append(at, i)
+	}
+	return at, ok
+}
+
+// span returns where in args the first key of spec stands, and up to where the others do, Step after Step: none if last is below first. It
+// reports whether the call can be well formed: a number of keys is one, and so many are there. Every command refuses a call with another.
+func (k KeySpec) span(args [][]byte) (first, last int, ok bool) {
+	first = k.begin(args)
 	if k.Unknown || first < 1 {
-		return nil, true
+		return 0, -1, true
 	}
 	if first >= len(args) {
-		return nil, !k.NumKeys
+		return 0, -1, !k.NumKeys
 	}
-	last := first + k.Last
+	last = first + k.Last
 	if k.NumKeys {
 		n, err := strconv.Atoi(string(args[first]))
 		first++
 		if err != nil || n < 1 || n > len(args)-first {
-			return nil, false
+			return 0, -1, false
 		}
 		last = first + n - 1
 	} else if k.Last < 0 {
@@ -91,10 +100,7 @@ func (k KeySpec) positions(args [][]byte) (at []int, ok bool) {
 			last = first + (len(args)-first)/k.Limit + k.Last
 		}
 	}
-	for i := first; i <= last && i < len(args); i += max(k.Step, 1) {
-		at = append(at, i)
-	}
-	return at, true
+	return first, min(last, len(args)-1), true
 }
 
 func (k KeySpec) begin(args [][]byte) int {

@@ -10,5 +10,5 @@
 // Refused: an exact list of all keys by use. It would need memory for every key of a dataset that is
 // larger than memory, or a row that every read rewrites.
 //
-// The package imports nothing of this module. It knows nothing of transactions, types or commands.
+// Of this module the package imports internal/prefetch. It knows nothing of transactions, types or commands.
 package eviction

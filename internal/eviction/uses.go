@@ -3,6 +3,9 @@ package eviction
 import (
 	"hash/maphash"
 	"sync/atomic"
+	"unsafe"
+
+	"github.com/elastickv/elastickv/internal/prefetch"
 )
 
 // Settings say how uses are counted.
@@ -74,6 +77,14 @@ func (u *Uses) Configure(s Settings) {
 
 // Frequency reports whether it is remembered how often keys are used, instead of when.
 func (u *Uses) Frequency() bool { return u != nil && u.settings.Load().Frequency }
+
+// Prefetch prepares that a use of a key is taken down, or asked for.
+func (u *Uses) Prefetch(place int, key []byte) {
+	if u != nil {
+		b, _ := u.find(place, key)
+		prefetch.Line(unsafe.Pointer(b))
+	}
+}
 
 // Touch takes down that a key is used now. place is where its database stands.
 func (u *Uses) Touch(place int, key []byte, now int64) {

@@ -134,6 +134,11 @@ func exec(ctx *command.Ctx) error {
 			ctx.Out.NullArray()
 			return
 		}
+		root.DB(c.db).Prefetch(func(a *keyspace.Ahead) {
+			for _, k := range m.calls[:min(len(m.calls), aheadMost)] {
+				k.route.cmd.LookAhead(k.args, a)
+			}
+		})
 		ctx.Out.Array(len(m.calls))
 		for _, k := range m.calls {
 			if err := c.checkAgain(k); err != nil {

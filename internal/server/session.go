@@ -40,6 +40,7 @@ type session struct {
 	waits bool        // reading may wait, although a loop watches the connection
 	seq   *txn.Seq    // while the sequencer carries out commands for this session
 	snap  snap        // while reads of a pipeline are carried out together
+	ahead [][][]byte  // what is carried out next, as long as nobody has looked at it
 	clock time.Time   // when the last command ended, or its turn came
 	timed bool        // a read deadline may be set
 
@@ -241,11 +242,15 @@ func (c *session) runUnit(seq *txn.Seq) {
 	u := &c.unit
 	began := c.clock
 	u.first.refused = c.refusal(u.first) // it has waited
+	defer c.expect(nil)
 	for next := u.first; ; next = c.find(u.calls[u.done]) {
 		if u.done > 0 {
 			if at := c.place(&next); at == outside || at == atLeader || c.paused(next) {
 				return
 			}
+		}
+		if u.done%aheadMost == 0 {
+			c.expect(u.calls[u.done:])
 		}
 		c.step(next)
 		u.done++
@@ -405,7 +410,11 @@ func (c *session) makeCarrier() {
 		return nil
 	}
 	k.read = c.srv.onRoot(k.do)
-	k.invoke = func(root *keyspace.Space) { c.invoke(c.running, root.DB(c.db)) }
+	k.invoke = func(root *keyspace.Space) {
+		keys := root.DB(c.db)
+		c.lookAhead(keys)
+		c.invoke(c.running, keys)
+	}
 }
 
 // transact runs fn in one transaction of a call: inside the sequencer if the session is
@@ -522,9 +531,13 @@ func (c *session) readTogether(first call, calls [][][]byte) [][][]byte {
 	err := c.srv.snapshot(c.near(), func(tx *txn.Tx) error {
 		c.snap.tx = tx
 		defer func() { c.snap.tx = nil }()
+		defer c.expect(nil)
 		for next := first; ; next = c.find(calls[done]) {
 			if done > 0 && (c.place(&next) != anywhere || !c.together(&next) || c.paused(next)) {
 				return nil
+			}
+			if done%aheadMost == 0 {
+				c.expect(calls[done:])
 			}
 			c.step(next)
 			done++
@@ -546,11 +559,39 @@ func (c *session) readTogether(first call, calls [][][]byte) [][][]byte {
 	return calls[done:]
 }
 
+// aheadMost is how many calls are looked at before the first of them is carried out: the rows that they begin with
+// fit into the nearest cache of a processor.
+const aheadMost = 32
+
+// expect has the calls that come next looked at before the first of them is carried out, if there is enough to gain.
+func (c *session) expect(calls [][][]byte) {
+	c.ahead = nil
+	if len(calls) > 1 || len(calls) == 1 && len(calls[0]) > 4 {
+		c.ahead = calls[:min(len(calls), aheadMost)]
+	}
+}
+
+// lookAhead prepares the look-ups of the calls that are expected.
+func (c *session) lookAhead(keys *keyspace.Space) {
+	if len(c.ahead) == 0 {
+		return
+	}
+	keys.Prefetch(func(a *keyspace.Ahead) {
+		for _, args := range c.ahead {
+			if cmd, err := c.srv.table.Lookup(args); err == nil {
+				cmd.LookAhead(args, a)
+			}
+		}
+	})
+	c.ahead = nil
+}
+
 // quickly carries out the first of calls, which may run anywhere, or more, and returns the rest.
 func (c *session) quickly(first call, calls [][][]byte) [][][]byte {
 	if len(calls) > 1 && c.together(&first) {
 		return c.readTogether(first, calls)
 	}
+	c.expect(calls[:1])
 	c.step(first)
 	return calls[1:]
 }

@@ -21,6 +21,7 @@ type Row struct {
 type layer interface {
 	row(key []byte) (Row, bool, error)
 	walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error
+	prefetch(keys [][]byte)
 }
 
 // snapshot is the layer of what an engine held at one timestamp.
@@ -37,6 +38,8 @@ func (s *snapshot) row(key []byte) (Row, bool, error) {
 	}
 	return Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS}, true, nil
 }
+
+func (s *snapshot) prefetch(keys [][]byte) { s.engine.Prefetch(keys) }
 
 func (s *snapshot) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
 	return s.engine.WalkAt(s.ctx, span, order, s.ts, func(key []byte, v store.VersionedValue) bool {
@@ -64,6 +67,9 @@ func (o *overlay) row(key []byte) (Row, bool, error) {
 	}
 	return o.base.row(key)
 }
+
+// prefetch prepares nothing of what is buffered: that is little, and was written a moment ago.
+func (o *overlay) prefetch(keys [][]byte) { o.base.prefetch(keys) }
 
 // walk merges the buffered writes into the order of the base.
 func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {

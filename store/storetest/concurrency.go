@@ -25,6 +25,7 @@ func testLostUpdate(t *testing.T, open Open) {
 
 	increment := func(key []byte) (int64, error) {
 		// Every transaction writes total, so its newest timestamp orders them all.
+		e.Prefetch([][]byte{total, key})
 		v, _, err := e.VersionAt(ctx, total, math.MaxUint64)
 		if err != nil {
 			return 0, err

@@ -143,6 +143,7 @@ func (h *history) compareRead(key string, ts uint64) {
 	if exists != (wantGet == nil) {
 		h.Fatalf("ExistsAt(%q, %d) = %v", key, ts, exists)
 	}
+	h.e.Prefetch([][]byte{[]byte(key), []byte(key + "\x00"), nil})
 	got, found, err := h.e.VersionAt(ctx, []byte(key), ts)
 	h.want("VersionAt", err, readable)
 	if err == nil && (found != ok || found && !sameVersion(got, v)) {

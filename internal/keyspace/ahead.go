@@ -1,0 +1,78 @@
+package keyspace
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/elastickv/elastickv/store"
+)
+
+const (
+	// aheadMost is how many names are prepared at once. More would push each other out of the processor's caches.
+	aheadMost = 64
+	// aheadNameMost is the length of keys and elements, in bytes, that are prepared.
+	aheadNameMost = 256
+)
+
+// Ahead collects what is about to be looked up. To name what then is not costs a little time, and nothing else.
+type Ahead struct {
+	s     *Space // whose database it is of
+	names [][]byte
+	buf   []byte // that they stand in
+	last  []byte // key
+}
+
+var aheads = sync.Pool{New: func() any { return new(Ahead) }}
+
+// Prefetch prepares the look-ups that fill names, so that they do not wait for memory one after the other. It
+// reads nothing and waits for nothing.
+func (s *Space) Prefetch(fill func(a *Ahead)) {
+	a := aheads.Get().(*Ahead)
+	a.s = s
+	fill(a)
+	s.tx.Prefetch(a.names)
+	*a = Ahead{names: a.names[:0], buf: a.buf[:0]}
+	aheads.Put(a)
+}
+
+// Key names a key. To name it several times in a row is to name it once.
+func (a *Ahead) Key(key []byte) {
+	if a.last != nil && bytes.Equal(a.last, key) || !a.room(key) {
+		return
+	}
+	a.last = key
+	a.s.shared.uses.Prefetch(a.s.place(), key)
+	from := a.begin()
+	a.add(from, append(append(a.buf, entryPrefix...), key...))
+}
+
+// Element names an element of the collection at key, which is a hash, a set or a sorted set, and has not been renamed.
+func (a *Ahead) Element(kind Kind, key, element []byte) {
+	if !a.room(key) || !a.room(element) {
+		return
+	}
+	from := a.begin()
+	switch kind {
+	case KindHash:
+		a.add(from, store.AppendHashFieldKey(a.buf, key, element))
+	case KindSet:
+		a.add(from, store.AppendSetMemberKey(a.buf, key, element))
+	case KindZSet:
+		a.add(from, store.AppendZSetMemberKey(a.buf, key, element))
+	}
+}
+
+func (a *Ahead) room(name []byte) bool { return len(a.names) < aheadMost && len(name) <= aheadNameMost }
+
+// begin starts a name, and returns where.
+func (a *Ahead) begin() (from int) {
+	from = len(a.buf)
+	a.buf = append(a.buf, dbPrefix(a.s.place())...)
+	return from
+}
+
+// add ends the name that begins at from.
+func (a *Ahead) add(from int, buf []byte) {
+	a.names = append(a.names, buf[from:])
+	a.buf = buf
+}

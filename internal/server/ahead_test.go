@@ -1,0 +1,78 @@
+package server_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/elastickv/elastickv/internal/server"
+	"github.com/elastickv/elastickv/store"
+)
+
+// preparedEngine notes which rows are prepared.
+type preparedEngine struct {
+	store.Engine
+	mu       sync.Mutex
+	prepared [][]string
+}
+
+func (e *preparedEngine) Prefetch(keys [][]byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var names []string
+	for _, k := range keys {
+		names = append(names, strings.TrimPrefix(string(k), "!redis|key|"))
+	}
+	e.prepared = append(e.prepared, names)
+}
+
+func (e *preparedEngine) take() [][]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	got := e.prepared
+	e.prepared = nil
+	return got
+}
+
+// What a pipeline, a transaction or a call of many keys looks up first is prepared in one go. For one key alone that is of no use.
+func TestLookAhead(t *testing.T) {
+	e := &preparedEngine{Engine: store.NewMVCCStore().(store.Engine)}
+	w := dial(t, serveAt(t, e, time.Now, server.NewConfig(), anyPort(t)).addr)
+	names := func(from, to int) (all []string) {
+		for i := from; i < to; i++ {
+			all = append(all, fmt.Sprintf("k%d", i))
+		}
+		return all
+	}
+	pipeline := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for _, c := range []struct {
+		send, want string
+		prepared   [][]string
+	}{
+		{"SET k0 v\r\n", "+OK\r\n", nil},
+		{"GET k0\r\n", "$1\r\nv\r\n", nil},
+		{"PING\r\nPING\r\n", "+PONG\r\n+PONG\r\n", nil},
+		{pipeline("SET k%d v\r\n", 16), strings.Repeat("+OK\r\n", 16), [][]string{names(0, 16)}},
+		{pipeline("GET k%d\r\n", 16), strings.Repeat("$1\r\nv\r\n", 16), [][]string{names(0, 16)}},
+		{pipeline("EXISTS k%d\r\n", 40), strings.Repeat(":1\r\n", 16) + strings.Repeat(":0\r\n", 24), [][]string{names(0, 32), names(32, 40)}},
+		{"MGET k0 k1 k2 k3\r\n", "*4\r\n" + strings.Repeat("$1\r\nv\r\n", 4), [][]string{names(0, 4)}},
+		{"MSET k0 w k1 w\r\n", "+OK\r\n", [][]string{names(0, 2)}},
+		{"MULTI\r\nGET k0\r\nGET k1\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\nw\r\n$1\r\nw\r\n", [][]string{names(0, 2)}},
+		{"NONE\r\nGET k0\r\nGET\r\nGET k1\r\n", "-ERR unknown command 'NONE', with args beginning with: \r\n$1\r\nw\r\n-ERR wrong number of arguments for 'get' command\r\n$1\r\nw\r\n", [][]string{names(0, 2)}},
+	} {
+		e.take()
+		w.ask(strings.TrimSuffix(c.send, "\r\n"), c.want)
+		if got := e.take(); !slices.EqualFunc(got, c.prepared, slices.Equal[[]string]) {
+			t.Errorf("%q: %q are prepared, want %q", c.send, got, c.prepared)
+		}
+	}
+}
