@@ -76,3 +76,27 @@ func TestLookAhead(t *testing.T) {
 		}
 	}
 }
+
+// A call that has many arguments and looks nothing up leaves nothing behind for the next one.
+func TestLookAheadEndsWithItsCalls(t *testing.T) {
+	const set, done = "CONFIG SET slowlog-max-len 10 slowlog-log-slower-than 1000", "+OK\r\n"
+	e := &preparedEngine{Engine: store.NewMVCCStore().(store.Engine)}
+	w := dial(t, serveAt(t, e, time.Now, server.NewConfig(), anyPort(t)).addr)
+	for _, c := range [][]struct{ send, want string }{
+		{{set, done}},
+		{{"PING\r\n" + set, "+PONG\r\n" + done}},
+		{{"GET k with far too many", "-ERR wrong number of arguments for 'get' command\r\n"}},
+		{{"GET k\r\nGET k with far too many", "$-1\r\n-ERR wrong number of arguments for 'get' command\r\n"}},
+		{{"MULTI", "+OK\r\n"}, {"MGET k0 k1 k2 k3", "+QUEUED\r\n"}, {"EXEC", "*1\r\n*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"}},
+		{{"MULTI", "+OK\r\n"}, {"MSET k0 v k1 v", "+QUEUED\r\n"}, {"DISCARD", "+OK\r\n"}},
+	} {
+		for _, x := range c {
+			w.ask(x.send, x.want)
+		}
+		e.take()
+		w.ask("LRANGE none 0 -1", "*0\r\n")
+		if got := e.take(); len(got) > 0 {
+			t.Errorf("behind %q: %q are prepared", c, got)
+		}
+	}
+}

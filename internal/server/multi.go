@@ -135,7 +135,7 @@ func exec(ctx *command.Ctx) error {
 			return
 		}
 		root.DB(c.db).Prefetch(func(a *keyspace.Ahead) {
-			for _, k := range m.calls[:min(len(m.calls), aheadMost)] {
+			for _, k := range m.calls[:min(len(m.calls), lookAheadMost)] {
 				k.route.cmd.LookAhead(k.args, a)
 			}
 		})

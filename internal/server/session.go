@@ -249,7 +249,7 @@ func (c *session) runUnit(seq *txn.Seq) {
 				return
 			}
 		}
-		if u.done%aheadMost == 0 {
+		if u.done%lookAheadMost == 0 {
 			c.expect(u.calls[u.done:])
 		}
 		c.step(next)
@@ -536,7 +536,7 @@ func (c *session) readTogether(first call, calls [][][]byte) [][][]byte {
 			if done > 0 && (c.place(&next) != anywhere || !c.together(&next) || c.paused(next)) {
 				return nil
 			}
-			if done%aheadMost == 0 {
+			if done%lookAheadMost == 0 {
 				c.expect(calls[done:])
 			}
 			c.step(next)
@@ -559,15 +559,15 @@ func (c *session) readTogether(first call, calls [][][]byte) [][][]byte {
 	return calls[done:]
 }
 
-// aheadMost is how many calls are looked at before the first of them is carried out: the rows that they begin with
+// lookAheadMost is how many calls are looked at before the first of them is carried out: the rows that they begin with
 // fit into the nearest cache of a processor.
-const aheadMost = 32
+const lookAheadMost = 32
 
 // expect has the calls that come next looked at before the first of them is carried out, if there is enough to gain.
 func (c *session) expect(calls [][][]byte) {
 	c.ahead = nil
 	if len(calls) > 1 || len(calls) == 1 && len(calls[0]) > 4 {
-		c.ahead = calls[:min(len(calls), aheadMost)]
+		c.ahead = calls[:min(len(calls), lookAheadMost)]
 	}
 }
 
@@ -593,6 +593,7 @@ func (c *session) quickly(first call, calls [][][]byte) [][][]byte {
 	}
 	c.expect(calls[:1])
 	c.step(first)
+	c.expect(nil)
 	return calls[1:]
 }
 
