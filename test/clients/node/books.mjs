@@ -1,15 +1,18 @@
 // What the workloads of this folder share: the books of what was promised and what was done,
 // and the talk with the Go test that kills the server meanwhile.
 //
-// A workload prints "." on a line of its own for each thing that it has seen happen, which
-// tells the test when to kill; the test writes "end" to its standard input after the last
+// A workload prints "." on a line of its own for each thing that it has seen happen since all of it has
+// begun, which tells the test when to kill; the test writes "end" to its standard input after the last
 // kill.
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 
 export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-export function progress() { process.stdout.write('.\n'); }
+let begun = false;
+// begin is called when everything is connected: libraries pass on a fault of the first connection, and get over those of later ones.
+export function begin() { begun = true; }
+export function progress() { if (begun) process.stdout.write('.\n'); }
 
 // ended resolves when the test has killed the server for the last time.
 export const ended = new Promise((resolve) => {

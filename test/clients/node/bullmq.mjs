@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { FlowProducer, Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { Books, ended, isOver, progress, report, sleep, until } from './books.mjs';
+import { begin, Books, ended, isOver, progress, report, sleep, until } from './books.mjs';
 
 const port = Number(process.argv[2]);
 const clients = [];
@@ -231,6 +231,7 @@ async function scheduled() {
 
 const checks = [];
 for (const part of [everyday, limited, paused, stalled, scheduled]) checks.push(await part());
+begin();
 await ended;
 for (const check of checks) await check();
 await Promise.all(closing.map((c) => c.close()));

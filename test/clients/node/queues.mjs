@@ -4,7 +4,7 @@
 // Argument: the port at 127.0.0.1.
 import assert from 'node:assert/strict';
 import { createClient } from '@redis/client';
-import { Books, ended, isLost, isOver, report, sleep, until } from './books.mjs';
+import { begin, Books, ended, isLost, isOver, report, sleep, until } from './books.mjs';
 
 const port = Number(process.argv[2]);
 const clients = [];
@@ -175,6 +175,7 @@ const parts = [];
 for (const RESP of [2, 3]) {
   for (const part of [lists, later, streams, messages]) parts.push(await part(RESP));
 }
+begin();
 await ended;
 for (const { check } of parts) await check();
 stopped = true;
