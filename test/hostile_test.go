@@ -61,7 +61,9 @@ func payload(value string) string { return value + "\x0a\x00" + strings.Repeat("
 // TestHostile sends what wants more memory, depth or time than there is: each is refused or
 // answered, and what others have stays as it was.
 func TestHostile(t *testing.T) {
-	testkit.Single(t)
+	if testing.Short() && testkit.RaceFactor > 1 {
+		t.Skip("takes minutes under the race detector: not in short")
+	}
 	s := startHostile(t)
 	other := testkit.Dial(t, s.Addr, 2)
 	other.MustDo(t, "DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", "1")

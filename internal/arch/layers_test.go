@@ -27,7 +27,7 @@ internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
 store:              internal/watermark internal/prefetch encryption
 internal/txn:       hlc store
-internal/eviction:   internal/prefetch
+internal/eviction:  internal/prefetch
 internal/keyspace:  internal/txn internal/eviction store
 internal/bitmap:
 internal/hll:
