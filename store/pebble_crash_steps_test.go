@@ -12,6 +12,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 )
 
 // crashStep is one call of a scenario.
@@ -83,7 +85,7 @@ func testCrashEverywhere(t *testing.T, steps []crashStep, opts ...PebbleStoreOpt
 	mem := vfs.NewCrashableMem()
 	recorder := &crashRecorder{mem: mem, rng: rand.New(rand.NewPCG(seed, 0))}
 	states := crashStates(t, steps)
-	s := openTest(t, "data/db", append(opts, WithFS(errorfs.Wrap(mem, errorfs.InjectorFunc(recorder.op))))...)
+	s := openTest(t, "data/db", append(opts, WithFS(errorfs.Wrap(crashable.FS{MemFS: mem}, errorfs.InjectorFunc(recorder.op))))...)
 	for i, step := range steps {
 		recorder.begin(i + 1)
 		err := error(nil)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 )
 
 // crashSeed is printed with every failure; put it here to see one again. The
@@ -50,7 +52,7 @@ func TestCrashKeepsAcknowledged(t *testing.T) {
 func crashOnce(t *testing.T, rng *rand.Rand, opts ...PebbleStoreOption) {
 	ctx := context.Background()
 	mem := vfs.NewCrashableMem()
-	s := openTest(t, "data/db", append(opts, WithFS(mem))...)
+	s := openTest(t, "data/db", append(opts, WithFS(crashable.FS{MemFS: mem}))...)
 	var acknowledged [crashWriters]atomic.Int64
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -68,7 +70,7 @@ func crashOnce(t *testing.T, rng *rand.Rand, opts ...PebbleStoreOption) {
 	}
 	flushAt := rng.IntN(100)
 	crashAt := int64(50 + rng.IntN(200))
-	for i := int64(0); acknowledged[0].Load() < crashAt; i++ {
+	for i := int64(0); acknowledged[0].Load() < crashAt && !t.Failed(); i++ {
 		if i == int64(flushAt) {
 			must(t, s.db.Flush())
 			must(t, s.Compact(ctx, s.LastCommitTS()/2))

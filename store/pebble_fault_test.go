@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/elastickv/elastickv/encryption"
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 )
 
 // crashAtStep takes an image of the disk, as a crash would leave it, before
@@ -31,7 +32,7 @@ type crashAtStep struct {
 }
 
 func (c *crashAtStep) wrap() vfs.FS {
-	return errorfs.Wrap(c.mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	return errorfs.Wrap(crashable.FS{MemFS: c.mem}, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
 			return nil
 		}

@@ -15,6 +15,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 	"github.com/elastickv/elastickv/store"
 )
 
@@ -80,7 +81,7 @@ func (s *sim) newNode() *simNode {
 
 func (s *sim) openLog(n *simNode) {
 	var err error
-	n.log, err = raftlog.Open("log", raftlog.Options{FS: n.fs, Logger: slog.New(slog.DiscardHandler), TailBytes: 500})
+	n.log, err = raftlog.Open("log", raftlog.Options{FS: crashable.FS{MemFS: n.fs}, Logger: slog.New(slog.DiscardHandler), TailBytes: 500})
 	must(s.t, err)
 }
 

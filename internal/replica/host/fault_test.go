@@ -15,6 +15,7 @@ import (
 
 	"github.com/elastickv/elastickv/internal/replica"
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 	"github.com/elastickv/elastickv/internal/txn"
 )
 
@@ -32,7 +33,7 @@ func TestDiskFails(t *testing.T) {
 			c := newCluster(t, 3, func(o *Options) { o.LogEntries = 20 })
 			lead := c.leader()
 			lead.stop()
-			lead.fs = errorfs.Wrap(lead.disk, &broken)
+			lead.fs = errorfs.Wrap(lead.fs, &broken)
 			lead.start()
 			c.equal()
 			other := c.leader()
@@ -315,7 +316,7 @@ func TestForgotten(t *testing.T) {
 	c.write("k", "acknowledged")
 	c.equal()
 	n.stop()
-	n.disk, n.fs = older, older
+	n.disk, n.fs = older, crashable.FS{MemFS: older}
 	n.start()
 	select {
 	case err := <-n.failed:

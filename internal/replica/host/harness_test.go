@@ -18,6 +18,7 @@ import (
 	"github.com/elastickv/elastickv/internal/replica"
 	"github.com/elastickv/elastickv/internal/replica/raftlog"
 	"github.com/elastickv/elastickv/internal/replica/transport"
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 	"github.com/elastickv/elastickv/internal/testkit/pipes"
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
@@ -104,8 +105,8 @@ func newCluster(t *testing.T, n int, change ...func(*Options)) *cluster {
 
 // node returns a machine with an empty disk.
 func (c *cluster) node(id transport.NodeID, rep uint64) *node {
-	disk := vfs.NewCrashableMem()
-	n := &node{c: c, id: id, replica: rep, addr: fmt.Sprint("node-", id), disk: disk, fs: disk}
+	mem := vfs.NewCrashableMem()
+	n := &node{c: c, id: id, replica: rep, addr: fmt.Sprint("node-", id), disk: mem, fs: crashable.FS{MemFS: mem}}
 	c.nodes[id] = n
 	return n
 }
@@ -196,7 +197,7 @@ func (n *node) crash() {
 	n.c.t.Helper()
 	after := n.disk.CrashClone(vfs.CrashCloneCfg{})
 	n.stop()
-	n.disk, n.fs = after, after
+	n.disk, n.fs = after, crashable.FS{MemFS: after}
 }
 
 // propose proposes that a key gets a value, as the next proposal of the term that this node leads in.

@@ -12,17 +12,19 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 )
 
 // heldDisk is a disk on which tables can be held up: while they are, the engine keeps every file of its log.
 type heldDisk struct {
-	*vfs.MemFS
+	crashable.FS
 	mu   sync.Mutex
 	free chan struct{} // closed while nothing is held up
 }
 
 func newHeldDisk(fs *vfs.MemFS) *heldDisk {
-	h := &heldDisk{MemFS: fs, free: make(chan struct{})}
+	h := &heldDisk{FS: crashable.FS{MemFS: fs}, free: make(chan struct{})}
 	close(h.free)
 	return h
 }
@@ -47,7 +49,7 @@ func (h *heldDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error
 		h.mu.Unlock()
 		<-free
 	}
-	return h.MemFS.Create(name, c)
+	return h.FS.Create(name, c)
 }
 
 // nextFile has the engine begin a new file of its log.
@@ -177,7 +179,7 @@ func TestCrashEverywhere(t *testing.T) {
 		var mu sync.Mutex
 		var images []image
 		promised, opening := promise{10, 5}, false
-		disk := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		crashing := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose && promised.last > 10 {
@@ -195,7 +197,7 @@ func TestCrashEverywhere(t *testing.T) {
 			defer mu.Unlock()
 			opening = is
 		}
-		l, g := fill(t, disk)
+		l, g := fill(t, crashing)
 		write := func(n int) {
 			for range n {
 				w := Write{Group: g}
@@ -226,7 +228,7 @@ func TestCrashEverywhere(t *testing.T) {
 			mem.MemFS = left // three files are to be replayed
 			setOpening(true)
 			var err error
-			l, err = Open("log", Options{FS: disk, TailBytes: 200, EngineBytes: roomy})
+			l, err = Open("log", Options{FS: crashing, TailBytes: 200, EngineBytes: roomy})
 			setOpening(false)
 			must(t, err)
 			g, err = l.Open(1, 10)
