@@ -12,6 +12,7 @@ import (
 func WithTinyTables() PebbleStoreOption {
 	return func(s *pebbleStore) {
 		WithTinyBlobs()(s)
+		s.logAhead = 300 // one or two writes
 		s.tune = func(o *pebble.Options) {
 			o.MemTableSize = 32 << 10
 			o.L0CompactionThreshold = 1

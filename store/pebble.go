@@ -26,6 +26,7 @@ type pebbleStore struct {
 	fsmMode   *FSMSyncMode          // nil until the environment has been read
 	fsmSync   bool                  // Raft writes are fsynced before they return
 	tune      func(*pebble.Options) // nil but in tests
+	logAhead  int                   // how far the log is filled ahead of what is written to it; 0 but in tests
 	engine    *pebble.Options
 	lock      *pebble.Lock
 	db        *pebble.DB

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/elastickv/elastickv/encryption"
+	"github.com/elastickv/elastickv/internal/zerofill"
 )
 
 // open prepares the folder, opens the engine and reads its own rows.
@@ -62,7 +63,7 @@ func (s *pebbleStore) openEngine() error {
 		return fmt.Errorf("store: open %s: %w", s.dir, err)
 	}
 	logger := newEngineLogger(s.log)
-	s.engine = engineOptions(diskWatch{wholeBlobs{wholeLogs{s.fs}, s.log}, &s.views.waits}, s.cacheSize, logger)
+	s.engine = engineOptions(diskWatch{wholeBlobs{wholeLogs{zerofill.FS{FS: s.fs, Ahead: s.logAhead}}, s.log}, &s.views.waits}, s.cacheSize, logger)
 	s.engine.Lock = s.lock
 	if err := s.blobs.open(s.fs, s.dir, s.engine); err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)

@@ -18,6 +18,7 @@ encryption:
 encryption/keys:    encryption
 internal/watermark:
 internal/prefetch:
+internal/zerofill:
 internal/resp:
 internal/netpoll:
 internal/relay:
@@ -25,7 +26,7 @@ internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
-store:              internal/watermark internal/prefetch encryption
+store:              internal/watermark internal/prefetch internal/zerofill encryption
 internal/txn:       hlc store
 internal/eviction:  internal/prefetch
 internal/keyspace:  internal/txn internal/eviction store
@@ -39,7 +40,7 @@ internal/acl:       internal/command
 internal/lualib:    internal/lua
 internal/script:    internal/command internal/keyspace internal/resp internal/rdb internal/lua internal/lualib
 internal/server:    internal/script internal/acl internal/command internal/keyspace internal/eviction internal/txn internal/resp internal/pubsub internal/tracking internal/netpoll internal/relay
-internal/replica/raftlog: internal/watermark encryption
+internal/replica/raftlog: internal/watermark internal/zerofill encryption
 internal/replica/transport: internal/replica/raftlog
 internal/replica:   internal/replica/raftlog internal/txn store hlc encryption
 internal/replica/host: internal/replica internal/replica/transport internal/replica/raftlog internal/txn store

@@ -12,6 +12,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/elastickv/elastickv/internal/zerofill"
 )
 
 // Options say how a log is opened; the zero value works.
@@ -111,7 +113,7 @@ func engineOptions(o Options) *pebble.Options {
 	cache := min(o.EngineBytes/4, 8<<20)
 	const memtables = 3 // one that is filled, one that is written to a table, and one kept for the next
 	return &pebble.Options{
-		FS: o.FS,
+		FS: zerofill.FS{FS: o.FS},
 		// Pinned, so that a new release of the engine does not make a folder unreadable for the one before.
 		FormatMajorVersion: pebble.FormatValueSeparation, // part of the format
 		CacheSize:          cache,
