@@ -43,7 +43,8 @@ type pebbleStore struct {
 	versions  versionCache
 	pages     pages
 	absence   absence
-	cached    int64  // bytes that versions may take
+	cached    int64 // bytes that versions may take
+	unflushed unflushed
 	points    []Span // that are read by the key alone
 
 	// ranges are all range tombstones. A reader takes them before it opens its view of

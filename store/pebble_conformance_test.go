@@ -78,6 +78,13 @@ func TestPebbleEagerRangesModel(t *testing.T) {
 	storetest.RunModel(t, openPebbleRanges)
 }
 
+func TestPebbleRestlessWithoutCacheModel(t *testing.T) {
+	limitChecks(t)
+	storetest.RunModel(t, func(t *testing.T) store.Engine {
+		return store.NewRestless(t, openPebbleWith(t, store.WithTinyTables(), store.WithEagerRanges(), store.WithVersionCacheSize(-1)))
+	})
+}
+
 func TestPebbleRestlessModel(t *testing.T) {
 	limitChecks(t)
 	storetest.RunModel(t, openPebbleRestless)

@@ -73,7 +73,9 @@ func (s *pebbleStore) openEngine() error {
 		s.tune(s.engine)
 	}
 	s.stalls.listen(s.engine.EventListener)
+	s.unflushed.open(s.engine.MemTableSize)
 	s.views.listen(s.engine.EventListener)
+	s.unflushed.listen(s.engine.EventListener) // behind the views, see there
 	db, err := openDB(s.dir, s.engine, logger)
 	if err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)
@@ -82,6 +84,9 @@ func (s *pebbleStore) openEngine() error {
 		return folderError(s.dir, ErrDamagedFolder, firstError(err, db.Close()))
 	}
 	s.db, s.views.db = db, db
+	if err := s.unflushed.opened(db); err != nil {
+		return folderError(s.dir, ErrDamagedFolder, firstError(err, db.Close()))
+	}
 	if err := s.readMeta(); err != nil {
 		return firstError(s.metaError(err), db.Close())
 	}

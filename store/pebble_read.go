@@ -34,16 +34,22 @@ const (
 )
 
 // options are those of the next look-up.
-func (a *absence) options() *pebble.IterOptions {
+func (a *absence) options(in *pointOptions) *pebble.IterOptions {
 	if a.score.Load() > absenceMost/4 {
-		return &askEveryFilter
+		return &in.askEveryFilter
 	}
-	return &askUpperFilters
+	return &in.askUpperFilters
 }
 
+// pointOptions are those of look-ups in one place.
+type pointOptions struct{ askEveryFilter, askUpperFilters pebble.IterOptions }
+
 var (
-	askEveryFilter  = pebble.IterOptions{UseL6Filters: true}
-	askUpperFilters = pebble.IterOptions{}
+	anywhere = pointOptions{pebble.IterOptions{UseL6Filters: true}, pebble.IterOptions{}}
+	inTables = pointOptions{
+		pebble.IterOptions{UseL6Filters: true, OnlyReadGuaranteedDurable: true},
+		pebble.IterOptions{OnlyReadGuaranteedDurable: true},
+	}
 )
 
 // note is told whether a key was there. That two calls at once may count as one does no harm.
@@ -59,10 +65,17 @@ func (a *absence) note(found bool) {
 }
 
 // openPoint returns a reader of the engine as it is now. The caller closes it.
-func (s *pebbleStore) openPoint() (*pointReader, error) {
+func (s *pebbleStore) openPoint() (*pointReader, error) { return s.openPointOf(nil) }
+
+// openPointOf returns a reader for this key alone; nil is for all.
+func (s *pebbleStore) openPointOf(key []byte) (*pointReader, error) {
 	ranges, rows := s.ranges.Load(), s.newRowDecoder() // before the view
 	r := pointReaders.Get().(*pointReader)
-	v, err := s.views.open(&s.views.points, r.seat, s.absence.options())
+	rack, in := &s.views.points, &anywhere
+	if key != nil && !s.unflushed.may(r.bound(key)) { // before the view
+		rack, in = &s.views.tables, &inTables
+	}
+	v, err := s.views.open(rack, r.seat, s.absence.options(in))
 	if err != nil {
 		pointReaders.Put(r)
 		return nil, err
@@ -79,6 +92,12 @@ func (r *pointReader) close() {
 	if cap(r.key) <= 4<<10 && r.rows.held() <= 64<<10 {
 		pointReaders.Put(r)
 	}
+}
+
+// bound returns the bound of a key, valid until the reader moves.
+func (r *pointReader) bound(userKey []byte) []byte {
+	r.key = appendKeyBound(r.key[:0], userKey)
+	return r.key
 }
 
 // seek moves to the newest version of userKey at or below ts.
@@ -194,7 +213,7 @@ func (s *pebbleStore) versionAt(ctx context.Context, key []byte, ts uint64) (v V
 // readEngine returns the newest version of key at or below ts, and leaves what
 // it learns of the newest one of all in the cache, unless that has it already.
 func (s *pebbleStore) readEngine(key []byte, ts uint64, cached bool, mark uint64) (v VersionedValue, ok, shared bool, err error) {
-	r, err := s.openPoint()
+	r, err := s.openPointOf(key)
 	if err != nil {
 		return VersionedValue{}, false, false, err
 	}
@@ -255,7 +274,7 @@ func (s *pebbleStore) commitTSAt(ctx context.Context, key []byte, ts uint64) (ui
 		}
 		return ranges.over(key, v, ts).TS, true, nil
 	}
-	r, err := s.openPoint()
+	r, err := s.openPointOf(key)
 	if err != nil {
 		return 0, false, err
 	}

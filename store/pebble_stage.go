@@ -244,13 +244,20 @@ func putMeta(b *pebble.Batch, key []byte, v uint64) error {
 
 // applyBatch makes b visible and, if it is to be synced, starts that without
 // waiting for it. A log that fails while the engine changes it for a new one
-// ends the process inside the engine, which has then lost its locks.
+// ends the process inside the engine, which has then lost its locks. The caller holds the apply lock.
 func (s *pebbleStore) applyBatch(b *pebble.Batch, synced bool) error {
 	defer s.views.changing()()
+	s.unflushed.note(b)
+	var err error
 	if synced {
-		return s.db.ApplyNoSyncWait(b, pebble.Sync)
+		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
+	} else {
+		err = s.db.Apply(b, pebble.NoSync)
 	}
-	return s.db.Apply(b, pebble.NoSync)
+	if err == nil {
+		s.unflushed.noted(b)
+	}
+	return err
 }
 
 // fail records the first failure to write and returns it.

@@ -32,15 +32,25 @@ func openTampered(t testing.TB, s *sealer, opts ...PebbleStoreOption) *pebbleSto
 // setRow puts a row into the engine as whoever can write to the disk may.
 func setRow(t testing.TB, s *pebbleStore, key, value []byte) {
 	t.Helper()
-	defer s.views.changing()()
-	must(t, s.db.Set(key, value, pebble.NoSync))
+	b := s.db.NewBatch()
+	must(t, b.Set(key, value, nil))
+	applyRow(t, s, b)
 }
 
 // deleteRow is setRow for a row that goes.
 func deleteRow(t testing.TB, s *pebbleStore, key []byte) {
 	t.Helper()
-	defer s.views.changing()()
-	must(t, s.db.Delete(key, pebble.NoSync))
+	b := s.db.NewBatch()
+	must(t, b.Delete(key, nil))
+	applyRow(t, s, b)
+}
+
+func applyRow(t testing.TB, s *pebbleStore, b *pebble.Batch) {
+	t.Helper()
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	must(t, s.applyBatch(b, false))
+	must(t, b.Close())
 }
 
 // readings are the ways to read the version at ts of a key; each returns what it has found.

@@ -16,7 +16,8 @@ const viewSlots = 32
 // tables below it, costs a read a quarter of what it costs altogether.
 //
 // An iterator shows the engine as it was when it was opened. It is handed out again only if
-// no batch has been given to the engine since: then a new one would show the same. What the
+// no batch has been given to the engine since: then a new one would show the same. One of tables alone is, as long as those are the
+// same. What the
 // engine does by itself changes no rows, but an iterator keeps the memtables and tables that it
 // reads. So whenever the engine is done with some, all that wait are closed. Whoever closes the last one that kept a table has
 // to drop that from the engine's caches, block by block, which takes up to hundreds of milliseconds: so readers leave that to another
@@ -30,7 +31,8 @@ type views struct {
 
 	age           atomic.Uint64 // how often the engine was done with memtables and tables
 	points, spans viewRack
-	waited        atomic.Int64  // nanoseconds that points and spans have waited for the disk
+	tables        viewRack      // points of keys that no memtable has, see unflushed
+	waited        atomic.Int64  // nanoseconds that all of them have waited for the disk
 	waits         atomic.Uint64 // counted by the file system, see diskWatch
 
 	closing struct {
@@ -91,7 +93,7 @@ func (v *views) open(rack *viewRack, seat viewSeat, options *pebble.IterOptions)
 	if !slot.taken.CompareAndSwap(false, true) {
 		slot = nil
 	} else if old := slot.view; old.iter != nil {
-		if old.at == v.begun.Load() && old.options == options {
+		if v.fresh(old) && old.options == options {
 			old.waits = v.waits.Load()
 			return old, nil
 		}
@@ -118,7 +120,7 @@ func (v *views) close(old view) error {
 		v.waited.Add(int64(took))
 	}
 	old.reading = reading
-	if err == nil && old.slot != nil && old.at == v.begun.Load() {
+	if err == nil && old.slot != nil && v.fresh(old) {
 		old.slot.view = old
 		old.slot.leave()
 		return nil
@@ -129,6 +131,14 @@ func (v *views) close(old view) error {
 	err = firstError(err, v.discard(old))
 	old.slot.leave()
 	return err
+}
+
+// fresh reports whether a new view would show what this one does, or, of those of tables alone, has the same tables.
+func (v *views) fresh(old view) bool {
+	if old.options.OnlyReadGuaranteedDurable {
+		return old.age == v.age.Load()
+	}
+	return old.at == v.begun.Load()
 }
 
 // discard closes the iterator of a view; if it may be the last to keep what the engine is done with, by another goroutine.
@@ -186,7 +196,7 @@ func (v *views) retire() {
 
 // drain closes the iterators that wait.
 func (v *views) drain() {
-	for _, rack := range []*viewRack{&v.points, &v.spans} {
+	for _, rack := range []*viewRack{&v.points, &v.spans, &v.tables} {
 		for i := range rack {
 			slot := &rack[i]
 			if !slot.taken.CompareAndSwap(false, true) {

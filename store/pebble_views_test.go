@@ -33,7 +33,7 @@ func (v *views) waiting() (n int) {
 func TestViewsAreUsedAgain(t *testing.T) {
 	s := openMem(t)
 	open := func() view {
-		v, err := s.views.open(&s.views.points, 3, &askUpperFilters)
+		v, err := s.views.open(&s.views.points, 3, &anywhere.askUpperFilters)
 		must(t, err)
 		return v
 	}
@@ -62,9 +62,9 @@ func TestViewsAreUsedAgain(t *testing.T) {
 		t.Error("an iterator from before a write was handed out")
 	}
 	must(t, s.views.close(last))
-	other, err := s.views.open(&s.views.points, 3, &askEveryFilter)
+	other, err := s.views.open(&s.views.points, 3, &anywhere.askEveryFilter)
 	must(t, err)
-	if other.options != &askEveryFilter {
+	if other.options != &anywhere.askEveryFilter {
 		t.Error("an iterator with other options was handed out")
 	}
 	must(t, s.views.close(other))
@@ -154,7 +154,7 @@ func TestViewsDropNoTables(t *testing.T) {
 		must(t, s.PutAt(ctx, []byte("k"), []byte("v"), ts, 0))
 		must(t, s.db.Flush())
 	}
-	v, err := s.views.open(&s.views.points, 0, &askEveryFilter)
+	v, err := s.views.open(&s.views.points, 0, &anywhere.askEveryFilter)
 	must(t, err)
 	if !v.iter.First() {
 		t.Fatal("no rows")
