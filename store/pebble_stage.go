@@ -247,8 +247,10 @@ func putMeta(b *pebble.Batch, key []byte, v uint64) error {
 // ends the process inside the engine, which has then lost its locks. The caller holds the apply lock.
 func (s *pebbleStore) applyBatch(b *pebble.Batch, synced bool) error {
 	defer s.views.changing()()
-	s.unflushed.note(b)
-	var err error
+	err := s.unflushed.note(b)
+	if err != nil {
+		return err
+	}
 	if synced {
 		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
 	} else {

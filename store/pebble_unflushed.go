@@ -31,7 +31,7 @@ type unflushed struct {
 
 // generation is the rows of some batches.
 type generation struct {
-	everything bool // what it has is not known
+	everything bool // what it has is not known: rows that were read from the log
 
 	// A filter of bounds: each has four bits in one of the blocks of eight words, which is a line of a processor's cache.
 	words []uint64
@@ -55,14 +55,13 @@ const (
 func (u *unflushed) open(memTableSize uint64) {
 	u.seed = maphash.MakeSeed()
 	u.most = max(int(memTableSize/128), 1)
-	u.recent.Store(&[]*generation{{everything: true}})
+	u.publish([]*generation{{everything: true}})
 }
 
 // opened looks at an engine to which nothing has been written since it was opened. One without tables in which no row is to be
 // seen has none in memory either, nor deletes any.
 func (u *unflushed) opened(db *pebble.DB) error {
-	total := db.Metrics().Total()
-	if total.TablesCount > 0 {
+	if total := db.Metrics().Total(); total.TablesCount > 0 {
 		return nil
 	}
 	iter, err := db.NewIter(&pebble.IterOptions{KeyTypes: pebble.IterKeyTypePointsAndRanges})
@@ -70,7 +69,7 @@ func (u *unflushed) opened(db *pebble.DB) error {
 		return err
 	}
 	if !iter.First() && iter.Error() == nil {
-		u.recent.Store(&[]*generation{newGeneration(min(firstRoom, u.most), 0)})
+		u.publish([]*generation{newGeneration(min(firstRoom, u.most), 0)})
 	}
 	return iter.Close()
 }
@@ -109,16 +108,13 @@ func (u *unflushed) may(bound []byte) bool {
 }
 
 // note notes the rows of b, which the engine is about to get. The caller holds the apply lock, and calls noted next.
-func (u *unflushed) note(b *pebble.Batch) {
+func (u *unflushed) note(b *pebble.Batch) error {
 	g := u.current()
 	for r := b.Reader(); ; {
 		kind, key, value, ok, err := r.Next()
 		switch {
-		case err != nil:
-			u.append(&generation{everything: true, since: u.flushed.Load()})
-			return
-		case !ok:
-			return
+		case err != nil || !ok:
+			return err
 		case kind == pebble.InternalKeyKindRangeDelete:
 			g.note(Span{Start: key[:splitKey(key)], End: value[:splitKey(value)]})
 		case kind != pebble.InternalKeyKindLogData:
@@ -159,20 +155,14 @@ func (u *unflushed) current() *generation {
 	case gone == 0:
 		return last
 	default:
-		recent = slices.Clone(recent[gone:])
-		u.recent.Store(&recent)
+		u.publish(slices.Clone(recent[gone:]))
 		return last
 	}
-	recent = recent[gone:]
-	u.recent.Store(&recent)
-	u.append(last)
+	u.publish(append(slices.Clone(recent[gone:]), last))
 	return last
 }
 
-func (u *unflushed) append(g *generation) {
-	recent := append(slices.Clip(*u.recent.Load()), g)
-	u.recent.Store(&recent)
-}
+func (u *unflushed) publish(recent []*generation) { u.recent.Store(&recent) }
 
 func newGeneration(room int, since uint64) *generation {
 	blocks := room/rowsOfBlock + 1

@@ -171,15 +171,20 @@ func TestOtherFiles(t *testing.T) {
 	}
 }
 
+// failing is a disk in memory of which operations of a kind fail.
+func failing(kind errorfs.OpKind, err error) vfs.FS {
+	return errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == kind {
+			return err
+		}
+		return nil
+	}))
+}
+
 // A disk that has no room to fill a file still has what was written.
 func TestNoRoomToFill(t *testing.T) {
 	full := errors.New("no space left on device")
-	fs := FS{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind == errorfs.OpFileWriteAt {
-			return full
-		}
-		return nil
-	})), Ahead: 1000}
+	fs := FS{FS: failing(errorfs.OpFileWriteAt, full), Ahead: 1000}
 	f := create(t, fs, "000001.log")
 	for range 3 {
 		write(t, f, []byte("abc"))
@@ -194,12 +199,7 @@ func TestNoRoomToFill(t *testing.T) {
 // A file of which nobody can tell how long it is is not handed out.
 func TestUnknownLength(t *testing.T) {
 	broken := errors.New("input/output error")
-	fs := FS{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind == errorfs.OpFileStat {
-			return broken
-		}
-		return nil
-	})), Ahead: 1000}
+	fs := FS{FS: failing(errorfs.OpFileStat, broken), Ahead: 1000}
 	if f, err := fs.Create("000001.log", category); !errors.Is(err, broken) {
 		t.Errorf("%v, %v", f, err)
 	}

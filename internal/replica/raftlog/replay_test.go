@@ -14,6 +14,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/elastickv/elastickv/internal/testkit/crashable"
+	"github.com/elastickv/elastickv/internal/zerofill"
 )
 
 // heldDisk is a disk on which tables can be held up: while they are, the engine keeps every file of its log.
@@ -179,7 +180,7 @@ func TestCrashEverywhere(t *testing.T) {
 		var mu sync.Mutex
 		var images []image
 		promised, opening := promise{10, 5}, false
-		crashing := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		crashing := zerofill.FS{Ahead: 300, FS: errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose && promised.last > 10 {
@@ -191,7 +192,7 @@ func TestCrashEverywhere(t *testing.T) {
 				images = append(images, image{clone, promised, fmt.Sprint(op.Kind, " of ", op.Path)})
 			}
 			return nil
-		}))
+		}))}
 		setOpening := func(is bool) {
 			mu.Lock()
 			defer mu.Unlock()
