@@ -75,6 +75,7 @@ func TestCompactionsLeaveLargeValues(t *testing.T) {
 // Values that are dropped give their place on the disk back: with the files that lose all of theirs, and by writing
 // others anew.
 func TestDroppedLargeValuesGiveSpaceBack(t *testing.T) {
+	skipUnderRace(t)
 	const rows, rounds, size = 100, 30, 8 << 10
 	ctx := context.Background()
 	mem := vfs.NewMem()

@@ -15,6 +15,7 @@ import (
 )
 
 func TestVersionCacheBound(t *testing.T) {
+	skipUnderRace(t)
 	const size = 1 << 20
 	s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(size))
 	ctx := context.Background()

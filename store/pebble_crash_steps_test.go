@@ -106,7 +106,7 @@ func testCrashEverywhere(t *testing.T, steps []crashStep, opts ...PebbleStoreOpt
 		t.Errorf("%d crashes only", len(recorder.images))
 	}
 	for i, image := range recorder.images {
-		if testing.Short() && i%4 != 0 {
+		if testing.Short() && i%8 != 0 {
 			continue
 		}
 		if !checkCrashImage(t, image, states, opts) {

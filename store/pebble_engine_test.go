@@ -18,6 +18,7 @@ func noise(n int) []byte {
 
 // Memtables take their memory from the cache of blocks. After many writes there is still room in it.
 func TestMemTablesLeaveRoomForBlocks(t *testing.T) {
+	skipUnderRace(t)
 	const cache, rows = 8 << 20, 6000
 	s := openTest(t, "db", WithFS(vfs.NewMem()), WithCacheSize(cache), WithVersionCacheSize(-1))
 	ctx := context.Background()

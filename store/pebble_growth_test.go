@@ -17,6 +17,7 @@ import (
 
 // To open a store reads what it takes to find things, whatever there is to be found.
 func TestOpenReadsLittle(t *testing.T) {
+	skipUnderRace(t)
 	reads := func(keys int) int64 {
 		var count atomic.Int64
 		fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {

@@ -187,6 +187,7 @@ func TestDeletePrefixRows(t *testing.T) {
 // A walk passes over what a range tombstone has deleted without looking at it, in both
 // directions, and finds what was written since.
 func TestWalkLeaps(t *testing.T) {
+	skipUnderRace(t)
 	ctx := context.Background()
 	s := openTest(t, "db", WithFS(vfs.NewMem()), WithTinyTables())
 	fillFlat(t, s, "a", 1, 10)

@@ -11,6 +11,7 @@ import (
 // A snapshot is verified without a store, sealed or not, and whatever is missing of it or follows it
 // is noticed.
 func TestVerifySnapshot(t *testing.T) {
+	skipUnderRace(t)
 	keys := newSealer(t)
 	for name, opts := range map[string][]PebbleStoreOption{"clear": nil, "sealed": append(keys.options(), WithSealedSnapshots())} {
 		t.Run(name, func(t *testing.T) {

@@ -52,6 +52,7 @@ func testOwnership(t *testing.T, open Open) {
 // testLimits: what fits a snapshot is accepted, anything above is refused, and
 // a refusal leaves nothing behind.
 func testLimits(t *testing.T, open Open) {
+	inFull(t)
 	e := open(t)
 	longest, tooLong := make([]byte, 1<<20), make([]byte, 1<<20+1)
 	tooLarge := make([]byte, 256<<20+1)
@@ -97,6 +98,7 @@ func testLimits(t *testing.T, open Open) {
 
 // testCanceledScan: a scan of many rows notices that nobody waits for it.
 func testCanceledScan(t *testing.T, open Open) {
+	inFull(t)
 	e := open(t)
 	fillKeys(t, e, 20_000)
 	gone, cancel := context.WithCancel(ctx)

@@ -100,6 +100,7 @@ func testBadMutations(t *testing.T, open Open) {
 // testKeysThatCannotBe: a key over the limit can be asked for, deleted by its prefix and
 // used as a bound, like any other that is not there.
 func testKeysThatCannotBe(t *testing.T, open Open) {
+	inFull(t)
 	e := open(t)
 	fillSample(t, e)
 	tooLong := bytes.Repeat([]byte("a"), 1<<20+1)

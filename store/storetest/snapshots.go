@@ -141,6 +141,7 @@ func testDamagedSnapshots(t *testing.T, open Open) {
 
 // testLargeSnapshot: values larger than any buffer and keys with many versions.
 func testLargeSnapshot(t *testing.T, open Open) {
+	inFull(t)
 	e, other := open(t), open(t)
 	fillKeys(t, e, 5_000)
 	for i := range uint64(500) {

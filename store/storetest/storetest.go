@@ -85,3 +85,11 @@ func runEmbeddedScripts(t *testing.T, open Open) {
 		})
 	}
 }
+
+// inFull skips t in a short run, which is one under the race detector: t takes long, and does one thing after the other.
+func inFull(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one thing after the other, and not in short runs")
+	}
+}
