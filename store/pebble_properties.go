@@ -2,6 +2,7 @@ package store
 
 import (
 	"math"
+	"runtime"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -16,7 +17,31 @@ import (
 const timesProperty = "elastickv.times.v1" // part of the format; never change
 
 func newTimesCollector() pebble.BlockPropertyCollector {
+	return &inTurns{BlockPropertyCollector: timesCollector(), yield: runtime.Gosched}
+}
+
+func timesCollector() pebble.BlockPropertyCollector {
 	return sstable.NewBlockIntervalCollector(timesProperty, timesMapper{}, nil)
+}
+
+// inTurns lets other goroutines go first each time that turnRows rows have been written to a table. The scheduler would take the
+// processor away from a flush or compaction after ten milliseconds only, and whoever comes back from the disk or from
+// a wait for clients would stand behind it for as long.
+type inTurns struct {
+	pebble.BlockPropertyCollector
+	rows  int
+	yield func()
+}
+
+// turnRows is how many rows are written in about 50 microseconds.
+const turnRows = 64
+
+// AddPointKey implements pebble.BlockPropertyCollector. The engine calls it for every row, and holds no lock then.
+func (c *inTurns) AddPointKey(key sstable.InternalKey, value []byte) error {
+	if c.rows++; c.rows%turnRows == 0 {
+		c.yield()
+	}
+	return c.BlockPropertyCollector.AddPointKey(key, value)
 }
 
 // timesMapper implements sstable.IntervalMapper. Only versions count: filters are
