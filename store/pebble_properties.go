@@ -3,6 +3,7 @@ package store
 import (
 	"math"
 	"runtime"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -17,7 +18,7 @@ import (
 const timesProperty = "elastickv.times.v1" // part of the format; never change
 
 func newTimesCollector() pebble.BlockPropertyCollector {
-	return &inTurns{BlockPropertyCollector: timesCollector(), yield: runtime.Gosched}
+	return newInTurns(timesCollector())
 }
 
 func timesCollector() pebble.BlockPropertyCollector {
@@ -26,20 +27,33 @@ func timesCollector() pebble.BlockPropertyCollector {
 
 // inTurns lets other goroutines go first each time that turnRows rows have been written to a table. The scheduler would take the
 // processor away from a flush or compaction after ten milliseconds only, and whoever comes back from the disk or from
-// a wait for clients would stand behind it for as long.
+// a wait for clients would stand behind it for as long. But it works for no less time than it has waited, lest writers
+// that are many get ahead of it.
 type inTurns struct {
 	pebble.BlockPropertyCollector
-	rows  int
 	yield func()
+	now   func() time.Time
+
+	rows   int
+	back   time.Time     // when others had gone first
+	waited time.Duration // for how long they went
 }
 
 // turnRows is how many rows are written in about 50 microseconds.
 const turnRows = 64
 
+func newInTurns(c pebble.BlockPropertyCollector) *inTurns {
+	return &inTurns{BlockPropertyCollector: c, yield: runtime.Gosched, now: time.Now}
+}
+
 // AddPointKey implements pebble.BlockPropertyCollector. The engine calls it for every row, and holds no lock then.
 func (c *inTurns) AddPointKey(key sstable.InternalKey, value []byte) error {
 	if c.rows++; c.rows%turnRows == 0 {
-		c.yield()
+		if now := c.now(); now.Sub(c.back) >= c.waited {
+			c.yield()
+			c.back = c.now()
+			c.waited = c.back.Sub(now)
+		}
 	}
 	return c.BlockPropertyCollector.AddPointKey(key, value)
 }

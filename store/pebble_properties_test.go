@@ -2,30 +2,39 @@ package store
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// TestTablesAreWrittenInTurns: who writes a table lets others go first after so many rows, and every table of a store is
-// written like that.
+// TestTablesAreWrittenInTurns: who writes a table lets others go first after so many rows, unless they have just gone for longer
+// than it has worked since, and every table of a store is written like that.
 func TestTablesAreWrittenInTurns(t *testing.T) {
 	c, ok := newTimesCollector().(*inTurns)
 	if !ok {
 		t.Fatalf("a collector is a %T", newTimesCollector())
 	}
-	turns := 0
-	c.yield = func() { turns++ }
-	plain := timesCollector()
-	for i := range 3*turnRows + 1 {
-		if turns != i/turnRows {
-			t.Fatalf("%d turns in %d rows", turns, i)
+	var turns []int // after how many times turnRows rows others went first
+	row, now := 0, time.Unix(1, 0)
+	c.now = func() time.Time { return now }
+	c.yield = func() {
+		if turns = append(turns, row/turnRows); len(turns) == 4 {
+			now = now.Add(5 * turnRows * time.Microsecond) // in which it could have written five times as many rows
 		}
-		key := sstable.InternalKey{UserKey: appendVersionKey(nil, []byte("k"), uint64(i+1)), Trailer: pebble.InternalKeyTrailer(pebble.InternalKeyKindSet)}
+	}
+	plain := timesCollector()
+	for row = 1; row <= 10*turnRows; row++ {
+		now = now.Add(time.Microsecond)
+		key := sstable.InternalKey{UserKey: appendVersionKey(nil, []byte("k"), uint64(row)), Trailer: pebble.InternalKeyTrailer(pebble.InternalKeyKindSet)}
 		must(t, c.AddPointKey(key, nil))
 		must(t, plain.AddPointKey(key, nil))
+	}
+	if want := []int{1, 2, 3, 4, 9, 10}; !slices.Equal(turns, want) {
+		t.Errorf("others went first after %d times %d rows, want %d", turns, turnRows, want)
 	}
 	for _, of := range []pebble.BlockPropertyCollector{c, plain} {
 		_, err := of.FinishDataBlock(nil)
