@@ -65,6 +65,9 @@ func (t *Table) Settle(d *Due) (read, broadcast []Notice) {
 // are forgotten unless they have newer copies, too. Of its own change a client may not
 // want to know.
 func (t *Table) settleLocked(by ID, c change) []Target {
+	if c.Expired {
+		by = 0
+	}
 	all := t.mu.readers[string(c.Key)]
 	var stale, left []reader
 	for _, r := range all {

@@ -348,3 +348,17 @@ func TestReadBehindOwnChange(t *testing.T) {
 		t.Error("a client that has changed a key counts as one that has read it")
 	}
 }
+
+// A key that expires is changed by nobody: who finds that out, and so has it removed, has read that it is gone, and is told like all
+// others, for it is forgotten that they have read it.
+func TestOwnFindOfExpiredKey(t *testing.T) {
+	table := NewTable()
+	table.Enable(1, Mode{NoLoop: true})
+	table.Remember(1, Durable, []byte("a"))
+	var due Due
+	table.Collect(&due, 1, Change{Key: []byte("a"), Expired: true})
+	read, _ := table.Settle(&due)
+	if len(read) != 1 || len(read[0].To) != 1 || read[0].To[0].ID != 1 {
+		t.Errorf("told %v, want the client that has read the key", read)
+	}
+}
