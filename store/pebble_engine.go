@@ -49,8 +49,8 @@ func setTableSizes(o *pebble.Options) {
 	}
 }
 
-// engineOptions returns the options the engine is opened with.
-func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Options {
+// engineOptions returns the options the engine is opened with. Without a clock now is always the same.
+func engineOptions(fs vfs.FS, cacheSize int64, now func() time.Time, logger *engineLogger) *pebble.Options {
 	log := logger.log
 	o := &pebble.Options{
 		FS:                 fs,
@@ -93,7 +93,9 @@ func engineOptions(fs vfs.FS, cacheSize int64, logger *engineLogger) *pebble.Opt
 		// A fifth of the time under writes went into a stronger compression of the last level.
 		l.Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 	}
-	o.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{newTimesCollector}
+	o.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{func() pebble.BlockPropertyCollector {
+		return newInTurns(newTimesCollector(), now)
+	}}
 	// A restore takes effect in one edit of the manifest, not by way of the log.
 	o.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	o.EventListener = &pebble.EventListener{

@@ -63,7 +63,7 @@ func (s *pebbleStore) openEngine() error {
 		return fmt.Errorf("store: open %s: %w", s.dir, err)
 	}
 	logger := newEngineLogger(s.log)
-	s.engine = engineOptions(diskWatch{wholeBlobs{wholeLogs{zerofill.FS{FS: s.fs, Ahead: s.logAhead}}, s.log}, &s.views.waits}, s.cacheSize, logger)
+	s.engine = engineOptions(diskWatch{wholeBlobs{wholeLogs{zerofill.FS{FS: s.fs, Ahead: s.logAhead}}, s.log}, &s.views.waits}, s.cacheSize, s.progress.clock, logger)
 	s.engine.Lock = s.lock
 	if err := s.blobs.open(s.fs, s.dir, s.engine); err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)

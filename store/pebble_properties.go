@@ -18,10 +18,6 @@ import (
 const timesProperty = "elastickv.times.v1" // part of the format; never change
 
 func newTimesCollector() pebble.BlockPropertyCollector {
-	return newInTurns(timesCollector())
-}
-
-func timesCollector() pebble.BlockPropertyCollector {
 	return sstable.NewBlockIntervalCollector(timesProperty, timesMapper{}, nil)
 }
 
@@ -42,8 +38,8 @@ type inTurns struct {
 // turnRows is how many rows are written in about 50 microseconds.
 const turnRows = 64
 
-func newInTurns(c pebble.BlockPropertyCollector) *inTurns {
-	return &inTurns{BlockPropertyCollector: c, yield: runtime.Gosched, now: time.Now}
+func newInTurns(c pebble.BlockPropertyCollector, now func() time.Time) *inTurns {
+	return &inTurns{BlockPropertyCollector: c, yield: runtime.Gosched, now: now}
 }
 
 // AddPointKey implements pebble.BlockPropertyCollector. The engine calls it for every row, and holds no lock then.

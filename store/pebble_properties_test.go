@@ -14,19 +14,19 @@ import (
 // TestTablesAreWrittenInTurns: who writes a table lets others go first after so many rows, unless they have just gone for longer
 // than it has worked since, and every table of a store is written like that.
 func TestTablesAreWrittenInTurns(t *testing.T) {
-	c, ok := newTimesCollector().(*inTurns)
+	row, now := 0, time.Unix(1, 0)
+	o := engineOptions(vfs.NewMem(), 1<<20, func() time.Time { return now }, newEngineLogger(slog.New(slog.DiscardHandler)))
+	c, ok := o.BlockPropertyCollectors[0]().(*inTurns)
 	if !ok {
-		t.Fatalf("a collector is a %T", newTimesCollector())
+		t.Fatalf("the collector of the engine's tables is a %T", o.BlockPropertyCollectors[0]())
 	}
 	var turns []int // after how many times turnRows rows others went first
-	row, now := 0, time.Unix(1, 0)
-	c.now = func() time.Time { return now }
 	c.yield = func() {
 		if turns = append(turns, row/turnRows); len(turns) == 4 {
 			now = now.Add(5 * turnRows * time.Microsecond) // in which it could have written five times as many rows
 		}
 	}
-	plain := timesCollector()
+	plain := newTimesCollector()
 	for row = 1; row <= 10*turnRows; row++ {
 		now = now.Add(time.Microsecond)
 		key := sstable.InternalKey{UserKey: appendVersionKey(nil, []byte("k"), uint64(row)), Trailer: pebble.InternalKeyTrailer(pebble.InternalKeyKindSet)}
@@ -49,9 +49,5 @@ func TestTablesAreWrittenInTurns(t *testing.T) {
 	must(t, err)
 	if string(got) != string(want) || len(want) == 0 {
 		t.Errorf("the property is %x, without turns %x", got, want)
-	}
-	o := engineOptions(vfs.NewMem(), 1<<20, newEngineLogger(slog.New(slog.DiscardHandler)))
-	if _, ok := o.BlockPropertyCollectors[0]().(*inTurns); !ok {
-		t.Error("the engine's tables are not written in turns")
 	}
 }

@@ -309,7 +309,7 @@ func TestTamperRangeTombstone(t *testing.T) {
 			must(t, again.Close())
 		}
 		// Mended below the store, as nothing opens it any more.
-		db, err := pebble.Open("db", engineOptions(mem, 1<<20, &engineLogger{log: s.log}))
+		db, err := pebble.Open("db", engineOptions(mem, 1<<20, s.progress.clock, &engineLogger{log: s.log}))
 		must(t, err)
 		must(t, db.Delete(key, pebble.Sync))
 		must(t, firstError(db.Set(row.key, row.value, pebble.Sync), db.Close()))
