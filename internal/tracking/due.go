@@ -25,6 +25,14 @@ type change struct {
 // Empty reports whether there is nothing to settle.
 func (d *Due) Empty() bool { return len(d.changes) == 0 }
 
+// author returns who has made a change, 0 for nobody: a key that expires is nobody's change, whoever has found that out.
+func (d *Due) author(c change) ID {
+	if c.Expired {
+		return 0
+	}
+	return d.by
+}
+
 // Collect adds changes that a client, 0 for none, has just made. They are collected in the order in
 // which they are made, by one caller at a time.
 func (t *Table) Collect(d *Due, by ID, changes ...Change) {
@@ -55,7 +63,7 @@ func (t *Table) Settle(d *Due) (read, broadcast []Notice) {
 		if c.Key == nil {
 			read = append(read, t.settleAllLocked())
 		} else {
-			read = appendNotice(read, c.Key, t.settleLocked(d.by, c))
+			read = appendNotice(read, c.Key, t.settleLocked(d.author(c), c))
 		}
 	}
 	return read, t.broadcastLocked(d)
@@ -65,9 +73,6 @@ func (t *Table) Settle(d *Due) (read, broadcast []Notice) {
 // are forgotten unless they have newer copies, too. Of its own change a client may not
 // want to know.
 func (t *Table) settleLocked(by ID, c change) []Target {
-	if c.Expired {
-		by = 0
-	}
 	all := t.mu.readers[string(c.Key)]
 	var stale, left []reader
 	for _, r := range all {
@@ -169,15 +174,11 @@ func (t *Table) changedPrefixesLocked(d *Due) []changedPrefix {
 		if c.Key == nil {
 			continue
 		}
-		by := d.by
-		if c.Expired {
-			by = 0
-		}
 		for p := range t.mu.broadcast.Of(c.Key) {
 			if found[p] == nil {
 				found[p] = make(map[string]ID)
 			}
-			found[p][string(c.Key)] = by
+			found[p][string(c.Key)] = d.author(c)
 		}
 	}
 	var out []changedPrefix
