@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
 )
 
@@ -195,12 +196,19 @@ func (l *List) popOne(side Side) ([][]byte, error) {
 	if side == Right {
 		i = l.n - 1
 	}
-	value, _, err := l.Index(i)
+	l.s.buf = store.AppendListItemKey(l.s.scratch(), l.name, l.head+i)
+	row, ok, err := l.s.tx.GetInTurn(l.s.buf, txn.Turn{Prefix: l.s.buf[:len(l.s.buf)-listPositionSize], Order: side.order(), Most: l.n})
+	if err == nil && !ok {
+		err = l.errGap(i)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return [][]byte{value}, l.drop(side, 1)
+	return [][]byte{row.Value}, l.drop(side, 1)
 }
+
+// listPositionSize is how many bytes of the name of an element's row say where in the list it is: the last ones.
+const listPositionSize = 8
 
 // dropSingly is the number of elements up to which those that go away at one end
 // are deleted row by row. It is larger than for a key that is deleted: a queue that

@@ -14,6 +14,8 @@ func (full) name(i int) []byte { return fmt.Appendf(nil, "k%05d", i) }
 
 func (f full) row([]byte) (Row, bool, error) { return Row{}, true, nil }
 
+func (f full) rowInTurn(key []byte, _ Turn) (Row, bool, error) { return f.row(key) }
+
 func (full) prefetch([][]byte) {}
 
 func (f full) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {

@@ -20,6 +20,7 @@ type Row struct {
 // included.
 type layer interface {
 	row(key []byte) (Row, bool, error)
+	rowInTurn(key []byte, t Turn) (Row, bool, error)
 	walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error
 	prefetch(keys [][]byte)
 }
@@ -39,6 +40,9 @@ func (s *snapshot) row(key []byte) (Row, bool, error) {
 	return Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS}, true, nil
 }
 
+// rowInTurn is row: who reads in a snapshot is done with it soon.
+func (s *snapshot) rowInTurn(key []byte, _ Turn) (Row, bool, error) { return s.row(key) }
+
 func (s *snapshot) prefetch(keys [][]byte) { s.engine.Prefetch(keys) }
 
 func (s *snapshot) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
@@ -56,16 +60,29 @@ type overlay struct {
 }
 
 func (o *overlay) row(key []byte) (Row, bool, error) {
-	if !o.empty() {
-		if i := o.find(key); i >= 0 {
-			wr := &o.log[i]
-			return Row{Value: wr.value, ExpireAt: wr.expireAt}, !wr.deleted, nil
-		}
-		if o.hides(key) {
-			return Row{}, false, nil
-		}
+	if r, ok, known := o.own(key); known {
+		return r, ok, nil
 	}
 	return o.base.row(key)
+}
+
+func (o *overlay) rowInTurn(key []byte, t Turn) (Row, bool, error) {
+	if r, ok, known := o.own(key); known {
+		return r, ok, nil
+	}
+	return o.base.rowInTurn(key, t)
+}
+
+// own returns what the buffer knows of a key.
+func (o *overlay) own(key []byte) (r Row, ok, known bool) {
+	if o.empty() {
+		return Row{}, false, false
+	}
+	if i := o.find(key); i >= 0 {
+		wr := &o.log[i]
+		return Row{Value: wr.value, ExpireAt: wr.expireAt}, !wr.deleted, true
+	}
+	return Row{}, false, o.hides(key)
 }
 
 // prefetch prepares nothing of what is buffered: that is little, and was written a moment ago.

@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"hash/maphash"
 	"runtime/debug"
 
 	"github.com/elastickv/elastickv/store"
@@ -12,13 +13,13 @@ import (
 // so far. It belongs to the sequencer's goroutine.
 type Seq struct {
 	db      *Local
-	base    snapshot // what has been staged, durable or not
-	pending overlay  // writes of this run, on top of base
-	made    commits  // what has to be put of them
-	parts   []part   // of the run, that have been put already
-	covered bool     // all that the present task has done is in them
-	count   int      // commits so far
-	epoch   uint64   // what was evaluated in another one has nothing to do with this one's
+	base    staged
+	pending overlay // writes of this run, on top of base
+	made    commits // what has to be put of them
+	parts   []part  // of the run, that have been put already
+	covered bool    // all that the present task has done is in them
+	count   int     // commits so far
+	epoch   uint64  // what was evaluated in another one has nothing to do with this one's
 	arena   arena
 	failed  error // why a part of the run could not be staged; ends the run
 	after   []after
@@ -27,7 +28,8 @@ type Seq struct {
 
 func newSeq(db *Local) *Seq {
 	s := &Seq{db: db}
-	s.base = snapshot{ctx: context.Background(), engine: db.engine, ts: db.engine.LastCommitTS()}
+	s.base.snapshot = snapshot{ctx: context.Background(), engine: db.engine, ts: db.engine.LastCommitTS()}
+	s.base.ahead.seed = maphash.MakeSeed()
 	s.pending.base = &s.base
 	return s
 }

@@ -51,7 +51,7 @@ func (d direct) put(s *Seq, commits []store.Commit) (store.Staged, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.base.ts = commits[len(commits)-1].TS
+	s.base.moved(commits)
 	return st, nil
 }
 

@@ -44,6 +44,15 @@ func (tx *Tx) Peek(key []byte) (Row, bool, error) {
 	return tx.view.row(key)
 }
 
+// GetInTurn is Get, for one who is likely to ask for the row behind it next. An update then reads some of those at once.
+func (tx *Tx) GetInTurn(key []byte, t Turn) (Row, bool, error) {
+	if tx.reads != nil {
+		tx.reads.addKey(key)
+	}
+	r, ok, err := tx.view.rowInTurn(key, t)
+	return r, ok && !tx.Expired(r), err
+}
+
 // Prefetch prepares look-ups of keys, so that they do not wait for memory one after the other. It reads nothing
 // and waits for nothing. A few dozen keys at once are of use.
 func (tx *Tx) Prefetch(keys [][]byte) { tx.view.prefetch(keys) }

@@ -97,7 +97,7 @@ func (m *modelTx) play(rt *rapid.T, tx *txn.Tx) {
 
 func (m *modelTx) step(rt *rapid.T, tx *txn.Tx) {
 	key := keyGen.Draw(rt, "key")
-	switch rapid.IntRange(0, 10).Draw(rt, "op") {
+	switch rapid.IntRange(0, 11).Draw(rt, "op") {
 	case 0, 1:
 		value := rapid.StringN(0, 3, -1).Draw(rt, "value")
 		must(rt, tx.Put([]byte(key), []byte(value), 0))
@@ -129,8 +129,40 @@ func (m *modelTx) step(rt *rapid.T, tx *txn.Tx) {
 		if want, there := m.state[key]; ok != there || string(r.Value) != want {
 			rt.Fatalf("Get(%q) = %q, %v; want %q, %v", key, r.Value, ok, want, there)
 		}
+	case 9:
+		m.take(rt, tx)
 	default:
 		m.checkScan(rt, tx, drawSpan(rt, key), store.Order(rapid.Bool().Draw(rt, "descending")))
+	}
+}
+
+// take looks up some of the rows with a prefix one after the other, and may delete them.
+func (m *modelTx) take(rt *rapid.T, tx *txn.Tx) {
+	prefix, order := fills.Draw(rt, "prefix"), store.Order(rapid.Bool().Draw(rt, "descending"))
+	var keys []string
+	for _, k := range slices.Sorted(maps.Keys(m.state)) {
+		if strings.HasPrefix(k, prefix) {
+			keys = append(keys, k)
+		}
+	}
+	if order == store.Descending {
+		slices.Reverse(keys)
+	}
+	keys = keys[:min(len(keys), rapid.SampledFrom([]int{1, 2, 10, 70}).Draw(rt, "rows"))]
+	if len(keys) == 0 {
+		keys = []string{prefix} // which is not there
+	}
+	gone := rapid.Bool().Draw(rt, "gone")
+	for i, key := range keys {
+		r, ok, err := tx.GetInTurn([]byte(key), txn.Turn{Prefix: []byte(prefix), Order: order, Most: int64(len(keys) - i)})
+		must(rt, err)
+		if want, there := m.state[key]; ok != there || string(r.Value) != want {
+			rt.Fatalf("GetInTurn(%q) = %q, %v; want %q, %v", key, r.Value, ok, want, there)
+		}
+		if gone {
+			must(rt, tx.Delete([]byte(key)))
+			delete(m.state, key)
+		}
 	}
 }
 
