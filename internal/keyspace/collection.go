@@ -87,13 +87,41 @@ func (c *collection) appendMetaName(dst []byte) []byte {
 	panic(fmt.Sprintf("keyspace: a %v has no row of its length alone", c.entry.kind))
 }
 
-// metaLen reads the length, 0 if the key is not there.
+// countElements counts what the row of the length does: all elements, and fields of a hash that have expired, of which the index
+// tells, since their rows may be gone.
+func (c *collection) countElements() (int64, error) {
+	var prefix []byte
+	switch c.entry.kind {
+	case KindHash:
+		prefix = store.HashFieldScanPrefix(c.home)
+	case KindSet:
+		prefix = store.SetMemberScanPrefix(c.home)
+	case KindZSet:
+		prefix = store.ZSetMemberScanPrefix(c.home)
+	}
+	n, err := c.dueOf(c.entry.expiring())
+	if err != nil {
+		return 0, err
+	}
+	err = c.walkElements(prefix, nil, store.Ascending, func([]byte, txn.Row) bool {
+		n++
+		return true
+	})
+	return n, err
+}
+
+// metaLen reads the length, 0 if the key is not there. Of the past it is counted.
 func (c *collection) metaLen() (int64, error) {
 	if !c.Exists() {
 		return 0, nil
 	}
 	if c.counted {
 		return c.length, nil
+	}
+	if c.s.tx.Past() {
+		n, err := c.countElements()
+		c.length, c.counted = n, err == nil
+		return n, err
 	}
 	c.s.buf = c.appendMetaName(c.s.scratch())
 	row, ok, err := c.s.tx.Get(c.s.buf)
@@ -113,7 +141,7 @@ func (c *collection) setMetaLen(n int64) error {
 	name := c.appendMetaName(c.s.row(metaNameMost + len(c.home)))
 	c.length, c.counted = n, true
 	if n > 0 {
-		return c.s.tx.Put(name, store.MarshalHashMeta(store.HashMeta{Len: n}), 0)
+		return c.s.tx.PutNewest(name, store.MarshalHashMeta(store.HashMeta{Len: n}))
 	}
 	if err := c.s.tx.Delete(name); err != nil {
 		return err

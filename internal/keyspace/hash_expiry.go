@@ -78,12 +78,15 @@ func (s *Space) walkFieldTTL(key []byte, soonest uint64, order store.Order, fn f
 }
 
 // due returns how many fields have expired and are still counted.
-func (h *Hash) due() (n int64, err error) {
-	if h.count == 0 || h.soonest > h.s.tx.Now() {
+func (h *Hash) due() (int64, error) { return h.dueOf(h.expiring) }
+
+// dueOf is due for the collection at a key, of which that many fields expire.
+func (c *collection) dueOf(x expiring) (n int64, err error) {
+	if x.count == 0 || x.soonest > c.s.tx.Now() {
 		return 0, nil
 	}
-	err = h.s.walkFieldTTL(h.home, h.soonest, store.Ascending, func(at uint64, _ []byte) bool {
-		if at > h.s.tx.Now() {
+	err = c.s.walkFieldTTL(c.home, x.soonest, store.Ascending, func(at uint64, _ []byte) bool {
+		if at > c.s.tx.Now() {
 			return false
 		}
 		n++

@@ -57,7 +57,11 @@ func (s *Space) List(key []byte) (*List, error) {
 	return l, l.readMeta()
 }
 
+// readMeta reads where the list begins and how long it is. In the past its first and its last row tell.
 func (l *List) readMeta() error {
+	if l.s.tx.Past() {
+		return l.readEnds()
+	}
 	l.s.buf = store.AppendListMetaKey(l.s.scratch(), l.name)
 	row, ok, err := l.s.tx.Get(l.s.buf)
 	if err != nil {
@@ -71,11 +75,37 @@ func (l *List) readMeta() error {
 		return fmt.Errorf("keyspace: meta row of a list: %w", err)
 	}
 	if m.Len == 0 {
-		return errors.New("keyspace: a list without elements is in the directory")
+		return errEmptyList
 	}
 	l.head, l.n = m.Head, m.Len
 	return nil
 }
+
+func (l *List) readEnds() error {
+	prefix := l.s.withPrefix(store.AppendListItemKey(nil, l.name, 0))
+	prefix = prefix[:len(prefix)-listPositionSize]
+	var ends []int64
+	var bad error
+	for _, side := range []Side{Left, Right} {
+		err := l.s.tx.Walk(store.PrefixSpan(prefix), side.order(), func(name []byte, _ txn.Row) bool {
+			seq, ok := store.ExtractListItemSeq(name[len(dbPrefix(l.s.place())):], l.name)
+			if ends = append(ends, seq); !ok {
+				bad = fmt.Errorf("keyspace: %q is not the name of an element", name)
+			}
+			return false
+		})
+		if err != nil || bad != nil {
+			return errors.Join(err, bad)
+		}
+	}
+	if len(ends) < 2 {
+		return errEmptyList
+	}
+	l.head, l.n = ends[0], ends[1]-ends[0]+1
+	return nil
+}
+
+var errEmptyList = errors.New("keyspace: a list without elements is in the directory")
 
 // writeMeta writes head and length, or removes row and entry of a list that has become empty.
 func (l *List) writeMeta() error {
@@ -91,7 +121,7 @@ func (l *List) writeMeta() error {
 	if err != nil {
 		return err
 	}
-	return l.s.tx.Put(name, value, 0)
+	return l.s.tx.PutNewest(name, value)
 }
 
 // itemName is the name of the row of the element at index i.

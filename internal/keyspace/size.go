@@ -2,7 +2,11 @@ package keyspace
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+
+	"github.com/elastickv/elastickv/internal/txn"
+	"github.com/elastickv/elastickv/store"
 )
 
 // Size is the number of keys of a database, how many of them have an expiry, and how many have their rows elsewhere
@@ -16,8 +20,11 @@ type Size struct {
 // sizeBytes are those of the row with all, and with none of the keys that have moved.
 const sizeBytes, sizeBytesNoneMoved = 24, 16
 
-// Size returns the size of the database.
+// Size returns the size of the database. Of the past it is counted.
 func (s *Space) Size() (Size, error) {
+	if s.tx.Past() {
+		return s.countedSize()
+	}
 	s.buf = append(s.scratch(), sizeName...)
 	row, ok, err := s.tx.Get(s.buf)
 	if err != nil || !ok {
@@ -34,6 +41,26 @@ func (s *Space) Size() (Size, error) {
 		size.Moved = int64(binary.BigEndian.Uint64(row.Value[sizeBytesNoneMoved:]))
 	}
 	return size, nil
+}
+
+// countedSize is the size as the directory tells.
+func (s *Space) countedSize() (size Size, err error) {
+	var bad error
+	err = s.tx.Walk(store.PrefixSpan(s.entryName(nil)), store.Ascending, func(_ []byte, r txn.Row) bool {
+		var e entry
+		if e, bad = parseEntry(r); bad != nil {
+			return false
+		}
+		size.Keys++
+		if e.expireAt != 0 {
+			size.Expires++
+		}
+		if e.home != nil {
+			size.Moved++
+		}
+		return true
+	})
+	return size, errors.Join(err, bad)
 }
 
 // resize adds to the size.
@@ -56,5 +83,5 @@ func (s *Space) resize(change Size) error {
 	if n.Moved > 0 {
 		b = binary.BigEndian.AppendUint64(b, uint64(n.Moved))
 	}
-	return s.tx.Put(append(s.row(len(sizeName)), sizeName...), b, 0)
+	return s.tx.PutNewest(append(s.row(len(sizeName)), sizeName...), b)
 }

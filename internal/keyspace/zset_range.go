@@ -94,7 +94,7 @@ func (z *ZSet) Slice(r ZRange, w Window) ([]ScoredMember, error) {
 // leap returns what is left of a range and of the members to be skipped behind the blocks that hold nothing
 // but members that are left out.
 func (z *ZSet) leap(r ZRange, w Window) (left ZRange, skip int64, err error) {
-	if w.Skip == 0 || r.lex != nil || !z.entry.counted() {
+	if w.Skip == 0 || r.lex != nil || !z.counted() {
 		return r, w.Skip, nil
 	}
 	n, err := z.Len()
@@ -220,7 +220,7 @@ func (z *ZSet) Count(r ZRange) (int64, error) {
 	if err := c.add(z, z.countLimits().block(all)/4); err != nil || c.done {
 		return c.n, err
 	}
-	if !z.entry.counted() {
+	if !z.counted() {
 		err := c.add(z, math.MaxInt64)
 		return c.n, err
 	}

@@ -25,9 +25,12 @@ func (z *ZSet) countRow(kind byte, bound []byte) ([]byte, error) {
 	return row.Value, err
 }
 
+// counted reports whether the set has counts that hold. Those of the past may not: what is in them is one version for many transactions.
+func (z *ZSet) counted() bool { return z.entry.counted() && !z.s.tx.Past() }
+
 // countBounds returns the bounds of all groups, nil if the set has none.
 func (z *ZSet) countBounds() ([][]byte, error) {
-	if !z.entry.counted() {
+	if !z.counted() {
 		return nil, nil
 	}
 	return parseCountBounds(z.entry.body, nil)
@@ -100,7 +103,7 @@ func (z *ZSet) recountAt(place countPlace, tail []byte, delta int64) error {
 	if err != nil {
 		return err
 	}
-	if err := z.s.tx.Put(z.countName(countMembersRow, place.bound), row, 0); err != nil {
+	if err := z.s.tx.PutNewest(z.countName(countMembersRow, place.bound), row); err != nil {
 		return err
 	}
 	return z.settle(tail, n, delta)
@@ -348,10 +351,10 @@ func (z *ZSet) putCountGroup(blocks []countBlock) error {
 	for i, b := range blocks {
 		bounds[i] = b.bound
 	}
-	if err := z.s.tx.Put(z.countName(countBoundsRow, bounds[0]), encodeCountBounds(bounds), 0); err != nil {
+	if err := z.s.tx.PutNewest(z.countName(countBoundsRow, bounds[0]), encodeCountBounds(bounds)); err != nil {
 		return err
 	}
-	return z.s.tx.Put(z.countName(countMembersRow, bounds[0]), encodeCounts(blocks), 0)
+	return z.s.tx.PutNewest(z.countName(countMembersRow, bounds[0]), encodeCounts(blocks))
 }
 
 // deleteCountGroup deletes the rows of the group with the given bound.

@@ -167,9 +167,13 @@ func (l *Local) ViewAt(ctx context.Context, ts uint64, fn func(*Tx) error) error
 			return err
 		}
 	}
+	last := l.engine.LastCommitTS() // behind which nothing was staged together with something before
 	h, at, err := l.pins.take(ts, heldSince(l.clock.Now(), 0))
 	if err == nil {
-		err = l.view(ctx, at, ts, fn)
+		err = l.view(ctx, at, ts, func(tx *Tx) error {
+			tx.past = at != last
+			return fn(tx)
+		})
 	}
 	l.pins.release(h)
 	return err

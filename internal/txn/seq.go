@@ -82,9 +82,17 @@ func (s *Seq) commit(tx *Tx, ts uint64) {
 	for _, span := range deleted {
 		s.pending.sweep(span)
 	}
+	first := len(s.made.mutations) - len(mutations)
 	for i := range mutations {
 		m := &mutations[i]
-		s.pending.add(write{key: m.Key, value: m.Value, expireAt: m.ExpireAt, deleted: m.Op == store.OpTypeDelete})
+		wr := write{key: m.Key, value: m.Value, expireAt: m.ExpireAt, deleted: m.Op == store.OpTypeDelete}
+		if s.made.kinds[first+i] == newestVersion {
+			if before := s.pending.find(m.Key); before >= 0 && s.pending.log[before].mutation > 0 {
+				s.made.supersede(int(s.pending.log[before].mutation) - 1)
+			}
+			wr.mutation = int32(first + i + 1)
+		}
+		s.pending.add(wr)
 	}
 }
 

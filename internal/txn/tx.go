@@ -21,6 +21,7 @@ type Tx struct {
 	reads    *readSet // what was read, if somebody will verify it
 	startTS  uint64   // timestamp of the snapshot
 	most     int      // bytes that it may write; 0 if it only reads
+	past     bool     // see Past
 }
 
 // Now is the hybrid-logical timestamp at which the transaction takes place:
@@ -60,19 +61,34 @@ func (tx *Tx) Prefetch(keys [][]byte) { tx.view.prefetch(keys) }
 // Expired reports whether r has expired at Now.
 func (tx *Tx) Expired(r Row) bool { return r.ExpireAt != 0 && r.ExpireAt <= tx.now }
 
+// Past reports whether the transaction reads a moment at which it may find too old what PutNewest has written.
+func (tx *Tx) Past() bool { return tx.past }
+
 // Put writes a value with an expiry, 0 for none. It fails, and writes nothing,
 // if the transaction is read-only or the key or value is over the limits of the store.
 func (tx *Tx) Put(key, value []byte, expireAt uint64) error {
+	return tx.put(write{key: key, value: value, expireAt: expireAt})
+}
+
+// PutNewest is Put for a row that says what other rows say too, such as how many there are: nobody reads it at a moment of
+// the past. Of what transactions that are staged together make of it the last one is kept, which is one version
+// in the place of hundreds if all of them add to one collection.
+func (tx *Tx) PutNewest(key, value []byte) error {
+	return tx.put(write{key: key, value: value, kind: newestVersion})
+}
+
+func (tx *Tx) put(wr write) error {
 	if err := tx.mayWrite(); err != nil {
 		return err
 	}
+	key, value := wr.key, wr.value
 	if err := store.CheckSize(key, value); err != nil {
 		return err
 	}
 	if tx.view.size+len(key)+len(value)+writeOverhead > tx.most {
 		return ErrTooLarge
 	}
-	tx.view.add(write{key: key, value: value, expireAt: expireAt})
+	tx.view.add(wr)
 	return nil
 }
 

@@ -23,8 +23,19 @@ type write struct {
 	expireAt uint64
 	deleted  bool
 	void     bool // a sweep has dropped it, and with it all writes of the key before it
-	prev     int  // index in the log of the key's write before this one, or -1
+	kind     writeKind
+	mutation int32 // of a newestVersion in a run: 1 + its index among the mutations of the commits; else 0
+	prev     int   // index in the log of the key's write before this one, or -1
 }
+
+// writeKind says what is ever read of the versions of a row.
+type writeKind uint8
+
+const (
+	everyVersion  writeKind = iota
+	newestVersion           // see Tx.PutNewest
+	superseded              // of a newestVersion that is not the newest: nothing
+)
 
 // writes buffers writes over a snapshot: the newest write of a key wins over
 // those before it and over the spans that have been swept, and every write and
@@ -146,22 +157,14 @@ func (w *writes) cutLog(n int) {
 	w.log = w.log[:n]
 }
 
-// appendMutations appends the newest write of every key to dst, in order of writing, but for
-// deletions of what deleted returns anyhow. They alias the buffer's keys and values.
-func (w *writes) appendMutations(dst []store.KVPairMutation) []store.KVPairMutation {
+// newest calls fn with the newest write of every key, in order of writing, but for deletions of what deleted returns anyhow.
+func (w *writes) newest(fn func(wr *write)) {
 	again := slices.ContainsFunc(w.log, func(wr write) bool { return wr.prev >= 0 })
 	for i := range w.log {
-		wr := &w.log[i]
-		if wr.void || again && w.find(wr.key) != i || wr.deleted && w.hides(wr.key) {
-			continue
+		if wr := &w.log[i]; !wr.void && (!again || w.find(wr.key) == i) && !(wr.deleted && w.hides(wr.key)) {
+			fn(wr)
 		}
-		m := store.KVPairMutation{Key: wr.key, Value: wr.value, ExpireAt: wr.expireAt}
-		if wr.deleted {
-			m = store.KVPairMutation{Op: store.OpTypeDelete, Key: wr.key}
-		}
-		dst = append(dst, m)
 	}
-	return dst
 }
 
 // touched returns a key of what an optimistic commit writes, deletes or has read that is written or swept here.
