@@ -98,6 +98,8 @@ func (c *collection) countElements() (int64, error) {
 		prefix = store.SetMemberScanPrefix(c.home)
 	case KindZSet:
 		prefix = store.ZSetMemberScanPrefix(c.home)
+	default:
+		panic(fmt.Sprintf("keyspace: elements of a %v are not counted", c.entry.kind))
 	}
 	n, err := c.dueOf(c.entry.expiring())
 	if err != nil {
