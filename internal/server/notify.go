@@ -120,12 +120,14 @@ func (n notifications) publish(s *Server, e keyspace.Event) {
 type telling struct {
 	by       *session     // who has made it; nil: nobody
 	said     []saying     // published in it
+	heard    []byte       // what of it the session hears itself, behind the reply
 	due      tracking.Due // changes
 	reported int          // changes of the transaction that are in due
 }
 
 // saying is a message that was published in a transaction.
 type saying struct {
+	by               *pubsub.Client // who hears it otherwise, or not at all if they had not subscribed then
 	kind             pubsub.Kind
 	channel, payload []byte
 	after            int // events that came before it
@@ -203,14 +205,18 @@ func (s *Server) publishAll(how notifications, events []keyspace.Event, said []s
 	}
 	for i, e := range events {
 		for len(said) > 0 && said[0].after <= i {
-			s.publish(said[0].kind, said[0].channel, said[0].payload, pubsub.Own{})
+			said[0].publish(s)
 			said = said[1:]
 		}
 		how.publish(s, e)
 	}
 	for _, m := range said {
-		s.publish(m.kind, m.channel, m.payload, pubsub.Own{})
+		m.publish(s)
 	}
+}
+
+func (m *saying) publish(s *Server) {
+	s.publish(m.kind, m.channel, m.payload, pubsub.Own{Client: m.by, Deliver: func(*pubsub.Message) {}})
 }
 
 // removeOverdue removes keys that reads have found expired, as Redis does when they are

@@ -240,7 +240,12 @@ func (c *session) publish(ctx *command.Ctx, k pubsub.Kind) error {
 	own := c.ownMessages(ctx, &heard)
 	switch {
 	case c.tx != nil:
-		c.telling.said = append(c.telling.said, saying{k, channel, payload, len(c.tx.Events())})
+		var by *pubsub.Client
+		if !c.mute && !c.skip {
+			by = c.subscriptions()
+			by.Hear(k, channel, payload, func(m *pubsub.Message) { c.telling.heard = append(c.telling.heard, m.Encoded(ctx.Out.Proto())...) })
+		}
+		c.telling.said = append(c.telling.said, saying{by, k, channel, payload, len(c.tx.Events())})
 		ctx.Out.Int(int64(hub.Audience(k, channel)))
 	case c.seq != nil:
 		n := hub.Audience(k, channel)

@@ -438,6 +438,8 @@ func (c *session) transact(k call, fn func(root *keyspace.Space)) error {
 	}
 	c.tx, c.carrier.fn = nil, nil
 	if err == nil {
+		c.out.Raw(c.telling.heard)
+		c.telling.heard = nil
 		return nil
 	}
 	c.out.Truncate(mark)
