@@ -12,6 +12,7 @@ const (
 	encListpack  encoding = 1 // of a set that is not all integers
 	encLarge     encoding = 2 // hashtable, skiplist, quicklist
 	encRaw       encoding = 3 // of a string that was modified in place
+	encSigned    encoding = 3 // of a large sorted set in which a member has had the score minus zero
 	embstrMax             = 44
 	intDigitsMax          = 20
 )

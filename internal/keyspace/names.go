@@ -24,6 +24,7 @@ import (
 //
 //	!zs|cnt|<len of key 4><key>b<bound>               the bounds of the blocks of a group: see encodeCountBounds
 //	!zs|cnt|<len of key 4><key>n<bound>               the members of each of them: see encodeCounts
+//	!zs|cnt|<len of key 4><key>g                      the members of each group, if there are several: see encodeTotals
 //
 // All of it is part of the format; never change.
 const (
@@ -36,10 +37,11 @@ const (
 	countPrefix     = "!zs|cnt|"
 )
 
-// The rows of a group of counts, by the byte in front of its bound.
+// The rows of counts, by their first byte. A group has one of each of the first two, named by its bound.
 const (
 	countBoundsRow  byte = 'b'
 	countMembersRow byte = 'n'
+	countTotalsRow  byte = 'g'
 )
 
 // familyPrefixes cover every row that database 0 can have. Other databases have a prefix of their own.

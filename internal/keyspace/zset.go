@@ -15,9 +15,9 @@ var ErrNaN = errors.New("keyspace: score is not a number")
 //
 // A member has two rows: its own, found by its name, which holds the score, and
 // one in the index, which lies in the order of scores, then names. The index
-// knows no minus zero; the member's own row does, once the set is large. As in
-// Redis, a compact set knows none either. A set that has grown large has counts
-// beside: see zset_counts.go.
+// knows no minus zero; the member's own row does, once the set is large, and the
+// entry says that there may be one. As in Redis, a compact set knows none. A set
+// that has grown large has counts beside: see zset_counts.go.
 type ZSet struct{ collection }
 
 // ScoredMember is a member of a sorted set with its score.
@@ -117,8 +117,12 @@ func (z *ZSet) move(member []byte, old, score float64) error {
 
 // putRows writes the two rows of a member.
 func (z *ZSet) putRows(m ScoredMember) error {
-	if m.Score == 0 && z.entry.enc == encCompact {
-		m.Score = 0 // drops the sign
+	if m.Score == 0 && math.Signbit(m.Score) {
+		if z.Compact() {
+			m.Score = 0 // drops the sign
+		} else if err := z.ensure(KindZSet, encSigned); err != nil {
+			return err
+		}
 	}
 	if err := z.s.tx.Put(z.memberName(m.Member), store.MarshalZSetScore(m.Score), 0); err != nil {
 		return err

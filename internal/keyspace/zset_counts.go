@@ -14,13 +14,14 @@ import (
 // A block reaches from its bound, a tail of an index row or the beginning of one, to the next block's. The
 // first bound is empty. Neighbouring blocks are kept by the hundred in a group, which has the bound of its first
 // block, and two rows: the bounds of its blocks, and how many members each has. The directory entry has the bounds
-// of all groups. So a write of a member looks up where the member belongs, and writes one short row more, of nothing but
-// numbers; and a rank is found by looking up those rows. Bounds are written only when blocks or groups
+// of all groups, and if there are several, one more row has the members of each, the totals. So a write of a member looks up where the
+// member belongs, and writes two short rows more, of nothing but numbers, of which transactions that are staged together
+// share one; and a rank is found by looking up the two. Bounds are written only when blocks or groups
 // are cut in two or joined. A set without bounds in its entry has no counts.
 //
 // Refused: a row for each block, found by a walk backwards. Hot rows have many versions, which the
 // sums over thousands of them would have to pass, and a walk in an update costs more than two
-// look-ups. Sums of sums would be one more row to write.
+// look-ups.
 
 // countBlock is a stretch of the order of a sorted set.
 type countBlock struct {
@@ -63,8 +64,8 @@ func (l CountLimits) block(n int64) int64 {
 	return min(size, countBlockMost)
 }
 
-// group is how many blocks a group has at most in a set of n. A write of a member writes two bytes for each of them, which are
-// most of what it writes, and to find a rank adds up groups: so they grow, more slowly than the set.
+// group is how many blocks a group has at most in a set of n. A write of a member writes two bytes for each of them, and four for
+// each group with every other: so both grow, more slowly than the set.
 func (l CountLimits) group(n int64) int {
 	if l.Group > 0 {
 		return l.Group
@@ -174,17 +175,6 @@ func parseCounts(row []byte, bounds [][]byte) ([]countBlock, error) {
 	return blocks, nil
 }
 
-// sumCounts returns the members of all blocks of a group.
-func sumCounts(row []byte) (sum int64, err error) {
-	if len(row) == 0 || len(row)%countSize != 0 {
-		return 0, errCounts
-	}
-	for ; len(row) > 0; row = row[countSize:] {
-		sum += int64(binary.BigEndian.Uint16(row))
-	}
-	return sum, nil
-}
-
 // addCount returns a row in which block i has delta members more, and how many that is.
 func addCount(row []byte, i int, delta int64) (changed []byte, n int64, err error) {
 	at := countSize * i
@@ -198,6 +188,55 @@ func addCount(row []byte, i int, delta int64) (changed []byte, n int64, err erro
 	changed = bytes.Clone(row)
 	binary.BigEndian.PutUint16(changed[at:], uint16(n))
 	return changed, n, nil
+}
+
+// totalSize is how many bytes the members of a group take.
+const totalSize = 4
+
+// encodeTotals encodes the members of all groups, of which there are several.
+//
+//	| members (4) | members (4) | …
+func encodeTotals(totals []int64) []byte {
+	row := make([]byte, 0, totalSize*len(totals))
+	for _, n := range totals {
+		row = binary.BigEndian.AppendUint32(row, uint32(n))
+	}
+	return row
+}
+
+// parseTotals returns the members of each of so many groups.
+func parseTotals(row []byte, groups int) ([]int64, error) {
+	if len(row) != totalSize*groups {
+		return nil, errCounts
+	}
+	totals := make([]int64, groups)
+	for i := range totals {
+		totals[i] = int64(binary.BigEndian.Uint32(row[totalSize*i:]))
+	}
+	return totals, nil
+}
+
+// addTotal returns a row in which group i has delta members more.
+func addTotal(row []byte, i int, delta int64) ([]byte, error) {
+	at := totalSize * i
+	if len(row)%totalSize != 0 || at+totalSize > len(row) {
+		return nil, errCounts
+	}
+	n := int64(binary.BigEndian.Uint32(row[at:])) + delta
+	if n < 0 || n > math.MaxUint32 {
+		return nil, errCounts
+	}
+	changed := bytes.Clone(row)
+	binary.BigEndian.PutUint32(changed[at:], uint32(n))
+	return changed, nil
+}
+
+// membersOf returns how many members blocks have.
+func membersOf(blocks []countBlock) (n int64) {
+	for _, b := range blocks {
+		n += b.n
+	}
+	return n
 }
 
 // countBetween is the shortest bound above the tail before and not above at, which is the next one.

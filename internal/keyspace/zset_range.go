@@ -141,9 +141,9 @@ func (z *ZSet) Walk(r ZRange, fn func(member []byte, score float64) bool) error 
 }
 
 // signZeros gives scores of zero, as the index has them, the sign that the
-// members' own rows know.
+// members' own rows know. Hardly any set has had a minus zero.
 func (z *ZSet) signZeros(members []ScoredMember) error {
-	if z.entry.enc == encCompact {
+	if z.entry.enc < encSigned {
 		return nil
 	}
 	for i := range members {

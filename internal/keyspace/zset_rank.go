@@ -141,8 +141,7 @@ func (z *ZSet) stretchOf(tail []byte, n int64) (stretch, error) {
 	if err != nil || bounds == nil {
 		return stretch{n: n}, err
 	}
-	back := bytes.Compare(tail, bounds[len(bounds)/2]) >= 0
-	return z.find(n, bounds, back, func(s stretch) bool { return s.holds(tail) })
+	return z.find(n, bounds, func(s stretch) bool { return s.holds(tail) })
 }
 
 // stretchAt returns the block with the member of the given rank, of a set of n.
@@ -151,40 +150,25 @@ func (z *ZSet) stretchAt(rank, n int64) (stretch, error) {
 	if err != nil || bounds == nil {
 		return stretch{n: n}, err
 	}
-	return z.find(n, bounds, rank > n/2, func(s stretch) bool { return s.before <= rank && rank < s.before+s.n })
+	return z.find(n, bounds, func(s stretch) bool { return s.before <= rank && rank < s.before+s.n })
 }
 
-// find returns the block that fits. The group with it fits, too. Groups are added up from one end or from the other.
-func (z *ZSet) find(n int64, bounds [][]byte, back bool, fits func(stretch) bool) (stretch, error) {
-	s := stretch{}
-	if back {
-		s.before = n
+// find returns the block that fits, of a set of n members whose groups have the given bounds. The group with it fits, too.
+func (z *ZSet) find(n int64, bounds [][]byte, fits func(stretch) bool) (stretch, error) {
+	totals, err := z.countTotals(n, len(bounds))
+	if err != nil {
+		return stretch{}, err
 	}
-	for k := range bounds {
-		i := k
-		if back {
-			i = len(bounds) - 1 - k
-		}
-		row, err := z.countRow(countMembersRow, bounds[i])
-		if err != nil {
-			return stretch{}, err
-		}
-		if s.n, err = sumCounts(row); err != nil {
-			return stretch{}, err
-		}
-		s.start, s.end = bounds[i], nil
+	s := stretch{}
+	for i, bound := range bounds {
+		s.start, s.end, s.n = bound, nil, totals[i]
 		if i+1 < len(bounds) {
 			s.end = bounds[i+1]
-		}
-		if back {
-			s.before -= s.n
 		}
 		if fits(s) {
 			return s.block(z, fits)
 		}
-		if !back {
-			s.before += s.n
-		}
+		s.before += s.n
 	}
 	return stretch{}, errCounts
 }
@@ -194,6 +178,9 @@ func (s stretch) block(z *ZSet, fits func(stretch) bool) (stretch, error) {
 	blocks, err := z.countGroup(s.start)
 	if err != nil {
 		return stretch{}, err
+	}
+	if membersOf(blocks) != s.n {
+		return stretch{}, errCounts
 	}
 	b := stretch{before: s.before}
 	for i := range blocks {

@@ -53,6 +53,21 @@ func (z *ZSet) countGroup(bound []byte) ([]countBlock, error) {
 	return parseCounts(row, bounds)
 }
 
+// countTotals returns the members of each of so many groups, of a set of n members.
+func (z *ZSet) countTotals(n int64, groups int) ([]int64, error) {
+	if groups == 1 {
+		return []int64{n}, nil
+	}
+	row, err := z.countRow(countTotalsRow, nil)
+	if err != nil {
+		return nil, err
+	}
+	return parseTotals(row, groups)
+}
+
+// countedTogether reports whether all members are in one group: the entry has one bound then, which is empty. Such a set has no row of totals.
+func (z *ZSet) countedTogether() bool { return len(z.entry.body) == 1 }
+
 // countAdded takes down that the set has a member more, of n.
 func (z *ZSet) countAdded(m ScoredMember, n int64) error {
 	switch {
@@ -66,13 +81,14 @@ func (z *ZSet) countAdded(m ScoredMember, n int64) error {
 
 // countPlace is where a tail belongs: a block of a group.
 type countPlace struct {
+	group int
 	bound []byte // of the group
 	block int
 }
 
 // countPlaceOf returns the place of tail.
 func (z *ZSet) countPlaceOf(tail []byte) (countPlace, error) {
-	_, bound, err := lastCountBound(z.entry.body, tail)
+	group, bound, err := lastCountBound(z.entry.body, tail)
 	if err != nil {
 		return countPlace{}, err
 	}
@@ -81,7 +97,7 @@ func (z *ZSet) countPlaceOf(tail []byte) (countPlace, error) {
 		return countPlace{}, err
 	}
 	block, _, err := lastCountBound(list, tail)
-	return countPlace{bound, block}, err
+	return countPlace{group, bound, block}, err
 }
 
 // recount adds delta, 1 or -1, to the block that tail lies in. The index has been changed already.
@@ -106,7 +122,25 @@ func (z *ZSet) recountAt(place countPlace, tail []byte, delta int64) error {
 	if err := z.s.tx.PutNewest(z.countName(countMembersRow, place.bound), row); err != nil {
 		return err
 	}
+	if err := z.retotal(place.group, delta); err != nil {
+		return err
+	}
 	return z.settle(tail, n, delta)
+}
+
+// retotal adds delta to the members of a group.
+func (z *ZSet) retotal(group int, delta int64) error {
+	if z.countedTogether() {
+		return nil
+	}
+	row, err := z.countRow(countTotalsRow, nil)
+	if err != nil {
+		return err
+	}
+	if row, err = addTotal(row, group, delta); err != nil {
+		return err
+	}
+	return z.s.tx.PutNewest(z.countName(countTotalsRow, nil), row)
 }
 
 // recountMoved takes down that a member has gone from one tail to another.
@@ -159,6 +193,7 @@ type countRoom struct {
 	most      int64    // members of a block
 	groupMost int      // blocks of a group
 	bounds    [][]byte // of all groups
+	totals    []int64  // members of all groups
 	at        int      // the group
 	blocks    []countBlock
 	block     int // of the group: the one at hand
@@ -185,7 +220,14 @@ func (z *ZSet) openCounts(tail []byte) (*countRoom, error) {
 	if err != nil {
 		return nil, err
 	}
+	n, err := z.Len()
+	if err != nil {
+		return nil, err
+	}
 	m := &countRoom{z: z, bounds: bounds}
+	if m.totals, err = z.countTotals(n, len(bounds)); err != nil {
+		return nil, err
+	}
 	m.at = lastNotAbove(tail, len(bounds), func(i int) []byte { return bounds[i] })
 	if m.blocks, err = z.countGroup(bounds[m.at]); err != nil {
 		return nil, err
@@ -290,6 +332,7 @@ func (m *countRoom) dropGroup() (err error) {
 func (m *countRoom) forget(i int) error {
 	bound := m.bounds[i]
 	m.bounds = slices.Delete(m.bounds, i, i+1)
+	m.totals = slices.Delete(m.totals, i, i+1)
 	return m.z.deleteCountGroup(bound)
 }
 
@@ -304,6 +347,7 @@ func (m *countRoom) close() error {
 			return err
 		}
 		m.bounds = slices.Insert(m.bounds, m.at+1, upper[0].bound)
+		m.totals = slices.Insert(m.totals, m.at+1, membersOf(upper))
 	} else if n <= most/4 && len(m.bounds) > 1 {
 		if err := m.join(most*3/4, countGroupBytes*3/4-size); err != nil {
 			return err
@@ -312,7 +356,8 @@ func (m *countRoom) close() error {
 	if err := m.z.putCountGroup(m.blocks); err != nil {
 		return err
 	}
-	return m.z.putCountBounds(m.bounds)
+	m.totals[m.at] = membersOf(m.blocks)
+	return m.z.putCountGroups(m.bounds, m.totals)
 }
 
 // boundsSize is how many bytes the bounds of blocks have.
@@ -365,6 +410,28 @@ func (z *ZSet) deleteCountGroup(bound []byte) error {
 	return z.s.tx.Delete(z.countName(countMembersRow, bound))
 }
 
+// putCountGroups writes what is known of all groups.
+func (z *ZSet) putCountGroups(bounds [][]byte, totals []int64) error {
+	var err error
+	if len(bounds) > 1 {
+		err = z.s.tx.PutNewest(z.countName(countTotalsRow, nil), encodeTotals(totals))
+	} else {
+		err = z.deleteTotals()
+	}
+	if err != nil {
+		return err
+	}
+	return z.putCountBounds(bounds)
+}
+
+// deleteTotals deletes the row of totals, if the set has one.
+func (z *ZSet) deleteTotals() error {
+	if !z.entry.counted() || z.countedTogether() {
+		return nil
+	}
+	return z.s.tx.Delete(z.countName(countTotalsRow, nil))
+}
+
 // putCountBounds has the directory entry hold the bounds of all groups; without any there are no counts.
 func (z *ZSet) putCountBounds(bounds [][]byte) error {
 	list := encodeCountBounds(bounds)
@@ -395,7 +462,7 @@ func (z *ZSet) deleteCounts() error {
 			return err
 		}
 	}
-	return nil
+	return z.deleteTotals()
 }
 
 // removeCounts deletes the counts of a key whose entry is e.
@@ -475,6 +542,7 @@ func (z *ZSet) counting(n int64) *counting {
 func (z *ZSet) putCounting(c *counting, n int64) error {
 	most := max(z.countLimits().group(n)*3/4, 1)
 	var bounds [][]byte
+	var totals []int64
 	for rest := c.blocks; len(rest) > 0; {
 		n, size := 1, 0
 		for n < min(most, len(rest)) && size < countGroupBytes/2 {
@@ -484,7 +552,7 @@ func (z *ZSet) putCounting(c *counting, n int64) error {
 		if err := z.putCountGroup(rest[:n]); err != nil {
 			return err
 		}
-		bounds, rest = append(bounds, rest[0].bound), rest[n:]
+		bounds, totals, rest = append(bounds, rest[0].bound), append(totals, membersOf(rest[:n])), rest[n:]
 	}
-	return z.putCountBounds(bounds)
+	return z.putCountGroups(bounds, totals)
 }
