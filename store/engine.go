@@ -30,6 +30,11 @@ type Engine interface {
 	// own. key and v.Value are valid only during the call.
 	WalkAt(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) bool) error
 
+	// WalkKeeping is WalkAt for one who goes on to look up some of the keys by themselves: what VersionAt is going to answer for those of
+	// which fn says keep is kept at hand, as if it had been asked for, so far as there is room. A walk passes a key in a
+	// fraction of the time that looking it up takes.
+	WalkKeeping(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) (more, keep bool)) error
+
 	// Stage writes commits, in order, as one atomic batch of the engine. Each keeps
 	// its own commit timestamp. When Stage returns, reads at those timestamps
 	// see them; a crash can still take them back until Staged.Wait has returned.

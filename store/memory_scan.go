@@ -55,6 +55,14 @@ func (s *mvccStore) WalkAt(ctx context.Context, span Span, order Order, ts uint6
 	return nil
 }
 
+// WalkKeeping implements Engine. All there is is at hand.
+func (s *mvccStore) WalkKeeping(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) (more, keep bool)) error {
+	return s.WalkAt(ctx, span, order, ts, func(key []byte, v VersionedValue) bool {
+		more, _ := fn(key, v)
+		return more
+	})
+}
+
 // foundRow is one key with the version that a read has found.
 type foundRow struct {
 	key     string

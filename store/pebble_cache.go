@@ -147,12 +147,34 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 		return v, false
 	}
 	s, hash := c.shard(key)
+	return s.found(c, hash, key, v, none, mark)
+}
+
+func (s *cacheShard) found(c *versionCache, hash uint64, key []byte, v VersionedValue, none bool, mark uint64) (_ VersionedValue, kept bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writes != mark || !s.fits(key, v) || s.full && !s.index.again(hash) {
 		return v, false
 	}
 	return s.set(c, hash, key, v, none), true
+}
+
+// marks returns what newest would of a key of each shard, if nothing was known of it.
+func (c *versionCache) marks(of *[cacheShards]uint64) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		of[i] = s.writes
+		s.mu.Unlock()
+	}
+}
+
+// foundSince is found for a key of which newest was not asked: marks are of before the view was opened.
+func (c *versionCache) foundSince(marks *[cacheShards]uint64, key []byte, v VersionedValue) {
+	if c.limit > 0 {
+		s, hash := c.shard(key)
+		s.found(c, hash, key, v, false, marks[hash%cacheShards])
+	}
 }
 
 // find returns the entry of key.

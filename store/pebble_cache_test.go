@@ -49,6 +49,71 @@ func TestVersionCacheBound(t *testing.T) {
 	}
 }
 
+// TestWalkKeeping looks up what a walk has kept, and sees to it that nothing is kept that may not be the newest version of its key.
+func TestWalkKeeping(t *testing.T) {
+	ctx := context.Background()
+	// filled has the keys a to e at 10, and none of them in its cache.
+	filled := func(t *testing.T) *pebbleStore {
+		s := openTest(t, "db", WithFS(vfs.NewMem()))
+		for _, key := range []string{"a", "b", "c", "d", "e"} {
+			must(t, s.PutAt(ctx, []byte(key), []byte("old "+key), 10, 0))
+		}
+		return s
+	}
+	// walk keeps c and d; then is called with each key on the way.
+	walk := func(t *testing.T, s *pebbleStore, ts uint64, then func(key string)) {
+		err := s.WalkKeeping(ctx, Span{}, Ascending, ts, func(key []byte, _ VersionedValue) (more, keep bool) {
+			then(string(key))
+			return true, string(key) == "c" || string(key) == "d"
+		})
+		must(t, err)
+	}
+	// expect reads a key and says whether the cache had it.
+	expect := func(t *testing.T, s *pebbleStore, key, want string, hit bool) {
+		t.Helper()
+		before := s.VersionCacheStats().Hits
+		got, err := s.GetAt(ctx, []byte(key), maxTS)
+		if known := s.VersionCacheStats().Hits > before; err != nil || string(got) != want || known != hit {
+			t.Errorf("%q: %q, %v, from the cache: %v; want %q, %v", key, got, err, known, want, hit)
+		}
+	}
+	none := func(string) {}
+	t.Run("what is wanted", func(t *testing.T) {
+		s := filled(t)
+		walk(t, s, 10, none)
+		expect(t, s, "b", "old b", false)
+		expect(t, s, "c", "old c", true)
+		expect(t, s, "d", "old d", true)
+	})
+	t.Run("written on the way", func(t *testing.T) {
+		s := filled(t)
+		walk(t, s, 10, func(key string) {
+			if key == "b" {
+				must(t, s.PutAt(ctx, []byte("c"), []byte("new c"), 20, 0))
+			}
+		})
+		expect(t, s, "c", "new c", false)
+	})
+	t.Run("written before", func(t *testing.T) {
+		s := filled(t)
+		must(t, s.PutAt(ctx, []byte("c"), []byte("new c"), 20, 0))
+		walk(t, s, 10, none)
+		expect(t, s, "c", "new c", false)
+	})
+	t.Run("written afterwards", func(t *testing.T) {
+		s := filled(t)
+		walk(t, s, 10, none)
+		must(t, s.PutAt(ctx, []byte("c"), []byte("new c"), 20, 0))
+		expect(t, s, "c", "new c", true)
+	})
+	t.Run("without a cache", func(t *testing.T) {
+		s := openTest(t, "db", WithFS(vfs.NewMem()), WithVersionCacheSize(-1))
+		must(t, s.PutAt(ctx, []byte("c"), []byte("old c"), 10, 0))
+		walk(t, s, 10, none)
+		expect(t, s, "c", "old c", false)
+	})
+}
+
 // Keys that are read once push out none that are read again and again, and a key that is read twice gets its entry.
 func TestVersionCacheOfManyKeysReadOnce(t *testing.T) {
 	skipUnderRace(t)

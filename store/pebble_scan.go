@@ -29,6 +29,7 @@ type scanner struct {
 	// is any number.
 	rowsMost int
 	fn       func(key []byte, v VersionedValue) bool // false ends the walk
+	keeping  *keeping                                // nil if nothing is kept
 
 	span    Span
 	ranges  rangeCursor
@@ -154,6 +155,30 @@ func (s *pebbleStore) WalkAt(ctx context.Context, span Span, order Order, ts uin
 	return w.enter(span, order)
 }
 
+// WalkKeeping implements Engine. What pages have of the span is not kept, nor what a descending walk passes.
+func (s *pebbleStore) WalkKeeping(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) (more, keep bool)) error {
+	k := &keeping{cache: &s.versions}
+	w := &scanner{s: s, ctx: ctx, ts: ts, keeping: k, fn: func(key []byte, v VersionedValue) (more bool) {
+		more, k.wanted = fn(key, v)
+		return more
+	}}
+	return w.enter(span, order)
+}
+
+// keeping puts into the version cache what a walk finds.
+type keeping struct {
+	cache  *versionCache
+	marks  [cacheShards]uint64
+	wanted bool // the row at hand
+}
+
+// take puts in v, if it is wanted, which has to be the newest version of key in a view opened after the marks were taken.
+func (k *keeping) take(key []byte, v VersionedValue) {
+	if k.wanted {
+		k.cache.foundSince(&k.marks, key, v)
+	}
+}
+
 // enter is walk for a caller outside the gate.
 func (w *scanner) enter(span Span, order Order) error {
 	if err := w.ctx.Err(); err != nil {
@@ -173,6 +198,9 @@ func (w *scanner) walk(span Span, order Order) error {
 	w.takeBuffers()
 	defer w.leaveBuffers()
 	w.rows, w.span = w.s.newRowDecoder(), span
+	if w.keeping != nil {
+		w.s.versions.marks(&w.keeping.marks)
+	}
 	v, ranges, err := w.s.openView(w.buffers.seat)
 	if err != nil {
 		return err
@@ -269,7 +297,11 @@ func (w *scanner) ascend(span Span) error {
 		}
 		w.covered = 0
 		w.dead.end(key)
-		if !w.fn(key, v) {
+		more := w.fn(key, v)
+		if w.keeping != nil && !w.newer {
+			w.keeping.take(key, v)
+		}
+		if !more {
 			return nil
 		}
 		ok = w.iter.NextPrefix()

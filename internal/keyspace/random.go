@@ -130,18 +130,15 @@ func (p *pool) sampleStep(b *sampleBuilder, rows int64) error {
 	span := store.PrefixSpan(p.prefix)
 	span.Start = append(bytes.Clone(p.prefix), b.start...)
 	whole := true
-	err := p.tx.WalkAll(span, store.Ascending, func(name []byte, r txn.Row) bool {
+	err := p.tx.WalkKeeping(span, store.Ascending, func(name []byte, r txn.Row) (more, picked bool) {
 		name = name[len(p.prefix):]
 		if left == 0 || size > sampleStepBytes {
 			b.start, whole = append([]byte{}, name...), false
-			return false
+			return false, false
 		}
 		left--
 		size += len(name) + len(r.Value)
-		if !p.tx.Expired(r) {
-			b.add(name)
-		}
-		return true
+		return true, !p.tx.Expired(r) && b.add(name)
 	})
 	if err != nil {
 		return err

@@ -270,18 +270,19 @@ func (s *Samples) builder(n int64) *sampleBuilder {
 }
 
 // add takes the next row into the sample with the probability that makes all
-// subsets of the wanted size equally likely.
-func (b *sampleBuilder) add(name []byte) {
+// subsets of the wanted size equally likely, and reports whether it has.
+func (b *sampleBuilder) add(name []byte) bool {
 	left := max(b.n-b.passed, 1)
 	b.passed++
 	if b.rnd.below(left) >= b.want-int64(len(b.names)) {
-		return
+		return false
 	}
 	b.names = append(b.names, append([]byte{}, name...))
 	b.bytes += len(name) + nameOverhead
 	for b.bytes > b.limit {
 		b.halve()
 	}
+	return true
 }
 
 // halve keeps a random half of the sample, and lets the rest have half as many names.

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
+
 	"github.com/elastickv/elastickv/hlc"
 	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
-	"pgregory.net/rapid"
 )
 
 // sampled returns the sample of the set "s", which has to be there.
@@ -292,6 +294,48 @@ func TestPopsTakeFewSamples(t *testing.T) {
 	}
 	if passed < n/2 || passed > n*5/4 || names < passed {
 		t.Errorf("samples of %d rows have been taken for %d pops, with %d names; want about as many, all of them", passed, n, names)
+	}
+}
+
+// TestSampledMembersAreAtHand checks that the engine is not asked once more for the members that it was asked for when the sample was taken.
+func TestSampledMembersAreAtHand(t *testing.T) {
+	const n = 5000
+	engine, err := store.NewPebbleStore("db", store.WithFS(vfs.NewMem()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	db := txn.NewLocal(engine.(store.Engine), hlc.New(time.Now), txn.Options{})
+	defer db.Close()
+	limits, rnd := DefaultLimits(), seeded(21)
+	env := Env{Limits: &limits, Samples: NewSamples(16 << 20)}
+	update := func(fn func(s *Space) error) {
+		t.Helper()
+		if err := db.Update(t.Context(), func(tx *txn.Tx) error { return fn(Open(tx, 0, env)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(func(s *Space) error { return s.StoreSet([]byte("s"), numbered("m", n)) })
+	misses := func() uint64 { return engine.(interface{ VersionCacheStats() store.VersionCacheStats }).VersionCacheStats().Misses }
+	pops := func(times int) {
+		for range times {
+			update(func(s *Space) error {
+				set, err := s.Set([]byte("s"))
+				if err != nil {
+					return err
+				}
+				_, err = set.Pop(1, rnd)
+				return err
+			})
+		}
+	}
+	pops(20)
+	if m := env.Samples.sampled(t); m.first == 0 {
+		t.Fatal("no sample after 20 pops")
+	}
+	before := misses()
+	if pops(500); misses() > before+50 {
+		t.Errorf("500 pops asked the engine for %d rows", misses()-before)
 	}
 }
 

@@ -18,6 +18,8 @@ func (f full) rowInTurn(key []byte, _ Turn) (Row, bool, error) { return f.row(ke
 
 func (full) prefetch([][]byte) {}
 
+func (full) keep(*bool) {}
+
 func (f full) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
 	for i := range int(f) {
 		if order == store.Descending {

@@ -22,6 +22,8 @@ type layer interface {
 	row(key []byte) (Row, bool, error)
 	rowInTurn(key []byte, t Turn) (Row, bool, error)
 	walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error
+	// keep has walks from now on, until it is called again, look at wanted behind each row: if it is true, the row is kept at hand for who looks it up.
+	keep(wanted *bool)
 	prefetch(keys [][]byte)
 }
 
@@ -30,6 +32,7 @@ type snapshot struct {
 	ctx    context.Context
 	engine store.Engine
 	ts     uint64
+	wanted *bool // see keep; nil if nothing is
 }
 
 func (s *snapshot) row(key []byte) (Row, bool, error) {
@@ -45,7 +48,16 @@ func (s *snapshot) rowInTurn(key []byte, _ Turn) (Row, bool, error) { return s.r
 
 func (s *snapshot) prefetch(keys [][]byte) { s.engine.Prefetch(keys) }
 
+func (s *snapshot) keep(wanted *bool) { s.wanted = wanted }
+
 func (s *snapshot) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+	if wanted := s.wanted; wanted != nil {
+		return s.engine.WalkKeeping(s.ctx, span, order, s.ts, func(key []byte, v store.VersionedValue) (more, keep bool) {
+			*wanted = false
+			more = fn(key, Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS})
+			return more, *wanted
+		})
+	}
 	return s.engine.WalkAt(s.ctx, span, order, s.ts, func(key []byte, v store.VersionedValue) bool {
 		return fn(key, Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS})
 	})
@@ -84,6 +96,9 @@ func (o *overlay) own(key []byte) (r Row, ok, known bool) {
 	}
 	return Row{}, false, o.hides(key)
 }
+
+// keep concerns the base alone: what is buffered is at hand.
+func (o *overlay) keep(wanted *bool) { o.base.keep(wanted) }
 
 // prefetch prepares nothing of what is buffered: that is little, and was written a moment ago.
 func (o *overlay) prefetch(keys [][]byte) { o.base.prefetch(keys) }

@@ -225,7 +225,7 @@ func (m *metamorphic) everything() {
 	for part := range uint64(7) {
 		ts := floor + all*part/6
 		m.askScan(store.Span{}, math.MaxInt, ts)
-		m.askWalk(store.Span{}, math.MaxInt, ts)
+		m.askWalk(store.Span{}, math.MaxInt, ts, false)
 	}
 	m.hold(m.T)
 	m.release()

@@ -151,21 +151,27 @@ func (m *metamorphic) askScan(span store.Span, limit int, ts uint64) {
 }
 
 func (m *metamorphic) walk(*rapid.T) {
-	m.askWalk(m.span(), rapid.IntRange(1, len(m.space.keys)).Draw(m.T, "stop"), m.readTS())
+	m.askWalk(m.span(), rapid.IntRange(1, len(m.space.keys)).Draw(m.T, "stop"), m.readTS(), rapid.Bool().Draw(m.T, "keeping"))
 }
 
-// askWalk walks both ways and stops after some keys.
-func (m *metamorphic) askWalk(span store.Span, stop int, ts uint64) {
+// askWalk walks both ways and stops after some keys. It may ask for every other key to be kept.
+func (m *metamorphic) askWalk(span store.Span, stop int, ts uint64, keeping bool) {
 	for _, order := range []store.Order{store.Ascending, store.Descending} {
-		m.ask(fmt.Sprintf("walk %q, %v, stop after %d at %d", span, order, stop, ts), func(e store.Engine) string {
+		m.ask(fmt.Sprintf("walk %q, %v, stop after %d at %d, keeping %v", span, order, stop, ts, keeping), func(e store.Engine) string {
 			var b strings.Builder
 			n := 0
-			err := e.WalkAt(ctx, span, order, ts, func(key []byte, v store.VersionedValue) bool {
+			show := func(key []byte, v store.VersionedValue) bool {
 				fmt.Fprintf(&b, "%q=%s ", key, versionText(v))
 				n++
 				return n < stop
-			})
-			return b.String() + outcome(err)
+			}
+			if keeping {
+				err := e.WalkKeeping(ctx, span, order, ts, func(key []byte, v store.VersionedValue) (more, keep bool) {
+					return show(key, v), n%2 == 0
+				})
+				return b.String() + outcome(err)
+			}
+			return b.String() + outcome(e.WalkAt(ctx, span, order, ts, show))
 		})
 	}
 }
