@@ -316,7 +316,7 @@ func TestSampledMembersAreAtHand(t *testing.T) {
 		}
 	}
 	update(func(s *Space) error { return s.StoreSet([]byte("s"), numbered("m", n)) })
-	misses := func() uint64 { return engine.(interface{ VersionCacheStats() store.VersionCacheStats }).VersionCacheStats().Misses }
+	misses := func() uint64 { return engine.(interface{ Stats() store.Stats }).Stats().VersionCache.Misses }
 	pops := func(times int) {
 		for range times {
 			update(func(s *Space) error {
