@@ -147,12 +147,12 @@ func (c *versionCache) found(key []byte, v VersionedValue, none bool, mark uint6
 		return v, false
 	}
 	s, hash := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.found(c, hash, key, v, none, mark)
 }
 
 func (s *cacheShard) found(c *versionCache, hash uint64, key []byte, v VersionedValue, none bool, mark uint64) (_ VersionedValue, kept bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.writes != mark || !s.fits(key, v) || s.full && !s.index.again(hash) {
 		return v, false
 	}
@@ -169,12 +169,18 @@ func (c *versionCache) marks(of *[cacheShards]uint64) {
 	}
 }
 
-// foundSince is found for a key of which newest was not asked: marks are of before the view was opened.
-func (c *versionCache) foundSince(marks *[cacheShards]uint64, key []byte, v VersionedValue) {
-	if c.limit > 0 {
-		s, hash := c.shard(key)
+// foundSince is found for a key of which newest was not asked: marks are of before the view was opened. It reports whether the key was known already.
+func (c *versionCache) foundSince(marks *[cacheShards]uint64, key []byte, v VersionedValue) (known bool) {
+	if c.limit == 0 {
+		return false
+	}
+	s, hash := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known = s.find(hash, key); !known {
 		s.found(c, hash, key, v, false, marks[hash%cacheShards])
 	}
+	return known
 }
 
 // find returns the entry of key.

@@ -167,15 +167,24 @@ func (s *pebbleStore) WalkKeeping(ctx context.Context, span Span, order Order, t
 
 // keeping puts into the version cache what a walk finds.
 type keeping struct {
-	cache  *versionCache
-	marks  [cacheShards]uint64
-	wanted bool // the row at hand
+	cache         *versionCache
+	marks         [cacheShards]uint64
+	wanted        bool // the row at hand
+	wants, knowns int  // rows that were wanted, and those of them that the cache had
 }
+
+// keepingTries is after how many rows a walk stops looking for each in the cache, if nearly all are there: of a set that was written
+// lately, say. To look takes longer than to walk.
+const keepingTries = 16
 
 // take puts in v, if it is wanted, which has to be the newest version of key in a view opened after the marks were taken.
 func (k *keeping) take(key []byte, v VersionedValue) {
-	if k.wanted {
-		k.cache.foundSince(&k.marks, key, v)
+	if !k.wanted || k.wants >= keepingTries && k.knowns > k.wants*7/8 {
+		return
+	}
+	k.wants++
+	if k.cache.foundSince(&k.marks, key, v) {
+		k.knowns++
 	}
 }
 

@@ -70,7 +70,7 @@ func (l CountLimits) group(n int64) int {
 	if l.Group > 0 {
 		return l.Group
 	}
-	return min(max(countGroupLeast, int(math.Sqrt(float64(n)))/8), countGroupMost)
+	return min(max(countGroupLeast, int(math.Sqrt(float64(n)))/16), countGroupMost)
 }
 
 var errCounts = errors.New("keyspace: counts of a sorted set are not valid")
