@@ -138,7 +138,7 @@ func (p *pool) sampleStep(b *sampleBuilder, rows int64) error {
 		}
 		left--
 		size += len(name) + len(r.Value)
-		return true, !p.tx.Expired(r) && b.add(name)
+		return true, !p.tx.Expired(r) && b.add(name) && len(r.Value) <= sampleKept
 	})
 	if err != nil {
 		return err

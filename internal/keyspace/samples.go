@@ -38,7 +38,8 @@ type Samples struct {
 }
 
 const (
-	sampleMost      = 1 << 16 // names of a sample
+	sampleMost      = 1 << 18 // names of a sample
+	sampleShare     = 3       // part of all bytes that one sample may take: there may be another that is to replace it
 	sampleMissing   = 16      // one row in so many may be missing from a sample, or be gone
 	sampleRent      = 1 << 14 // rows walked in the time of few picks without a sample
 	sampleRows      = 1 << 23 // of more rows no sample is taken: the walk costs more than it saves
@@ -47,9 +48,9 @@ const (
 	sampleSteps     = 1 << 13 // steps of a sample at most, about: for as many picks there are names left
 	sampleStepReads = 4       // times as many rows in one go on a snapshot, where no writers wait
 	sampleStepBytes = 1 << 20 // names and values walked in one go
+	sampleKept      = 128     // bytes of a value with which a row stays at hand: large ones would push out what is in use
 	sampleAge       = 1000    // milliseconds by which a transaction may precede a sample that it uses
 	sampleOverhead  = 256     // bytes of a sample besides its names
-	nameOverhead    = 24      // bytes of a name besides its content
 )
 
 // NewSamples returns an empty Samples that takes up to the given number of bytes.
@@ -65,7 +66,7 @@ type sample struct {
 	prefix string
 	at     int64 // moment of the last transaction that went into it or into next, Unix milliseconds
 
-	names  [][]byte // in random order; names[:seen] have been picked before
+	names  nameList // in random order; the first ones, as many as seen says, have been picked before
 	seen   int
 	first  int   // names there were
 	rows   int64 // rows they stand for: those passed, less those known to be gone
@@ -129,7 +130,7 @@ func (s *Samples) draw(t ticket) (drawn, outcome) {
 			m.taking = true
 			return drawn{next: m.next, rows: m.step(t.n)}, pickAfterStep
 		}
-		if m.seen == len(m.names) {
+		if m.seen == m.names.len() {
 			return drawn{}, pickBySearch
 		}
 	}
@@ -150,7 +151,7 @@ func (s *Samples) lost(prefix []byte, d drawn) {
 	}
 	m := at.Value.(*sample)
 	m.gone++
-	if d.at < m.seen && bytes.Equal(m.names[d.at], d.name) { // others may have moved it
+	if d.at < m.seen && bytes.Equal(m.names.name(d.at), d.name) { // others may have moved it
 		m.drop(d.at)
 	}
 }
@@ -183,7 +184,7 @@ func (s *Samples) put(prefix []byte, b *sampleBuilder) {
 func (s *Samples) insertLocked(m *sample) {
 	m.bytes = sampleOverhead + len(m.prefix) + m.size
 	if m.next != nil {
-		m.bytes += m.next.bytes
+		m.bytes += m.next.names.size()
 	}
 	s.mu.byPrefix[m.prefix] = s.mu.byUse.PushFront(m)
 	s.mu.bytes += m.bytes
@@ -200,18 +201,18 @@ func (s *Samples) removeLocked(at *list.Element) {
 
 // exact says that every row is in the sample, as far as the length tells.
 func (m *sample) exact(n int64) bool {
-	return int64(len(m.names)) == m.rows && m.rows == n-m.excess
+	return int64(m.names.len()) == m.rows && m.rows == n-m.excess
 }
 
 // stale says that the sample ought to be replaced.
 func (m *sample) stale(n int64) bool {
 	switch {
-	case len(m.names) == 0:
+	case m.names.len() == 0:
 		return true
 	case m.exact(n):
 		return false
 	}
-	return m.seen == len(m.names) ||
+	return m.seen == m.names.len() ||
 		n-m.excess-m.rows > n/sampleMissing ||
 		m.gone > m.first/sampleMissing ||
 		m.picks > int64(m.first)*7/8
@@ -219,7 +220,7 @@ func (m *sample) stale(n int64) bool {
 
 // step is how many of n rows are walked in one go for the replacement.
 func (m *sample) step(n int64) int64 {
-	if m.seen == len(m.names) {
+	if m.seen == m.names.len() {
 		return sampleStepMost
 	}
 	return min(max(n/sampleSteps, sampleStepLeast), sampleStepMost)
@@ -233,17 +234,16 @@ func (m *sample) draw(n int64, bits uint64) drawn {
 		i = m.seen
 		m.seen++
 	}
-	return drawn{name: m.names[i], at: i}
+	return drawn{name: m.names.name(i), at: i}
 }
 
 // drop removes a name that has been seen.
 func (m *sample) drop(i int) {
 	m.seen--
-	m.names[i] = m.names[m.seen]
-	last := len(m.names) - 1
-	m.names[m.seen] = m.names[last]
-	m.names[last] = nil
-	m.names = m.names[:last]
+	m.names.swap(i, m.seen)
+	last := m.names.len() - 1
+	m.names.swap(m.seen, last)
+	m.names.cut(last)
 	m.rows--
 }
 
@@ -255,8 +255,7 @@ type sampleBuilder struct {
 	want   int64  // names of all n rows
 	limit  int    // bytes
 	passed int64
-	names  [][]byte
-	bytes  int
+	names  nameList
 
 	at    int64  // moment of the last step, Unix milliseconds
 	rows  int64  // rows there were then
@@ -266,7 +265,7 @@ type sampleBuilder struct {
 
 // builder begins a sample of n rows.
 func (s *Samples) builder(n int64) *sampleBuilder {
-	return &sampleBuilder{n: n, want: min(n, s.most), limit: s.max / 4}
+	return &sampleBuilder{n: n, want: min(n, s.most), limit: min(s.max/sampleShare, nameListMost)}
 }
 
 // add takes the next row into the sample with the probability that makes all
@@ -274,12 +273,11 @@ func (s *Samples) builder(n int64) *sampleBuilder {
 func (b *sampleBuilder) add(name []byte) bool {
 	left := max(b.n-b.passed, 1)
 	b.passed++
-	if b.rnd.below(left) >= b.want-int64(len(b.names)) {
+	if b.rnd.below(left) >= b.want-int64(b.names.len()) {
 		return false
 	}
-	b.names = append(b.names, append([]byte{}, name...))
-	b.bytes += len(name) + nameOverhead
-	for b.bytes > b.limit {
+	b.names.add(name)
+	for b.names.size() > b.limit {
 		b.halve()
 	}
 	return true
@@ -288,28 +286,24 @@ func (b *sampleBuilder) add(name []byte) bool {
 // halve keeps a random half of the sample, and lets the rest have half as many names.
 func (b *sampleBuilder) halve() {
 	b.shuffle()
-	half := (len(b.names) + int(b.rnd.below(2))) / 2
-	for i := half; i < len(b.names); i++ {
-		b.bytes -= len(b.names[i]) + nameOverhead
-		b.names[i] = nil
-	}
-	b.names = b.names[:half]
+	b.names.cut((b.names.len() + int(b.rnd.below(2))) / 2)
+	b.names = b.names.compact()
 	b.want /= 2
 }
 
 func (b *sampleBuilder) shuffle() {
-	for i := len(b.names) - 1; i > 0; i-- {
-		j := b.rnd.below(int64(i) + 1)
-		b.names[i], b.names[j] = b.names[j], b.names[i]
+	for i := b.names.len() - 1; i > 0; i-- {
+		b.names.swap(i, int(b.rnd.below(int64(i)+1)))
 	}
 }
 
 // sample returns what has been taken; the builder is not to be used any more.
 func (b *sampleBuilder) sample(prefix string) *sample {
 	b.shuffle()
+	b.names.clip()
 	rows := min(b.passed, b.rows)
 	return &sample{
-		prefix: prefix, at: b.at, names: b.names, first: len(b.names),
-		rows: rows, excess: b.rows - rows, size: b.bytes,
+		prefix: prefix, at: b.at, names: b.names, first: b.names.len(),
+		rows: rows, excess: b.rows - rows, size: b.names.size(),
 	}
 }

@@ -270,7 +270,7 @@ func TestSampleIsTakenOnDemand(t *testing.T) {
 			t.Fatal("a new sample before the old one is used")
 		}
 	}
-	if now := pick(); now == m || len(m.names)-m.seen < most/16 {
+	if now := pick(); now == m || m.names.len()-m.seen < most/16 {
 		t.Error("a sample is used to its end")
 	}
 }
@@ -425,9 +425,7 @@ func TestSamplesAreBounded(t *testing.T) {
 			sum := 0
 			for e := w.samples.mu.byUse.Front(); e != nil; e = e.Next() {
 				sum += sampleOverhead
-				for _, name := range e.Value.(*sample).names {
-					sum += len(name)
-				}
+				sum += e.Value.(*sample).names.size()
 			}
 			if w.samples.mu.bytes > limit || sum > w.samples.mu.bytes || len(w.samples.mu.byPrefix) != w.samples.mu.byUse.Len() {
 				t.Fatalf("%d bytes, %d counted, at most %d wanted", sum, w.samples.mu.bytes, limit)
@@ -445,7 +443,7 @@ func TestHalvedSampleIsFair(t *testing.T) {
 	const n, rounds = 200, 400
 	hits := make([]float64, 4)
 	rnd := seeded(18)
-	s := NewSamples(4 * 1000) // 1000 bytes for a sample: of 200 names, about 30
+	s := NewSamples(sampleShare * 200) // 200 bytes for a sample: of 200 names, about 30
 	size := 0
 	for range rounds {
 		b := s.builder(n)
@@ -455,12 +453,12 @@ func TestHalvedSampleIsFair(t *testing.T) {
 		}
 		b.rows = n
 		m := b.sample("")
-		if m.size > 1000 || len(m.names) < 10 {
-			t.Fatalf("%d names of %d bytes", len(m.names), m.size)
+		if m.size > 200 || m.names.len() < 10 {
+			t.Fatalf("%d names of %d bytes", m.names.len(), m.size)
 		}
-		size += len(m.names)
-		for _, name := range m.names {
-			hits[int(name[0])*4/n]++
+		size += m.names.len()
+		for i := range m.names.len() {
+			hits[int(m.names.name(i)[0])*4/n]++
 		}
 	}
 	for q, got := range hits {

@@ -1,0 +1,60 @@
+package keyspace
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// nameList is a list of names in two pieces of memory, whatever their number: the garbage collector looks into neither.
+// A name that it has returned stays as it is.
+type nameList struct {
+	data []byte   // names, each behind its length as an unsigned varint
+	at   []uint32 // where each one begins
+}
+
+// nameListMost is how many bytes the names may have, lest places be more than a number can be.
+const nameListMost = 1 << 31
+
+func (l *nameList) len() int { return len(l.at) }
+
+// size is how many bytes the list takes, but for what is free at its end.
+func (l *nameList) size() int { return len(l.data) + 4*len(l.at) }
+
+// sizeOf is by how much add lets the size grow.
+func (*nameList) sizeOf(name []byte) int {
+	return len(binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64), uint64(len(name)))) + len(name) + 4
+}
+
+func (l *nameList) add(name []byte) {
+	l.at = append(l.at, uint32(len(l.data)))
+	l.data = append(binary.AppendUvarint(l.data, uint64(len(name))), name...)
+}
+
+// name returns the i-th name, which is not to be modified.
+func (l *nameList) name(i int) []byte {
+	rest := l.data[l.at[i]:]
+	n, w := binary.Uvarint(rest)
+	end := w + int(n)
+	return rest[w:end:end]
+}
+
+func (l *nameList) swap(i, j int) { l.at[i], l.at[j] = l.at[j], l.at[i] }
+
+// cut takes the names from the n-th on off the list. Their memory is free when the list is copied.
+func (l *nameList) cut(n int) { l.at = l.at[:n] }
+
+// compact returns a copy of the list that takes no more memory than its names need.
+func (l *nameList) compact() nameList {
+	size := 0
+	for i := range l.at {
+		size += l.sizeOf(l.name(i)) - 4
+	}
+	c := nameList{data: make([]byte, 0, size), at: make([]uint32, 0, len(l.at))}
+	for i := range l.at {
+		c.add(l.name(i))
+	}
+	return c
+}
+
+// clip gives back what is free at the end of the list.
+func (l *nameList) clip() { l.data, l.at = slices.Clip(l.data), slices.Clip(l.at) }
