@@ -35,6 +35,14 @@ type Engine interface {
 	// fraction of the time that looking it up takes.
 	WalkKeeping(ctx context.Context, span Span, order Order, ts uint64, fn func(key []byte, v VersionedValue) (more, keep bool)) error
 
+	// WalkBehind is WalkAt but for the first rows, as many as skip says, expired ones included. Of a span that was walked lately it does
+	// not look at each of those.
+	WalkBehind(ctx context.Context, span Span, order Order, skip int64, ts uint64, fn func(key []byte, v VersionedValue) bool) error
+
+	// CountAt returns how many keys of span WalkAt shows at ts, but for those that have expired at moment, a hybrid-logical timestamp as
+	// ExpireAt is. Of a span that was walked lately it does not look at each.
+	CountAt(ctx context.Context, span Span, ts, moment uint64) (int64, error)
+
 	// Stage writes commits, in order, as one atomic batch of the engine. Each keeps
 	// its own commit timestamp. When Stage returns, reads at those timestamps
 	// see them; a crash can still take them back until Staged.Wait has returned.

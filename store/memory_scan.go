@@ -63,6 +63,28 @@ func (s *mvccStore) WalkKeeping(ctx context.Context, span Span, order Order, ts 
 	})
 }
 
+// WalkBehind implements Engine.
+func (s *mvccStore) WalkBehind(ctx context.Context, span Span, order Order, skip int64, ts uint64, fn func(key []byte, v VersionedValue) bool) error {
+	return s.WalkAt(ctx, span, order, ts, func(key []byte, v VersionedValue) bool {
+		skip--
+		return skip >= 0 || fn(key, v)
+	})
+}
+
+// CountAt implements Engine.
+func (s *mvccStore) CountAt(ctx context.Context, span Span, ts, moment uint64) (n int64, err error) {
+	err = s.WalkAt(ctx, span, Ascending, ts, func(_ []byte, v VersionedValue) bool {
+		if shown(v, moment) {
+			n++
+		}
+		return true
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
 // foundRow is one key with the version that a read has found.
 type foundRow struct {
 	key     string

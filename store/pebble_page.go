@@ -74,13 +74,15 @@ func (p *page) span() Span { return Span{p.start, p.end} }
 // pageRows are rows in ascending order, in one piece of memory that is never written again once others see it: so
 // keys and values can be handed out, and the garbage collector has nothing to follow.
 type pageRows struct {
-	data []byte   // entries, one after the other
-	at   []uint32 // where each one begins
+	data    []byte   // entries, one after the other
+	at      []uint32 // where each one begins
+	expires bool     // some may have an expiry
 }
 
 func (r *pageRows) add(key []byte, v VersionedValue) {
 	r.at = append(r.at, uint32(len(r.data)))
 	r.data = appendCacheEntry(r.data, key, v, false)
+	r.expires = r.expires || v.ExpireAt != 0
 }
 
 func (r *pageRows) entry(i int) cacheEntry { return cacheEntry(r.data[r.at[i]:]) }
@@ -103,7 +105,7 @@ func (r *pageRows) part(i, j int) pageRows {
 	if j < len(r.at) {
 		to = r.at[j]
 	}
-	return (&pageRows{data: r.data[from:to:to], at: r.at[i:j]}).joined(nil)
+	return (&pageRows{data: r.data[from:to:to], at: r.at[i:j], expires: r.expires}).joined(nil)
 }
 
 // joined returns a copy of r with the rows of behind, which lie behind them.
@@ -123,6 +125,7 @@ func (r *pageRows) joined(behind *pageRows) pageRows {
 			out.at = append(out.at, uint32(len(out.data))+at-some.at[0])
 		}
 		out.data = append(out.data, some.data...)
+		out.expires = out.expires || some.expires
 	}
 	return out
 }
@@ -134,7 +137,7 @@ func (r *pageRows) with(versions []version) pageRows {
 	for _, v := range versions {
 		size += cacheEntryHead + len(v.m.Key) + len(v.m.Value)
 	}
-	out := pageRows{data: make([]byte, 0, size), at: make([]uint32, 0, len(r.at)+len(versions))}
+	out := pageRows{data: make([]byte, 0, size), at: make([]uint32, 0, len(r.at)+len(versions)), expires: r.expires}
 	i := 0
 	upTo := func(j int) { // copies rows i to j
 		if i < j {
@@ -173,11 +176,40 @@ func (r *pageRows) with(versions []version) pageRows {
 	return out
 }
 
-// show calls fn for the rows of span until it returns false, and reports whether it has not.
-func (r *pageRows) show(span Span, order Order, fn func(key []byte, v VersionedValue) bool) bool {
-	from, to := r.find(span.Start), len(r.at)
+// within returns the rows of span, from the first to before the last.
+func (r *pageRows) within(span Span) (from, to int) {
+	from, to = r.find(span.Start), len(r.at)
 	if span.End != nil {
 		to = r.find(span.End)
+	}
+	return from, to
+}
+
+// count returns how many rows of span have not expired at moment.
+func (r *pageRows) count(span Span, moment uint64) (n int) {
+	from, to := r.within(span)
+	if !r.expires {
+		return to - from
+	}
+	for i := from; i < to; i++ {
+		if shown(r.entry(i).version(), moment) {
+			n++
+		}
+	}
+	return n
+}
+
+// show calls fn for the rows of span, but for as many of the first as skip says, until it returns false, and reports whether it has not. It
+// lowers skip by those that it has left out.
+func (r *pageRows) show(span Span, order Order, skip *int64, fn func(key []byte, v VersionedValue) bool) bool {
+	from, to := r.within(span)
+	if n := min(*skip, int64(max(to-from, 0))); n > 0 {
+		*skip -= n
+		if order == Descending {
+			to -= int(n)
+		} else {
+			from += int(n)
+		}
 	}
 	step := 1
 	if order == Descending {

@@ -35,7 +35,10 @@ func (w *scanner) through(span Span, order Order) error {
 			if !near && asked == 0 {
 				p.walks.Add(1)
 			}
-			if near = true; !rows.show(part, order, w.fn) {
+			near = true
+			if w.counted != nil {
+				w.counted(rows, part)
+			} else if !rows.show(part, order, &w.skip, w.fn) {
 				return nil
 			}
 			if err := w.pass(); err != nil {
@@ -152,7 +155,7 @@ func (r *recorder) span(walked Span, order Order) Span {
 func (r *recorder) inOrder(order Order) *pageRows {
 	if order == Descending {
 		slices.Reverse(r.rows.at)
-		sorted := pageRows{data: make([]byte, 0, len(r.rows.data)), at: make([]uint32, 0, len(r.rows.at))}
+		sorted := pageRows{data: make([]byte, 0, len(r.rows.data)), at: make([]uint32, 0, len(r.rows.at)), expires: r.rows.expires}
 		for i := range r.rows.at {
 			sorted.at = append(sorted.at, uint32(len(sorted.data)))
 			sorted.data = append(sorted.data, r.rows.entry(i).whole()...)

@@ -30,6 +30,10 @@ type scanner struct {
 	rowsMost int
 	fn       func(key []byte, v VersionedValue) bool // false ends the walk
 	keeping  *keeping                                // nil if nothing is kept
+	// skip is how many rows are left out before fn sees one.
+	skip int64
+	// counted is told of what pages have of the span, part by part, in the place of fn; nil if they are walked as the rest is.
+	counted func(rows *pageRows, part Span)
 
 	span    Span
 	ranges  rangeCursor
@@ -165,6 +169,35 @@ func (s *pebbleStore) WalkKeeping(ctx context.Context, span Span, order Order, t
 	return w.enter(span, order)
 }
 
+// WalkBehind implements Engine.
+func (s *pebbleStore) WalkBehind(ctx context.Context, span Span, order Order, skip int64, ts uint64, fn func(key []byte, v VersionedValue) bool) error {
+	w := &scanner{s: s, ctx: ctx, ts: ts, skip: max(skip, 0)}
+	w.fn = func(key []byte, v VersionedValue) bool {
+		if w.skip > 0 {
+			w.skip--
+			return true
+		}
+		return fn(key, v)
+	}
+	return w.enter(span, order)
+}
+
+// CountAt implements Engine.
+func (s *pebbleStore) CountAt(ctx context.Context, span Span, ts, moment uint64) (n int64, err error) {
+	w := &scanner{s: s, ctx: ctx, ts: ts, fn: func(_ []byte, v VersionedValue) bool {
+		if shown(v, moment) {
+			n++
+		}
+		return true
+	}, counted: func(rows *pageRows, part Span) {
+		n += int64(rows.count(part, moment))
+	}}
+	if err := w.enter(span, Ascending); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
 // keeping puts into the version cache what a walk finds.
 type keeping struct {
 	cache         *versionCache
@@ -182,6 +215,7 @@ func (k *keeping) take(key []byte, v VersionedValue) {
 	if !k.wanted || k.wants >= keepingTries && k.knowns > k.wants*7/8 {
 		return
 	}
+	k.wanted = false
 	k.wants++
 	if k.cache.foundSince(&k.marks, key, v) {
 		k.knowns++

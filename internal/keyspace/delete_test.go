@@ -30,6 +30,13 @@ func (e *scales) WalkAt(ctx context.Context, span store.Span, order store.Order,
 	})
 }
 
+func (e *scales) WalkKeeping(ctx context.Context, span store.Span, order store.Order, ts uint64, fn func([]byte, store.VersionedValue) (more, keep bool)) error {
+	return e.Engine.WalkKeeping(ctx, span, order, ts, func(key []byte, v store.VersionedValue) (more, keep bool) {
+		e.read++
+		return fn(key, v)
+	})
+}
+
 func (e *scales) Stage(ctx context.Context, commits []store.Commit) (store.Staged, error) {
 	for _, c := range commits {
 		e.written += len(c.Mutations)

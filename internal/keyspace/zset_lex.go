@@ -93,6 +93,22 @@ func (r *LexRange) within(score []byte) ZRange {
 	return out
 }
 
+// among returns a function for a walk over all members in an order that calls fn for those of the range, but for as many of the first as skip says.
+func (r *LexRange) among(order store.Order, skip int64, fn func(member []byte, score float64) bool) func(member []byte, score float64) bool {
+	inRun := false
+	return func(member []byte, score float64) bool {
+		if !inRun && !r.reached(member, order) {
+			return true
+		}
+		inRun = true
+		if r.passed(member, order) {
+			return false
+		}
+		skip--
+		return skip >= 0 || fn(member, score)
+	}
+}
+
 // reached reports whether member is not before the range, seen in an order.
 func (r *LexRange) reached(member []byte, order store.Order) bool {
 	if order == store.Descending {

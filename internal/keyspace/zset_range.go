@@ -77,11 +77,7 @@ func (z *ZSet) Slice(r ZRange, w Window) ([]ScoredMember, error) {
 		return nil, err
 	}
 	var out []ScoredMember
-	err = z.walk(r, w.order(), func(member []byte, score float64) bool {
-		if skip > 0 {
-			skip--
-			return true
-		}
+	err = z.walk(r, w.order(), skip, func(member []byte, score float64) bool {
 		out = append(out, ScoredMember{bytes.Clone(member), score})
 		return w.Limit < 0 || int64(len(out)) < w.Limit
 	})
@@ -137,7 +133,7 @@ func (z *ZSet) leap(r ZRange, w Window) (left ZRange, skip int64, err error) {
 // Walk calls fn for the members of a range, in ascending order, until fn returns false. A score
 // of zero comes without its sign. fn must not write; member is valid only during the call.
 func (z *ZSet) Walk(r ZRange, fn func(member []byte, score float64) bool) error {
-	return z.walk(r, store.Ascending, fn)
+	return z.walk(r, store.Ascending, 0, fn)
 }
 
 // signZeros gives scores of zero, as the index has them, the sign that the
@@ -159,27 +155,19 @@ func (z *ZSet) signZeros(members []ScoredMember) error {
 	return nil
 }
 
-// walk calls fn for the members of a range until it returns false. A score of
+// walk calls fn for the members of a range, but for the first ones, as many as skip says, until it returns false. A score of
 // zero comes without its sign; member is valid only during the call.
-func (z *ZSet) walk(r ZRange, order store.Order, fn func(member []byte, score float64) bool) error {
+func (z *ZSet) walk(r ZRange, order store.Order, skip int64, fn func(member []byte, score float64) bool) error {
+	if r.lex != nil {
+		fn, skip = r.lex.among(order, skip, fn), 0
+	}
 	var bad error
-	inRun := false
-	err := z.walkTails(r.start, r.end, order, func(tail []byte) bool {
+	err := z.walkTailsBehind(r.start, r.end, order, skip, func(tail []byte) bool {
 		if len(tail) < scoreSize {
 			bad = errIndexRow(tail)
 			return false
 		}
-		member := tail[scoreSize:]
-		if r.lex != nil {
-			if !inRun && !r.lex.reached(member, order) {
-				return true
-			}
-			inRun = true
-			if r.lex.passed(member, order) {
-				return false
-			}
-		}
-		return fn(member, store.DecodeSortableFloat64([scoreSize]byte(tail)))
+		return fn(tail[scoreSize:], store.DecodeSortableFloat64([scoreSize]byte(tail)))
 	})
 	return errors.Join(err, bad)
 }
@@ -190,18 +178,42 @@ func errIndexRow(tail []byte) error {
 
 // walkTails calls fn with what the index rows have behind the set's key.
 func (z *ZSet) walkTails(start, end []byte, order store.Order, fn func(tail []byte) bool) error {
+	return z.walkTailsBehind(start, end, order, 0, fn)
+}
+
+// walkTailsBehind is walkTails but for the first rows, as many as skip says. None of them expires.
+func (z *ZSet) walkTailsBehind(start, end []byte, order store.Order, skip int64, fn func(tail []byte) bool) error {
 	if !z.Exists() || end != nil && bytes.Compare(start, end) >= 0 {
 		return nil
 	}
+	span, prefix := z.tailSpan(start, end)
+	show := func(name []byte, _ txn.Row) bool { return fn(name[prefix:]) }
+	if skip == 0 {
+		return z.s.tx.Walk(span, order, show)
+	}
+	return z.s.tx.WalkBehind(span, order, skip, show)
+}
+
+// countTails returns how many index rows have tails in [start, end).
+func (z *ZSet) countTails(start, end []byte) (int64, error) {
+	if !z.Exists() || end != nil && bytes.Compare(start, end) >= 0 {
+		return 0, nil
+	}
+	span, _ := z.tailSpan(start, end)
+	return z.s.tx.Count(span)
+}
+
+// tailSpan is the span of the index rows with tails in [start, end), and the length of what their names have before those.
+func (z *ZSet) tailSpan(start, end []byte) (span store.Span, prefixLen int) {
 	prefix := z.s.withPrefix(store.ZSetScoreScanPrefix(z.home))
-	span := store.PrefixSpan(prefix)
+	span = store.PrefixSpan(prefix)
 	if start != nil {
 		span.Start = slices.Concat(prefix, start)
 	}
 	if end != nil {
 		span.End = slices.Concat(prefix, end)
 	}
-	return z.s.tx.Walk(span, order, func(name []byte, _ txn.Row) bool { return fn(name[len(prefix):]) })
+	return span, len(prefix)
 }
 
 // Count returns the number of members in a range.
@@ -212,7 +224,7 @@ func (z *ZSet) Count(r ZRange) (int64, error) {
 	}
 	if r.lex != nil {
 		var n int64
-		err := z.walk(r, store.Ascending, func([]byte, float64) bool { n++; return true })
+		err := z.walk(r, store.Ascending, 0, func([]byte, float64) bool { n++; return true })
 		return n, err
 	}
 	c := tailCount{start: r.start, end: r.end}

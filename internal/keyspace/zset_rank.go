@@ -2,7 +2,6 @@ package keyspace
 
 import (
 	"bytes"
-	"math"
 	"slices"
 
 	"github.com/elastickv/elastickv/store"
@@ -119,11 +118,10 @@ func (s stretch) holds(tail []byte) bool {
 // the end of any, it walks from both ends in turns, so that the nearer one counts. A block within is
 // walked from its start: each walk begins with a search, and one backwards takes twice as long.
 func (s stretch) below(z *ZSet, tail []byte) (int64, error) {
-	front := tailCount{start: s.start, end: tail}
 	if s.end != nil {
-		err := front.add(z, math.MaxInt64)
-		return front.n, err
+		return z.countTails(s.start, tail)
 	}
+	front := tailCount{start: s.start, end: tail}
 	back := tailCount{start: tail, end: s.end, order: store.Descending}
 	for step := int64(64); ; step *= 2 {
 		if err := front.add(z, step); err != nil || front.done {

@@ -31,6 +31,20 @@ func (m *meter) WalkAt(ctx context.Context, span store.Span, order store.Order, 
 	})
 }
 
+// WalkBehind counts the rows that are left out, too: whoever has no pages passes them.
+func (m *meter) WalkBehind(ctx context.Context, span store.Span, order store.Order, skip int64, ts uint64, fn func([]byte, store.VersionedValue) bool) error {
+	return m.WalkAt(ctx, span, order, ts, func(key []byte, v store.VersionedValue) bool {
+		skip--
+		return skip >= 0 || fn(key, v)
+	})
+}
+
+func (m *meter) CountAt(ctx context.Context, span store.Span, ts, moment uint64) (int64, error) {
+	n, err := m.Engine.CountAt(ctx, span, ts, moment)
+	m.rows += int(n)
+	return n, err
+}
+
 const bigLen = 3000
 
 func bigMember(i int) []byte { return fmt.Appendf(nil, "m%05d", i) }

@@ -20,6 +20,12 @@ func (full) prefetch([][]byte) {}
 
 func (full) keep(*bool) {}
 
+func (full) walkBehind(store.Span, store.Order, int64, func([]byte, Row) bool) error {
+	panic("not walked here")
+}
+
+func (full) count(store.Span, uint64) (int64, error) { panic("not counted here") }
+
 func (f full) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
 	for i := range int(f) {
 		if order == store.Descending {

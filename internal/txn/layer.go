@@ -16,12 +16,17 @@ type Row struct {
 	TS       uint64 // commit timestamp; 0 if the row is not committed yet
 }
 
+// expired reports whether r has expired at now.
+func (r *Row) expired(now uint64) bool { return r.ExpireAt != 0 && r.ExpireAt <= now }
+
 // layer is one moment of the keys: rows that are not deleted, expired ones
 // included.
 type layer interface {
 	row(key []byte) (Row, bool, error)
 	rowInTurn(key []byte, t Turn) (Row, bool, error)
 	walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error
+	walkBehind(span store.Span, order store.Order, skip int64, fn func(key []byte, r Row) bool) error
+	count(span store.Span, now uint64) (int64, error) // of the rows that have not expired at now
 	// keep has walks from now on, until it is called again, look at wanted behind each row: if it is true, the row is kept at hand for who looks it up.
 	keep(wanted *bool)
 	prefetch(keys [][]byte)
@@ -61,6 +66,16 @@ func (s *snapshot) walk(span store.Span, order store.Order, fn func(key []byte, 
 	return s.engine.WalkAt(s.ctx, span, order, s.ts, func(key []byte, v store.VersionedValue) bool {
 		return fn(key, Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS})
 	})
+}
+
+func (s *snapshot) walkBehind(span store.Span, order store.Order, skip int64, fn func(key []byte, r Row) bool) error {
+	return s.engine.WalkBehind(s.ctx, span, order, skip, s.ts, func(key []byte, v store.VersionedValue) bool {
+		return fn(key, Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS})
+	})
+}
+
+func (s *snapshot) count(span store.Span, now uint64) (int64, error) {
+	return s.engine.CountAt(s.ctx, span, s.ts, now)
 }
 
 // overlay is a layer with buffered writes on top of another.
@@ -124,6 +139,31 @@ func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r
 		m.nothingUpTo(span.End, span.Start)
 	}
 	return err
+}
+
+// walkBehind merges and counts, unless nothing is buffered.
+func (o *overlay) walkBehind(span store.Span, order store.Order, skip int64, fn func(key []byte, r Row) bool) error {
+	if o.empty() {
+		return o.base.walkBehind(span, order, skip, fn)
+	}
+	return o.walk(span, order, func(key []byte, r Row) bool {
+		skip--
+		return skip >= 0 || fn(key, r)
+	})
+}
+
+// count merges, too, unless nothing is buffered.
+func (o *overlay) count(span store.Span, now uint64) (n int64, err error) {
+	if o.empty() {
+		return o.base.count(span, now)
+	}
+	err = o.walk(span, store.Ascending, func(_ []byte, r Row) bool {
+		if !r.expired(now) {
+			n++
+		}
+		return true
+	})
+	return n, err
 }
 
 // walkBelow walks the base over those parts of span that have not been swept. A

@@ -59,7 +59,7 @@ func (tx *Tx) GetInTurn(key []byte, t Turn) (Row, bool, error) {
 func (tx *Tx) Prefetch(keys [][]byte) { tx.view.prefetch(keys) }
 
 // Expired reports whether r has expired at Now.
-func (tx *Tx) Expired(r Row) bool { return r.ExpireAt != 0 && r.ExpireAt <= tx.now }
+func (tx *Tx) Expired(r Row) bool { return r.expired(tx.now) }
 
 // Past reports whether the transaction reads a moment at which it may find too old what PutNewest has written.
 func (tx *Tx) Past() bool { return tx.past }
@@ -218,10 +218,25 @@ func (tx *Tx) Walk(span store.Span, order store.Order, fn func(key []byte, r Row
 
 // WalkAll is Walk over rows that have expired, too.
 func (tx *Tx) WalkAll(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+	return tx.walk(span, order, fn, tx.view.walk)
+}
+
+// WalkBehind is WalkAll but for the first rows, as many as skip says. Where nothing has been written in the transaction it may take
+// much less time than to walk over those.
+func (tx *Tx) WalkBehind(span store.Span, order store.Order, skip int64, fn func(key []byte, r Row) bool) error {
+	return tx.walk(span, order, fn, func(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+		return tx.view.walkBehind(span, order, skip, fn)
+	})
+}
+
+// walk carries out one of the walks over the view.
+func (tx *Tx) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool,
+	over func(store.Span, store.Order, func(key []byte, r Row) bool) error,
+) error {
 	tx.walking++
 	defer func() { tx.walking-- }()
 	var stop []byte // where fn said it had seen enough
-	err := tx.view.walk(span, order, func(key []byte, r Row) bool {
+	err := over(span, order, func(key []byte, r Row) bool {
 		if fn(key, r) {
 			return true
 		}
@@ -234,6 +249,14 @@ func (tx *Tx) WalkAll(span store.Span, order store.Order, fn func(key []byte, r 
 		tx.reads.addSpan(walked(span, order, stop))
 	}
 	return err
+}
+
+// Count returns how many rows of span Walk would show. Where nothing has been written in the transaction it may take much less time.
+func (tx *Tx) Count(span store.Span) (int64, error) {
+	if tx.reads != nil {
+		tx.reads.addSpan(span)
+	}
+	return tx.view.count(span, tx.now)
 }
 
 // WalkKeeping is WalkAll for one who goes on to look up some of the rows by themselves: those for which fn says keep are

@@ -55,6 +55,8 @@ func RunMetamorphic(t *testing.T, configurations []Configuration) {
 			"read":         m.read,
 			"scan":         m.scan,
 			"walk":         m.walk,
+			"walkBehind":   m.walkBehind,
+			"count":        m.count,
 		})
 		m.everything()
 	})

@@ -154,6 +154,30 @@ func (m *metamorphic) walk(*rapid.T) {
 	m.askWalk(m.span(), rapid.IntRange(1, len(m.space.keys)).Draw(m.T, "stop"), m.readTS(), rapid.Bool().Draw(m.T, "keeping"))
 }
 
+func (m *metamorphic) walkBehind(*rapid.T) {
+	span, ts := m.span(), m.readTS()
+	skip, stop := rapid.Int64Range(-1, 5).Draw(m.T, "skip"), rapid.IntRange(1, 3).Draw(m.T, "stop")
+	order := store.Order(rapid.Bool().Draw(m.T, "descending"))
+	m.ask(fmt.Sprintf("walk %q, %v, at %d, from the %d. on, stop after %d", span, order, ts, skip, stop), func(e store.Engine) string {
+		var b strings.Builder
+		n := 0
+		err := e.WalkBehind(ctx, span, order, skip, ts, func(key []byte, v store.VersionedValue) bool {
+			fmt.Fprintf(&b, "%q=%s ", key, versionText(v))
+			n++
+			return n < stop
+		})
+		return b.String() + outcome(err)
+	})
+}
+
+func (m *metamorphic) count(*rapid.T) {
+	span, ts, moment := m.span(), m.readTS(), m.readTS()
+	m.ask(fmt.Sprintf("count %q at %d, less those that have expired at %d", span, ts, moment), func(e store.Engine) string {
+		n, err := e.CountAt(ctx, span, ts, moment)
+		return fmt.Sprint(n, outcome(err))
+	})
+}
+
 // askWalk walks both ways and stops after some keys. It may ask for every other key to be kept.
 func (m *metamorphic) askWalk(span store.Span, stop int, ts uint64, keeping bool) {
 	for _, order := range []store.Order{store.Ascending, store.Descending} {
