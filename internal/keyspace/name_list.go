@@ -20,11 +20,6 @@ func (l *nameList) len() int { return len(l.at) }
 // size is how many bytes the list takes, but for what is free at its end.
 func (l *nameList) size() int { return len(l.data) + 4*len(l.at) }
 
-// sizeOf is by how much add lets the size grow.
-func (*nameList) sizeOf(name []byte) int {
-	return len(binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64), uint64(len(name)))) + len(name) + 4
-}
-
 func (l *nameList) add(name []byte) {
 	l.at = append(l.at, uint32(len(l.data)))
 	l.data = append(binary.AppendUvarint(l.data, uint64(len(name))), name...)
@@ -43,13 +38,8 @@ func (l *nameList) swap(i, j int) { l.at[i], l.at[j] = l.at[j], l.at[i] }
 // cut takes the names from the n-th on off the list. Their memory is free when the list is copied.
 func (l *nameList) cut(n int) { l.at = l.at[:n] }
 
-// compact returns a copy of the list that takes no more memory than its names need.
-func (l *nameList) compact() nameList {
-	size := 0
-	for i := range l.at {
-		size += l.sizeOf(l.name(i)) - 4
-	}
-	c := nameList{data: make([]byte, 0, size), at: make([]uint32, 0, len(l.at))}
+// compact returns a copy of the list, without the memory of names that were cut off.
+func (l *nameList) compact() (c nameList) {
 	for i := range l.at {
 		c.add(l.name(i))
 	}

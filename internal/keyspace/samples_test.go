@@ -299,38 +299,22 @@ func TestPopsTakeFewSamples(t *testing.T) {
 
 // TestSampledMembersAreAtHand checks that the engine is not asked once more for the members that it was asked for when the sample was taken.
 func TestSampledMembersAreAtHand(t *testing.T) {
-	const n = 5000
 	engine, err := store.NewPebbleStore("db", store.WithFS(vfs.NewMem()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer engine.Close()
-	db := txn.NewLocal(engine.(store.Engine), hlc.New(time.Now), txn.Options{})
-	defer db.Close()
-	limits, rnd := DefaultLimits(), seeded(21)
-	env := Env{Limits: &limits, Samples: NewSamples(16 << 20)}
-	update := func(fn func(s *Space) error) {
-		t.Helper()
-		if err := db.Update(t.Context(), func(tx *txn.Tx) error { return fn(Open(tx, 0, env)) }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	update(func(s *Space) error { return s.StoreSet([]byte("s"), numbered("m", n)) })
+	w := newWorldOver(engine.(store.Engine))
+	defer w.close()
+	w.storeSet(t, numbered("m", 5000))
+	rnd := seeded(21)
 	misses := func() uint64 { return engine.(interface{ Stats() store.Stats }).Stats().VersionCache.Misses }
 	pops := func(times int) {
 		for range times {
-			update(func(s *Space) error {
-				set, err := s.Set([]byte("s"))
-				if err != nil {
-					return err
-				}
-				_, err = set.Pop(1, rnd)
-				return err
-			})
+			w.inSet(t, func(set *Set) error { _, err := set.Pop(1, rnd); return err })
 		}
 	}
 	pops(20)
-	if m := env.Samples.sampled(t); m.first == 0 {
+	if m := w.samples.sampled(t); m.first == 0 {
 		t.Fatal("no sample after 20 pops")
 	}
 	before := misses()
