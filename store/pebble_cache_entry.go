@@ -58,6 +58,17 @@ func (e cacheEntry) version() VersionedValue {
 	return v
 }
 
+// put is the key and the version of an entry that is neither a tombstone nor none. Both alias e.
+func (e cacheEntry) put() (key []byte, v VersionedValue) {
+	value := cacheEntryHead + binary.LittleEndian.Uint32(e[17:])
+	end := value + binary.LittleEndian.Uint32(e[21:])
+	return e[cacheEntryHead:value:value], VersionedValue{
+		TS:       binary.LittleEndian.Uint64(e[1:]),
+		Value:    e[value:end:end],
+		ExpireAt: binary.LittleEndian.Uint64(e[9:]),
+	}
+}
+
 // eachCacheEntry calls fn for the entries of a chunk.
 func eachCacheEntry(chunk []byte, fn func(offset int, e cacheEntry)) {
 	for offset := 0; offset < len(chunk); {

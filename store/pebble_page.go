@@ -211,14 +211,16 @@ func (r *pageRows) show(span Span, order Order, skip *int64, fn func(key []byte,
 			from += int(n)
 		}
 	}
-	step := 1
 	if order == Descending {
-		from, to, step = to-1, from-1, -1
+		for ; from < to; to-- {
+			if !fn(r.entry(to - 1).put()) {
+				return false
+			}
+		}
+		return true
 	}
-	for i := from; i != to && (i < to) == (step > 0); i += step {
-		e := r.entry(i)
-		key := e.key()
-		if !fn(key[:len(key):len(key)], e.version()) {
+	for ; from < to; from++ {
+		if !fn(r.entry(from).put()) {
 			return false
 		}
 	}

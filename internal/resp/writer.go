@@ -177,18 +177,14 @@ func (w *Writer) Int(n int64) { w.header(':', n) }
 // Bulk writes a bulk string; nil is the empty string.
 func (w *Writer) Bulk(b []byte) {
 	if w.fits(len(b)) {
-		w.header('$', int64(len(b)))
-		w.buf = append(w.buf, b...)
-		w.end()
+		w.buf = append(append(appendHeader(w.buf, '$', int64(len(b))), b...), '\r', '\n')
 	}
 }
 
 // BulkString writes a bulk string.
 func (w *Writer) BulkString(s string) {
 	if w.fits(len(s)) {
-		w.header('$', int64(len(s)))
-		w.buf = append(w.buf, s...)
-		w.end()
+		w.buf = append(append(appendHeader(w.buf, '$', int64(len(s))), s...), '\r', '\n')
 	}
 }
 
@@ -332,12 +328,22 @@ func (w *Writer) either(resp2, resp3 string) {
 }
 
 func (w *Writer) header(kind byte, n int64) {
-	if !w.fits(1) {
-		return
+	if w.fits(1) {
+		w.buf = appendHeader(w.buf, kind, n)
 	}
-	w.buf = append(w.buf, kind)
-	w.buf = strconv.AppendInt(w.buf, n, 10)
-	w.end()
+}
+
+// appendHeader writes most headers, which are short, digit by digit.
+func appendHeader(b []byte, kind byte, n int64) []byte {
+	switch {
+	case n < 0 || n > 999:
+		return append(strconv.AppendInt(append(b, kind), n, 10), '\r', '\n')
+	case n < 10:
+		return append(b, kind, '0'+byte(n), '\r', '\n')
+	case n < 100:
+		return append(b, kind, '0'+byte(n/10), '0'+byte(n%10), '\r', '\n')
+	}
+	return append(b, kind, '0'+byte(n/100), '0'+byte(n/10%10), '0'+byte(n%10), '\r', '\n')
 }
 
 // line writes s and the line's end. A CR or LF within s would end the line early

@@ -26,7 +26,7 @@ func (full) walkBehind(store.Span, store.Order, int64, func([]byte, Row) bool) e
 
 func (full) count(store.Span, uint64) (int64, error) { panic("not counted here") }
 
-func (f full) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+func (f full) walk(span store.Span, order store.Order, _ uint64, fn func(key []byte, r Row) bool) error {
 	for i := range int(f) {
 		if order == store.Descending {
 			i = int(f) - 1 - i
@@ -54,7 +54,7 @@ func TestTakingFromAnEnd(t *testing.T) {
 		o, order := overlay{base: full(n)}, c.order
 		next := func() (found string) {
 			t.Helper()
-			if err := o.walk(c.span, order, func(key []byte, _ Row) bool {
+			if err := o.walk(c.span, order, 0, func(key []byte, _ Row) bool {
 				found = string(key)
 				return false
 			}); err != nil {

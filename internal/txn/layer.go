@@ -17,14 +17,15 @@ type Row struct {
 }
 
 // expired reports whether r has expired at now.
-func (r *Row) expired(now uint64) bool { return r.ExpireAt != 0 && r.ExpireAt <= now }
+func (r Row) expired(now uint64) bool { return r.ExpireAt != 0 && r.ExpireAt <= now }
 
 // layer is one moment of the keys: rows that are not deleted, expired ones
 // included.
 type layer interface {
 	row(key []byte) (Row, bool, error)
 	rowInTurn(key []byte, t Turn) (Row, bool, error)
-	walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error
+	// walk leaves out what has expired at now; 0: nothing.
+	walk(span store.Span, order store.Order, now uint64, fn func(key []byte, r Row) bool) error
 	walkBehind(span store.Span, order store.Order, skip int64, fn func(key []byte, r Row) bool) error
 	count(span store.Span, now uint64) (int64, error) // of the rows that have not expired at now
 	// keep has walks from now on, until it is called again, look at wanted behind each row: if it is true, the row is kept at hand for who looks it up.
@@ -55,17 +56,20 @@ func (s *snapshot) prefetch(keys [][]byte) { s.engine.Prefetch(keys) }
 
 func (s *snapshot) keep(wanted *bool) { s.wanted = wanted }
 
-func (s *snapshot) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+func (s *snapshot) walk(span store.Span, order store.Order, now uint64, fn func(key []byte, r Row) bool) error {
+	// One function between the engine and fn, and no more: each costs as much as the engine's part where rows are in memory.
+	show := func(key []byte, v store.VersionedValue) bool {
+		r := Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS}
+		return r.expired(now) || fn(key, r)
+	}
 	if wanted := s.wanted; wanted != nil {
 		return s.engine.WalkKeeping(s.ctx, span, order, s.ts, func(key []byte, v store.VersionedValue) (more, keep bool) {
 			*wanted = false
-			more = fn(key, Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS})
+			more = show(key, v)
 			return more, *wanted
 		})
 	}
-	return s.engine.WalkAt(s.ctx, span, order, s.ts, func(key []byte, v store.VersionedValue) bool {
-		return fn(key, Row{Value: v.Value, ExpireAt: v.ExpireAt, TS: v.TS})
-	})
+	return s.engine.WalkAt(s.ctx, span, order, s.ts, show)
 }
 
 func (s *snapshot) walkBehind(span store.Span, order store.Order, skip int64, fn func(key []byte, r Row) bool) error {
@@ -119,9 +123,9 @@ func (o *overlay) keep(wanted *bool) { o.base.keep(wanted) }
 func (o *overlay) prefetch(keys [][]byte) { o.base.prefetch(keys) }
 
 // walk merges the buffered writes into the order of the base.
-func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+func (o *overlay) walk(span store.Span, order store.Order, now uint64, fn func(key []byte, r Row) bool) error {
 	if o.empty() {
-		return o.base.walk(span, order, fn)
+		return o.base.walk(span, order, now, fn)
 	}
 	if isEmpty(span) {
 		return nil
@@ -130,7 +134,7 @@ func (o *overlay) walk(span store.Span, order store.Order, fn func(key []byte, r
 	if isEmpty(rest) {
 		return nil
 	}
-	m := merge{o: o, cur: o.cursor(rest, order), fn: fn, more: true, span: span, order: order, passed: o.passed}
+	m := merge{o: o, cur: o.cursor(rest, order), now: now, fn: fn, more: true, span: span, order: order, passed: o.passed}
 	err := o.walkBelow(rest, order, m.row)
 	for err == nil && m.more && m.cur.valid {
 		m.emit()
@@ -146,7 +150,7 @@ func (o *overlay) walkBehind(span store.Span, order store.Order, skip int64, fn 
 	if o.empty() {
 		return o.base.walkBehind(span, order, skip, fn)
 	}
-	return o.walk(span, order, func(key []byte, r Row) bool {
+	return o.walk(span, order, 0, func(key []byte, r Row) bool {
 		skip--
 		return skip >= 0 || fn(key, r)
 	})
@@ -157,10 +161,8 @@ func (o *overlay) count(span store.Span, now uint64) (n int64, err error) {
 	if o.empty() {
 		return o.base.count(span, now)
 	}
-	err = o.walk(span, store.Ascending, func(_ []byte, r Row) bool {
-		if !r.expired(now) {
-			n++
-		}
+	err = o.walk(span, store.Ascending, now, func([]byte, Row) bool {
+		n++
 		return true
 	})
 	return n, err
@@ -170,13 +172,13 @@ func (o *overlay) count(span store.Span, now uint64) (n int64, err error) {
 // part costs a walk, however many rows lie between it and the one before.
 func (o *overlay) walkBelow(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
 	if o.swept == nil {
-		return o.base.walk(span, order, fn)
+		return o.base.walk(span, order, 0, fn)
 	}
 	var err error
 	more, parts := true, 0
 	o.swept.hidden.outside(span, order, func(part store.Span) bool {
 		parts++
-		err = o.base.walk(part, order, func(key []byte, r Row) bool {
+		err = o.base.walk(part, order, 0, func(key []byte, r Row) bool {
 			more = fn(key, r)
 			return more
 		})
@@ -190,13 +192,14 @@ func (o *overlay) walkBelow(span store.Span, order store.Order, fn func(key []by
 type merge struct {
 	o    *overlay
 	cur  cursor
+	now  uint64 // what has expired then is not shown; 0: all is
 	fn   func(key []byte, r Row) bool
 	more bool // fn has not seen enough
 
 	span   store.Span
 	order  store.Order
 	passed int  // by walks before
-	shown  bool // fn has seen something
+	shown  bool // the walk has come to a row
 }
 
 // row takes the next row of the base.
@@ -230,7 +233,7 @@ func (m *merge) show(key []byte, r Row) {
 		m.shown = true
 		m.nothingUpTo(key, key)
 	}
-	m.more = m.fn(key, r)
+	m.more = r.expired(m.now) || m.fn(key, r)
 }
 
 // nothingUpTo remembers that the walk had to pass keys and showed none before, in its order, it came to a key, or else to an end of its

@@ -224,7 +224,7 @@ func rowBytes(key, value []byte) int64 { return int64(len(key) + len(value)) }
 // bytesOf returns the size of the rows of a span, and false if there are more than the given number.
 func bytesOf(l layer, span store.Span, most int) (sum int64, whole bool, err error) {
 	whole = true
-	err = l.walk(span, store.Ascending, func(key []byte, r Row) bool {
+	err = l.walk(span, store.Ascending, 0, func(key []byte, r Row) bool {
 		if most--; most < 0 {
 			whole = false
 			return false

@@ -107,7 +107,7 @@ func (m *meter) walk(s settlement) (int64, error) {
 	var err error
 	rows := 0
 	at := snapshot{ctx: m.ctx, engine: m.db.engine, ts: s.ts}
-	failed := at.walk(s.span, store.Ascending, func(key []byte, r Row) bool {
+	failed := at.walk(s.span, store.Ascending, 0, func(key []byte, r Row) bool {
 		if rows++; rows%measuredAtOnce == 0 {
 			err = m.given()
 		}

@@ -59,7 +59,7 @@ func (b *staged) fill(key []byte, t Turn, n int64) (read int64, err error) {
 	}
 	b.ahead.begin(b.ts)
 	size := 0
-	err = b.walk(span, t.Order, func(key []byte, r Row) bool {
+	err = b.walk(span, t.Order, 0, func(key []byte, r Row) bool {
 		size += b.ahead.add(key, r)
 		read++
 		return read < n && size < aheadBytes

@@ -213,41 +213,44 @@ func (tx *Tx) Fits(rows, size int64) error {
 // until fn returns false. It sees the transaction's own writes. fn must not
 // write. key and r.Value are valid only during the call.
 func (tx *Tx) Walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
-	return tx.WalkAll(span, order, func(key []byte, r Row) bool { return tx.Expired(r) || fn(key, r) })
+	return tx.walk(span, order, fn, func(fn func(key []byte, r Row) bool) error {
+		return tx.view.walk(span, order, tx.now, fn)
+	})
 }
 
 // WalkAll is Walk over rows that have expired, too.
 func (tx *Tx) WalkAll(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
-	return tx.walk(span, order, fn, tx.view.walk)
+	return tx.walk(span, order, fn, func(fn func(key []byte, r Row) bool) error {
+		return tx.view.walk(span, order, 0, fn)
+	})
 }
 
 // WalkBehind is WalkAll but for the first rows, as many as skip says. Where nothing has been written in the transaction it may take
 // much less time than to walk over those.
 func (tx *Tx) WalkBehind(span store.Span, order store.Order, skip int64, fn func(key []byte, r Row) bool) error {
-	return tx.walk(span, order, fn, func(span store.Span, order store.Order, fn func(key []byte, r Row) bool) error {
+	return tx.walk(span, order, fn, func(fn func(key []byte, r Row) bool) error {
 		return tx.view.walkBehind(span, order, skip, fn)
 	})
 }
 
 // walk carries out one of the walks over the view.
 func (tx *Tx) walk(span store.Span, order store.Order, fn func(key []byte, r Row) bool,
-	over func(store.Span, store.Order, func(key []byte, r Row) bool) error,
+	over func(fn func(key []byte, r Row) bool) error,
 ) error {
 	tx.walking++
 	defer func() { tx.walking-- }()
+	if tx.reads == nil {
+		return over(fn)
+	}
 	var stop []byte // where fn said it had seen enough
-	err := over(span, order, func(key []byte, r Row) bool {
+	err := over(func(key []byte, r Row) bool {
 		if fn(key, r) {
 			return true
 		}
-		if tx.reads != nil {
-			stop = append([]byte{}, key...)
-		}
+		stop = append([]byte{}, key...)
 		return false
 	})
-	if tx.reads != nil {
-		tx.reads.addSpan(walked(span, order, stop))
-	}
+	tx.reads.addSpan(walked(span, order, stop))
 	return err
 }
 
