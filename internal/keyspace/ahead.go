@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"sync"
 
+	"github.com/elastickv/elastickv/internal/eviction"
+	"github.com/elastickv/elastickv/internal/txn"
 	"github.com/elastickv/elastickv/store"
 )
 
@@ -16,7 +18,8 @@ const (
 
 // Ahead collects what is about to be looked up. To name what then is not costs a little time, and nothing else.
 type Ahead struct {
-	s     *Space // whose database it is of
+	uses  *eviction.Uses
+	place int // where the database stands that it is of
 	names [][]byte
 	buf   []byte // that they stand in
 	last  []byte // key
@@ -27,12 +30,31 @@ var aheads = sync.Pool{New: func() any { return new(Ahead) }}
 // Prefetch prepares the look-ups that fill names, so that they do not wait for memory one after the other. It
 // reads nothing and waits for nothing.
 func (s *Space) Prefetch(fill func(a *Ahead)) {
+	prefetch(s.shared.uses, s.place(), fill, s.tx.Prefetch)
+}
+
+// Prefetch is that of a Space for who has no transaction yet. fill says with In of which database it names keys. Once databases have
+// been swapped nothing is prepared.
+func (p *Places) Prefetch(db txn.DB, env Env, fill func(a *Ahead)) {
+	if p.state.Load() == placesOwn {
+		prefetch(env.Uses, 0, fill, db.Prefetch)
+	}
+}
+
+func prefetch(uses *eviction.Uses, place int, fill func(a *Ahead), prepare func(names [][]byte)) {
 	a := aheads.Get().(*Ahead)
-	a.s = s
+	a.uses, a.place = uses, place
 	fill(a)
-	s.tx.Prefetch(a.names)
+	prepare(a.names)
 	*a = Ahead{names: a.names[:0], buf: a.buf[:0]}
 	aheads.Put(a)
+}
+
+// In says of which database the keys are that are named next.
+func (a *Ahead) In(db int) {
+	if place := int(ownPlaces[db]); place != a.place {
+		a.place, a.last = place, nil
+	}
 }
 
 // Key names a key. To name it several times in a row is to name it once.
@@ -41,7 +63,7 @@ func (a *Ahead) Key(key []byte) {
 		return
 	}
 	a.last = key
-	a.s.shared.uses.Prefetch(a.s.place(), key)
+	a.uses.Prefetch(a.place, key)
 	from := a.begin()
 	a.add(from, append(append(a.buf, entryPrefix...), key...))
 }
@@ -67,7 +89,7 @@ func (a *Ahead) room(name []byte) bool { return len(a.names) < aheadMost && len(
 // begin starts a name, and returns where.
 func (a *Ahead) begin() (from int) {
 	from = len(a.buf)
-	a.buf = append(a.buf, dbPrefix(a.s.place())...)
+	a.buf = append(a.buf, dbPrefix(a.place)...)
 	return from
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/elastickv/elastickv/internal/keyspace"
 	"github.com/elastickv/elastickv/internal/netpoll"
 	"github.com/elastickv/elastickv/internal/txn"
 )
@@ -39,7 +40,8 @@ type loop struct {
 
 	// Units of the turns that are being taken. They are carried out together: one
 	// run, and one sync, for all.
-	tasks []*txn.Task
+	units []*session
+	tasks []*txn.Task     // theirs
 	ctx   context.Context // that they wait under
 
 	relief   *time.Timer   // of this goroutine, while it carries out units
@@ -173,8 +175,9 @@ func (l *loop) run() {
 	}
 }
 
-// submit hands a task to the sequencer: at the end of the round, or at once if it is not of a loop.
-func (s *Server) submit(l *loop, ctx context.Context, t *txn.Task) {
+// submit hands the unit of a session to the sequencer: at the end of the round, or at once if it is not of a loop.
+func (s *Server) submit(l *loop, c *session) {
+	ctx, t := s.scripts.patience(c.unit.first.route.cmd), c.unit.task(c)
 	if l == nil {
 		s.db.Enqueue(ctx, t)
 		return
@@ -183,7 +186,7 @@ func (s *Server) submit(l *loop, ctx context.Context, t *txn.Task) {
 		l.enqueue()
 		l.ctx = ctx
 	}
-	l.tasks = append(l.tasks, t)
+	l.units, l.tasks = append(l.units, c), append(l.tasks, t)
 }
 
 // enqueue leaves the units to the sequencer.
@@ -210,6 +213,7 @@ func (l *loop) perform() (relieved bool) {
 	default:
 		l.relief.Reset(unattendedMost)
 	}
+	l.lookAhead()
 	l.srv.db.Perform(l.ctx, l.tasks...)
 	l.handed()
 	if l.relief.Stop() {
@@ -220,9 +224,25 @@ func (l *loop) perform() (relieved bool) {
 	return true
 }
 
+// lookAhead prepares what the units look up that have but one call. Others do so by themselves: see session.expect.
+func (l *loop) lookAhead() {
+	if len(l.units) == 1 {
+		return
+	}
+	l.srv.places.Prefetch(l.srv.db, l.srv.env.Load().Keys, func(a *keyspace.Ahead) {
+		for _, c := range l.units {
+			if u := &c.unit; len(u.calls) == 1 {
+				a.In(c.db)
+				u.first.route.cmd.LookAhead(u.first.args, a)
+			}
+		}
+	})
+}
+
 func (l *loop) handed() {
+	clear(l.units)
 	clear(l.tasks)
-	l.tasks = l.tasks[:0]
+	l.units, l.tasks = l.units[:0], l.tasks[:0]
 }
 
 // relieve goes on in place of l, which takes long.

@@ -55,7 +55,7 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 		case inSequencer:
 			c.hold()
 			c.unit.prepare(next, calls, c.out.Len())
-			c.srv.submit(l, c.srv.scripts.patience(next.route.cmd), c.unit.task(c))
+			c.srv.submit(l, c)
 			return false
 		case anywhere:
 			if l != nil && next.route != nil && next.route.keyed && c.srv.loops.cold(c.clock, c.srv.db.ReadWaits()) || c.srv.shared() && next.reads() {

@@ -57,6 +57,9 @@ type DB interface {
 	// waking up the sequencer and whoever waits for the disk.
 	Perform(ctx context.Context, tasks ...*Task)
 
+	// Prefetch is [Tx.Prefetch] for transactions that are to begin at once.
+	Prefetch(keys [][]byte)
+
 	// Withdraw takes back those enqueued tasks that have not begun and whose context has ended.
 	Withdraw()
 

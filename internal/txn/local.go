@@ -315,6 +315,9 @@ func (l *Local) Withdraw() {
 	}
 }
 
+// Prefetch implements DB.
+func (l *Local) Prefetch(keys [][]byte) { l.engine.Prefetch(keys) }
+
 // Perform implements DB. With a log a run takes as long as others need to answer, and the next ones are made meanwhile:
 // so those are the sequencer's.
 func (l *Local) Perform(ctx context.Context, tasks ...*Task) {
