@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -10,6 +11,7 @@ import (
 type nameList struct {
 	data []byte   // names, each behind its length as an unsigned varint
 	at   []uint32 // where each one begins
+	dead int      // bytes of data of names that are not in the list any more
 }
 
 // nameListMost is how many bytes the names may have, lest places be more than a number can be.
@@ -36,7 +38,16 @@ func (l *nameList) name(i int) []byte {
 func (l *nameList) swap(i, j int) { l.at[i], l.at[j] = l.at[j], l.at[i] }
 
 // cut takes the names from the n-th on off the list. Their memory is free when the list is copied.
-func (l *nameList) cut(n int) { l.at = l.at[:n] }
+func (l *nameList) cut(n int) {
+	for i := n; i < len(l.at); i++ {
+		name := len(l.name(i))
+		l.dead += name + uvarintLen(uint64(name))
+	}
+	l.at = l.at[:n]
+}
+
+// uvarintLen is how many bytes n takes as an unsigned varint.
+func uvarintLen(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
 
 // compact returns a copy of the list, without the memory of names that were cut off.
 func (l *nameList) compact() (c nameList) {

@@ -88,6 +88,14 @@ const fadedTries = 16
 
 // one returns a random row, and whether there is any.
 func (p *pool) one() (element, bool, error) {
+	e, ok, err := p.pick()
+	if ok && p.remove {
+		p.samples.removed(p.prefix, e.name)
+	}
+	return e, ok, err
+}
+
+func (p *pool) pick() (element, bool, error) {
 	walked := false
 	for misses := 0; p.n > 0 && misses < poolMisses; {
 		d, how := p.samples.draw(ticket{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"sync"
+	"sync/atomic"
 )
 
 // Samples remembers random names of the rows of collections from which single
@@ -12,22 +13,25 @@ import (
 //
 // A sample is a hint. Whoever picks a name looks whether the row is there in its
 // own transaction, so a row that is gone, or not there yet, is never answered. What
-// a sample cannot know is which rows have been added since it was taken, or have
-// come back because a transaction took back its removals: those are not picked
-// until the next sample. A sample is replaced when more than one row in sixteen is
-// such a row, as far as the length tells, when one name in sixteen was found to be
+// a sample cannot know is which rows have come back because a transaction took back
+// its removals, nor, unless it is told, which have been added since it was taken:
+// those are not picked until the next sample. A sample is replaced when more than one
+// row in sixteen is such a row, as far as the length tells, when one name in sixteen was found to be
 // gone, or when it has answered as often as seven in eight of its names would.
 // The rest of its names serve while the next one is taken, which happens in steps,
 // one a pick, so that no transaction walks for long.
 //
-// Of a collection that is not large all names are in the sample, so that to pop every member costs little more than one walk.
+// Of a collection that is not large all names are in the sample, so that to pop every member costs little more than one walk. Of a set
+// it is told what is added, and goes on having all names until a member is removed that was not picked: so a set that jobs are put
+// into and popped from is walked once.
 //
 // Picks from a sample are as independent as picks from the collection: a name
 // that was picked before comes again as often as chance has it, which is why
 // names stay in the sample until their row is gone.
 type Samples struct {
-	max  int   // bytes
-	most int64 // names of one sample
+	max   int          // bytes
+	most  int64        // names of one sample
+	known atomic.Int64 // collections of which something is remembered; most of the time there is none
 
 	mu struct {
 		sync.Mutex
@@ -50,6 +54,7 @@ const (
 	sampleStepBytes = 1 << 20 // names and values walked in one go
 	sampleKept      = 128     // bytes of a value with which a row stays at hand: large ones would push out what is in use
 	sampleAge       = 1000    // milliseconds by which a transaction may precede a sample that it uses
+	sampleDead      = 1 << 16 // bytes of names that are gone, which are not worth a copy of the others
 	sampleOverhead  = 256     // bytes of a sample besides its names
 )
 
@@ -66,18 +71,21 @@ type sample struct {
 	prefix string
 	at     int64 // moment of the last transaction that went into it or into next, Unix milliseconds
 
-	names  nameList // in random order; the first ones, as many as seen says, have been picked before
+	names  nameList // the first ones, as many as seen says, have been picked before
 	seen   int
 	first  int   // names there were
 	rows   int64 // rows they stand for: those passed, less those known to be gone
+	dead   int64 // names without a row, of those whose row was removed while the sample was taken
 	excess int64 // how many more rows were counted than passed
 	gone   int   // names whose row was found to be gone
 	picks  int64 // since it was taken
-	size   int   // bytes of the names at first
+	closed bool  // it has missed a row, so others that are added are not taken in
+	size   int   // bytes of the names, as counted
 	bytes  int   // of all, as counted
 
 	next   *sampleBuilder // its replacement, as far as it has come; nil if none is begun
-	taking bool           // somebody is at the replacement
+	taking bool           // somebody is at the replacement, and has it
+	missed bool           // rows have been added meanwhile
 }
 
 // ticket is a request for a name.
@@ -103,6 +111,7 @@ const (
 type drawn struct {
 	name []byte // not to be modified
 	at   int
+	out  bool           // it is in the sample no more
 	next *sampleBuilder // for pickAfterStep: the sample to go on with; nil to begin one
 	rows int64          // for pickAfterStep: how many to walk
 }
@@ -127,15 +136,16 @@ func (s *Samples) draw(t ticket) (drawn, outcome) {
 	m.picks++
 	if m.stale(t.n) {
 		if !m.taking && !t.walked && t.n <= sampleRows && m.picks > t.n/sampleRent {
-			m.taking = true
-			return drawn{next: m.next, rows: m.step(t.n)}, pickAfterStep
+			d := drawn{next: m.next, rows: m.step(t.n)}
+			m.taking, m.next = true, nil
+			return d, pickAfterStep
 		}
 		if m.seen == m.names.len() {
 			return drawn{}, pickBySearch
 		}
 	}
 	d := m.draw(t.n, t.bits)
-	if t.remove {
+	if d.out = t.remove; d.out {
 		m.drop(d.at)
 	}
 	return d, pickByName
@@ -151,8 +161,29 @@ func (s *Samples) lost(prefix []byte, d drawn) {
 	}
 	m := at.Value.(*sample)
 	m.gone++
-	if d.at < m.seen && bytes.Equal(m.names.name(d.at), d.name) { // others may have moved it
+	if !d.out && d.at < m.seen && bytes.Equal(m.names.name(d.at), d.name) { // others may have moved it
 		m.drop(d.at)
+		d.out = true
+	}
+	if d.out && m.dead > 0 { // it was none of the rows
+		m.dead--
+		m.rows++
+	}
+}
+
+// removed takes note that a pick removes a row.
+func (s *Samples) removed(prefix, name []byte) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.mu.byPrefix[string(prefix)]
+	if !ok {
+		return
+	}
+	if m := at.Value.(*sample); m.next.passes(name) {
+		m.next.dead++
 	}
 }
 
@@ -175,10 +206,37 @@ func (s *Samples) put(prefix []byte, b *sampleBuilder) {
 	if b == nil || !b.whole {
 		return // what it belonged to has had to make room
 	}
+	m := b.sample(string(prefix))
 	if ok {
+		m.closed = at.Value.(*sample).missed
 		s.removeLocked(at)
 	}
-	s.insertLocked(b.sample(string(prefix)))
+	s.insertLocked(m)
+}
+
+// added tells that a transaction of the given moment adds a row to the n that there are.
+func (s *Samples) added(prefix, name []byte, n, now int64) {
+	if s == nil || s.known.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.mu.byPrefix[string(prefix)]
+	if !ok {
+		return
+	}
+	m := at.Value.(*sample)
+	m.at = max(m.at, now)
+	m.missed = m.missed || m.taking
+	if m.next.passes(name) {
+		m.next.added(name)
+	}
+	m.add(name, n, s.most, s.max/sampleShare)
+	more := m.names.size() - m.size
+	m.size += more
+	m.bytes += more
+	s.mu.bytes += more
+	s.makeRoomLocked()
 }
 
 func (s *Samples) insertLocked(m *sample) {
@@ -188,6 +246,11 @@ func (s *Samples) insertLocked(m *sample) {
 	}
 	s.mu.byPrefix[m.prefix] = s.mu.byUse.PushFront(m)
 	s.mu.bytes += m.bytes
+	s.known.Add(1)
+	s.makeRoomLocked()
+}
+
+func (s *Samples) makeRoomLocked() {
 	for s.mu.bytes > s.max {
 		s.removeLocked(s.mu.byUse.Back())
 	}
@@ -197,11 +260,32 @@ func (s *Samples) removeLocked(at *list.Element) {
 	m := s.mu.byUse.Remove(at).(*sample)
 	delete(s.mu.byPrefix, m.prefix)
 	s.mu.bytes -= m.bytes
+	s.known.Add(-1)
+}
+
+// add takes in the name of a row that is added to the n that there are, if all of those are in the sample and there is room: for so many names,
+// and so many bytes of them.
+func (m *sample) add(name []byte, n, most int64, room int) {
+	if m.first == 0 || m.closed {
+		return
+	}
+	// From what was removed in another way than by a pick, and is added again, there would be two names.
+	if m.closed = m.excess != 0 || !m.exact(n); m.closed {
+		return
+	}
+	if dead := m.names.dead; dead > max(len(m.names.data)/2, sampleDead) || m.names.size() > room && dead > room/4 {
+		m.names = m.names.compact()
+	}
+	if m.closed = int64(m.names.len()) >= most || m.names.size() > room; m.closed {
+		return
+	}
+	m.names.add(name)
+	m.rows++
 }
 
 // exact says that every row is in the sample, as far as the length tells.
 func (m *sample) exact(n int64) bool {
-	return int64(m.names.len()) == m.rows && m.rows == n-m.excess
+	return int64(m.names.len()) == m.rows+m.dead && m.rows == n-m.excess
 }
 
 // stale says that the sample ought to be replaced.
@@ -227,11 +311,12 @@ func (m *sample) step(n int64) int64 {
 }
 
 // draw picks one of the names, of which there is one: with the probability with
-// which one of n rows is among those seen it is one of them, else the next.
+// which one of n rows is among those seen it is one of them, else one of the others, if there is one.
 func (m *sample) draw(n int64, bits uint64) drawn {
 	i := int(bits % uint64(max(n-m.excess, m.rows, 1)))
 	if i >= m.seen {
 		i = m.seen
+		m.names.swap(i, i+int(bits>>32*uint64(m.names.len()-i)>>32))
 		m.seen++
 	}
 	return drawn{name: m.names.name(i), at: i}
@@ -255,6 +340,7 @@ type sampleBuilder struct {
 	want   int64  // names of all n rows
 	limit  int    // bytes
 	passed int64
+	dead   int64 // rows of those passed that picks have removed since
 	names  nameList
 
 	at    int64  // moment of the last step, Unix milliseconds
@@ -265,8 +351,11 @@ type sampleBuilder struct {
 
 // builder begins a sample of n rows.
 func (s *Samples) builder(n int64) *sampleBuilder {
-	return &sampleBuilder{n: n, want: min(n, s.most), limit: min(s.max/sampleShare, nameListMost)}
+	return &sampleBuilder{n: n, want: s.most, limit: min(s.max/sampleShare, nameListMost)}
 }
+
+// passes reports whether the steps have passed the place of a name already.
+func (b *sampleBuilder) passes(name []byte) bool { return b != nil && bytes.Compare(name, b.start) < 0 }
 
 // add takes the next row into the sample with the probability that makes all
 // subsets of the wanted size equally likely, and reports whether it has.
@@ -283,27 +372,31 @@ func (b *sampleBuilder) add(name []byte) bool {
 	return true
 }
 
-// halve keeps a random half of the sample, and lets the rest have half as many names.
-func (b *sampleBuilder) halve() {
-	b.shuffle()
-	b.names.cut((b.names.len() + int(b.rnd.below(2))) / 2)
-	b.names = b.names.compact()
-	b.want /= 2
+// added takes in a row that is added where the steps have passed, if all rows up to there are in the sample. Else it shows in the length.
+func (b *sampleBuilder) added(name []byte) {
+	if n := int64(b.names.len()); n == b.passed && n < b.want && b.names.size() < b.limit {
+		b.names.add(name)
+		b.passed++
+	}
 }
 
-func (b *sampleBuilder) shuffle() {
+// halve keeps a random half of the sample, and lets the rest have half as many names.
+func (b *sampleBuilder) halve() {
 	for i := b.names.len() - 1; i > 0; i-- {
 		b.names.swap(i, int(b.rnd.below(int64(i)+1)))
 	}
+	b.names.cut((b.names.len() + int(b.rnd.below(2))) / 2)
+	b.names = b.names.compact()
+	b.want = min(b.want, b.n) / 2
 }
 
 // sample returns what has been taken; the builder is not to be used any more.
 func (b *sampleBuilder) sample(prefix string) *sample {
-	b.shuffle()
 	b.names.clip()
-	rows := min(b.passed, b.rows)
-	return &sample{
-		prefix: prefix, at: b.at, names: b.names, first: b.names.len(),
-		rows: rows, excess: b.rows - rows, size: b.names.size(),
+	m := &sample{prefix: prefix, at: b.at, names: b.names, first: b.names.len(), rows: min(b.passed-b.dead, b.rows), size: b.names.size()}
+	m.excess = b.rows - m.rows
+	if int64(m.first) == b.passed {
+		m.dead = b.passed - m.rows
 	}
+	return m
 }

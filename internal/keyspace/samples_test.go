@@ -351,37 +351,133 @@ func TestAddedMembersArePicked(t *testing.T) {
 	}
 }
 
-// TestPastHasItsOwnPicks checks that a read of the past is not answered from what
-// is remembered of the present, and leaves that alone.
-func TestPastHasItsOwnPicks(t *testing.T) {
+// TestJobsAreWalkedOnce adds members to a set and pops others by turns: the sample that the first pop has taken serves all others, and
+// what is added comes as soon as what was there.
+func TestJobsAreWalkedOnce(t *testing.T) {
+	const n, turns = 300, 8 * 300
 	w := newWorld()
 	defer w.close()
-	w.storeSet(t, numbered("old", 30))
-	before := w.engine.LastCommitTS()
-	w.now = w.now.Add(time.Minute)
-	w.storeSet(t, append(numbered("new", 15), numbered("old", 15)...))
-	rnd := seeded(16)
-	w.inSet(t, func(set *Set) error { _, err := hits(set, 100, rnd); return err })
-	m := w.samples.sampled(t)
-	picks := m.picks
-	err := w.db.ViewAt(context.Background(), before, func(tx *txn.Tx) error {
-		set, err := Open(tx, 0, Env{Samples: w.samples}).Set([]byte("s"))
-		if err != nil {
-			return err
+	members := numbered(strings.Repeat("m", 60), n+turns)
+	w.storeSet(t, members[:n])
+	rnd, since := seeded(22), map[string]int{}
+	var first *sample
+	var waited float64
+	for i := range turns {
+		w.inSet(t, func(set *Set) error {
+			if i > 0 {
+				since[string(members[n+i])] = i
+				if _, err := set.Add(members[n+i], members[n+i]); err != nil { // the second time it is there
+					return err
+				}
+			}
+			got, err := set.Pop(1, rnd)
+			if err != nil || len(got) != 1 {
+				return fmt.Errorf("pop %d: %q, %v", i, got, err)
+			}
+			waited += float64(i - since[string(got[0])])
+			return nil
+		})
+		switch m := w.samples.sampled(t); {
+		case m.first == 0: // picks are counted
+		case first == nil:
+			first = m
+		case m != first || m.closed || m.names.len() != n-1:
+			t.Fatalf("pop %d has another sample, or one of %d names that is closed: %v", i, m.names.len(), m.closed)
 		}
-		got, err := hits(set, 600, rnd)
+	}
+	if mean := waited / turns; mean < 0.8*n || mean > 1.2*n {
+		t.Errorf("a member was popped after %.0f turns, want about %d", mean, n)
+	}
+	if limit := 3*sampleDead/2 + 100*n; len(first.names.data) > limit {
+		t.Errorf("the names take %d bytes, want %d at most", len(first.names.data), limit)
+	}
+	w.inSet(t, func(set *Set) error {
+		got, err := hits(set, 40*n, rnd)
 		for name, times := range got {
-			if !strings.HasPrefix(name, "old") || times > 50 {
-				t.Errorf("%q was hit %d times of 600 in a set of 30", name, times)
+			if times > 100 {
+				t.Errorf("%s was hit %d times, want about 40", name, times)
 			}
 		}
-		if len(got) != 30 {
-			t.Errorf("%d members were hit, want 30", len(got))
+		if len(got) != n-1 {
+			t.Errorf("%d members were hit, want %d", len(got), n-1)
 		}
 		return err
 	})
-	if now := w.samples.sampled(t); err != nil || now != m || m.picks != picks {
-		t.Errorf("%v; the sample was used or replaced", err)
+}
+
+// TestReturnedMembersAreThereOnce removes a member otherwise than by a pop and adds it again: it does not come more often than others.
+func TestReturnedMembersAreThereOnce(t *testing.T) {
+	const n = 100
+	w := newWorld()
+	defer w.close()
+	w.storeSet(t, numbered("m", n))
+	rnd := seeded(23)
+	w.inSet(t, func(set *Set) error { _, err := hits(set, 10, rnd); return err })
+	for i := range 50 {
+		w.inSet(t, func(set *Set) error {
+			for _, step := range []func(...[]byte) (int64, error){set.Remove, set.Add} {
+				if _, err := step([]byte("m7")); err != nil {
+					return err
+				}
+			}
+			_, err := set.Add(fmt.Append(nil, "new", i))
+			return err
+		})
+	}
+	w.inSet(t, func(set *Set) error {
+		got, err := hits(set, n/2, rnd)
+		if got["m7"] > 8 {
+			t.Errorf("it was hit %d times of %d in a set of %d", got["m7"], n/2, n+50)
+		}
+		return err
+	})
+	w.audit(t)
+}
+
+// TestPastHasItsOwnPicks checks that a read of the past is not answered from what
+// is remembered of the present, and leaves that alone.
+func TestPastHasItsOwnPicks(t *testing.T) {
+	rnd := seeded(16)
+	pick := func(set *Set) error { _, err := hits(set, 100, rnd); return err }
+	for name, change := range map[string]func(w *world){
+		"other members": func(w *world) {
+			w.storeSet(t, append(numbered("new", 15), numbered("old", 15)...))
+			w.inSet(t, pick)
+		},
+		"one member more": func(w *world) {
+			w.inSet(t, func(set *Set) error { _, err := set.Add([]byte("new")); return err })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			defer w.close()
+			w.storeSet(t, numbered("old", 30))
+			w.inSet(t, pick)
+			before := w.engine.LastCommitTS()
+			w.now = w.now.Add(time.Minute)
+			change(w)
+			m := w.samples.sampled(t)
+			picks := m.picks
+			err := w.db.ViewAt(context.Background(), before, func(tx *txn.Tx) error {
+				set, err := Open(tx, 0, Env{Samples: w.samples}).Set([]byte("s"))
+				if err != nil {
+					return err
+				}
+				got, err := hits(set, 600, rnd)
+				for name, times := range got {
+					if !strings.HasPrefix(name, "old") || times > 50 {
+						t.Errorf("%q was hit %d times of 600 in a set of 30", name, times)
+					}
+				}
+				if len(got) != 30 {
+					t.Errorf("%d members were hit, want 30", len(got))
+				}
+				return err
+			})
+			if now := w.samples.sampled(t); err != nil || now != m || m.picks != picks {
+				t.Errorf("%v; the sample was used or replaced", err)
+			}
+		})
 	}
 }
 

@@ -52,6 +52,7 @@ func (t *Set) Add(members ...[]byte) (int64, error) {
 		if err := t.s.tx.Put(name, nil, 0); err != nil {
 			return 0, err
 		}
+		t.s.shared.samples.added(name[:len(name)-len(m)], m, g.n, t.s.Now())
 		g.add(m)
 	}
 	if g.n == had {
