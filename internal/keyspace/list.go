@@ -222,12 +222,15 @@ func (l *List) Pop(side Side, n int64) ([][]byte, error) {
 }
 
 func (l *List) popOne(side Side) ([][]byte, error) {
-	i := int64(0)
+	i, last := int64(0), l.n-1
 	if side == Right {
-		i = l.n - 1
+		i, last = last, i
 	}
 	l.s.buf = store.AppendListItemKey(l.s.scratch(), l.name, l.head+i)
-	row, ok, err := l.s.tx.GetInTurn(l.s.buf, txn.Turn{Prefix: l.s.buf[:len(l.s.buf)-listPositionSize], Order: side.order(), Most: l.n})
+	end := len(l.s.buf)
+	l.s.buf = store.AppendListItemKey(append(l.s.buf, dbPrefix(l.s.place())...), l.name, l.head+last)
+	name := l.s.buf[:end:end]
+	row, ok, err := l.s.tx.GetInTurn(name, txn.Turn{Prefix: name[:end-listPositionSize], Order: side.order(), Most: l.n, Last: l.s.buf[end:]})
 	if err == nil && !ok {
 		err = l.errGap(i)
 	}

@@ -11,6 +11,8 @@ type Turn struct {
 	Prefix []byte      // that the names of all of them begin with
 	Order  store.Order // in which they are taken
 	Most   int64       // how many there are, the one that is asked for included
+	// Last is the name of the last of them. What lies behind it is none of them, and may be many that have gone.
+	Last []byte
 }
 
 // staged is the layer of what has been staged, durable or not. It belongs to the sequencer.
@@ -51,11 +53,9 @@ func (b *staged) rowInTurn(key []byte, t Turn) (Row, bool, error) {
 
 // fill reads n rows from key on, or fewer if they are large, and returns how many it was.
 func (b *staged) fill(key []byte, t Turn, n int64) (read int64, err error) {
-	span := store.PrefixSpan(t.Prefix)
-	if t.Order == store.Ascending {
-		span.Start = key
-	} else {
-		span.End = behind(key)
+	span := store.Span{Start: key, End: behind(t.Last)}
+	if t.Order == store.Descending {
+		span = store.Span{Start: t.Last, End: behind(key)}
 	}
 	b.ahead.begin(b.ts)
 	size := 0

@@ -63,9 +63,13 @@ func TestRowsInTurn(t *testing.T) {
 			put := func(i int) func(*txn.Tx) error {
 				return func(tx *txn.Tx) error { return tx.Put(name(i), value(i), 0) }
 			}
+			last := 500 + n - 1
+			if c.order == store.Descending {
+				last = 0 // far beyond those that are there
+			}
 			take := func(i int) func(*txn.Tx) error {
 				return func(tx *txn.Tx) error {
-					r, ok, err := tx.GetInTurn(name(i), txn.Turn{Prefix: []byte("q"), Order: c.order, Most: n})
+					r, ok, err := tx.GetInTurn(name(i), txn.Turn{Prefix: []byte("q"), Order: c.order, Most: n, Last: name(last)})
 					if err != nil || !ok || string(r.Value) != string(value(i)) {
 						return fmt.Errorf("row %d: %d bytes, %v, %v", i, len(r.Value), ok, err)
 					}
@@ -106,6 +110,54 @@ func TestRowsInTurn(t *testing.T) {
 	}
 }
 
+// What lies behind the last of the rows in turn is not looked at, though some of those that are to come are not in the engine yet.
+func TestRowsInTurnEnd(t *testing.T) {
+	for _, order := range []store.Order{store.Ascending, store.Descending} {
+		e := &asked{recorder: *newRecorder(t)}
+		db := openLocal(t, e)
+		name := func(i int) []byte {
+			if order == store.Descending {
+				i = 999 - i
+			}
+			return fmt.Appendf(nil, "q%03d", i)
+		}
+		put := func(from, to int) func(*txn.Tx) error {
+			return func(tx *txn.Tx) error {
+				for i := from; i < to; i++ {
+					if err := tx.Put(name(i), nil, 0); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
+		for _, fn := range []func(*txn.Tx) error{put(0, 8), put(100, 200)} {
+			if err := db.Update(context.Background(), fn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.rows = 0
+		err := db.Sequence(context.Background(), func(seq *txn.Seq) {
+			err := seq.Do(put(8, 16))
+			for i := 0; i < 16 && err == nil; i++ {
+				err = seq.Do(func(tx *txn.Tx) error {
+					_, ok, err := tx.GetInTurn(name(i), txn.Turn{Prefix: []byte("q"), Order: order, Most: int64(16 - i), Last: name(15)})
+					if err != nil || !ok {
+						return fmt.Errorf("row %d: %v, %v", i, ok, err)
+					}
+					return tx.Delete(name(i))
+				})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil || e.rows > 8 {
+			t.Errorf("%v: walks have come by %d rows, want 8 at most: %v", order, e.rows, err)
+		}
+	}
+}
+
 // Of many who take rows in turn, and leave most of what was read for them, none has much read ahead again.
 func TestRowsThatNobodyTakes(t *testing.T) {
 	const queues, n = 200, 100
@@ -133,7 +185,7 @@ func TestRowsThatNobodyTakes(t *testing.T) {
 	for i := range n {
 		for q := range queues {
 			if err := db.Update(context.Background(), func(tx *txn.Tx) error {
-				_, ok, err := tx.GetInTurn(name(q, i), txn.Turn{Prefix: fmt.Appendf(nil, "q%03d:", q), Most: int64(n - i)})
+				_, ok, err := tx.GetInTurn(name(q, i), txn.Turn{Prefix: fmt.Appendf(nil, "q%03d:", q), Most: int64(n - i), Last: name(q, n-1)})
 				if err == nil && !ok {
 					err = fmt.Errorf("queue %d has no row %d", q, i)
 				}
@@ -185,7 +237,7 @@ func TestRowsInTurnThatChange(t *testing.T) {
 					if err := seq.Do(func(tx *txn.Tx) error {
 						r, ok, err := tx.Get(name(i))
 						if inTurn {
-							r, ok, err = tx.GetInTurn(name(i), txn.Turn{Prefix: []byte("q"), Most: int64(10 - i)})
+							r, ok, err = tx.GetInTurn(name(i), txn.Turn{Prefix: []byte("q"), Most: int64(10 - i), Last: name(9)})
 						}
 						if got = string(r.Value); !ok {
 							got = "none"

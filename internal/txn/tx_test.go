@@ -169,7 +169,7 @@ func (m *modelTx) take(rt *rapid.T, tx *txn.Tx) {
 	}
 	gone := rapid.Bool().Draw(rt, "gone")
 	for i, key := range keys {
-		r, ok, err := tx.GetInTurn([]byte(key), txn.Turn{Prefix: []byte(prefix), Order: order, Most: int64(len(keys) - i)})
+		r, ok, err := tx.GetInTurn([]byte(key), txn.Turn{Prefix: []byte(prefix), Order: order, Most: int64(len(keys) - i), Last: []byte(keys[len(keys)-1])})
 		must(rt, err)
 		if want, there := m.state[key]; ok != there || string(r.Value) != want {
 			rt.Fatalf("GetInTurn(%q) = %q, %v; want %q, %v", key, r.Value, ok, want, there)
