@@ -77,6 +77,34 @@ func TestLookAhead(t *testing.T) {
 	}
 }
 
+// What the units of several connections look up first is prepared in one go, unless databases have been swapped.
+func TestUnitsAreLookedAheadTogether(t *testing.T) {
+	e := &preparedEngine{Engine: store.NewMVCCStore().(store.Engine)}
+	r := serveAt(t, e, time.Now, server.NewConfig(), anyPort(t))
+	w := dial(t, r.addr)
+	one := func(db int, call string) server.Unit { return server.Unit{DB: db, Calls: []string{call}} }
+	units := []server.Unit{one(0, "SET a 1"), one(0, "HSET h f v"), one(3, "SET a 1"), one(0, "FLUSHALL")}
+	for _, c := range []struct {
+		before, answer string
+		units          []server.Unit
+		prepared       [][]string
+	}{
+		{"PING", "+PONG\r\n", units[:1], nil},
+		{"GET a", "$-1\r\n", units, [][]string{{"a", "h", "!hs|fld|\x00\x00\x00\x01hf", "!db|03|!redis|key|a"}}},
+		{"GET a", "$-1\r\n", []server.Unit{units[0], {Calls: []string{"SET b 1", "SET c 1"}}}, [][]string{{"a"}}},
+		{"SWAPDB 0 1", "+OK\r\n", units, nil},
+	} {
+		w.ask(c.before, c.answer)
+		e.take()
+		server.PrepareUnits(r.srv, c.units...)
+		got := e.take()
+		got = slices.DeleteFunc(got, func(names []string) bool { return len(names) == 0 })
+		if !slices.EqualFunc(got, c.prepared, slices.Equal[[]string]) {
+			t.Errorf("behind %q: %q are prepared for %v, want %q", c.before, got, c.units, c.prepared)
+		}
+	}
+}
+
 // A call that has many arguments and looks nothing up leaves nothing behind for the next one.
 func TestLookAheadEndsWithItsCalls(t *testing.T) {
 	const set, done = "CONFIG SET slowlog-max-len 10 slowlog-log-slower-than 1000", "+OK\r\n"

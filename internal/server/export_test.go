@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"net"
 
@@ -47,4 +48,29 @@ func Lingers(s *Server, words ...string) bool {
 	}
 	next := c.find(args)
 	return c.place(&next) == outside
+}
+
+// PrepareUnits has a loop prepare what some units look up. Each is the calls of one session, which are lines of words, and its database.
+func PrepareUnits(s *Server, units ...Unit) {
+	l := &loop{srv: s}
+	for _, u := range units {
+		near, far := net.Pipe()
+		defer near.Close()
+		defer far.Close()
+		c := newSession(s, near)
+		c.db = u.DB
+		var calls [][][]byte
+		for _, line := range u.Calls {
+			calls = append(calls, bytes.Fields([]byte(line)))
+		}
+		c.unit.prepare(c.find(calls[0]), calls, 0)
+		l.units = append(l.units, c)
+	}
+	l.lookAhead()
+}
+
+// Unit is what PrepareUnits takes.
+type Unit struct {
+	DB    int
+	Calls []string
 }
