@@ -15,12 +15,16 @@ local held = {}
 for i = 1, %d do held[i] = i end
 redis.register_function('held', function() return #held end)`
 
+// largeEnough is how many elements do not fit into 1 MiB. To load them takes a tenth of the time that a library may take to load, or
+// less, so that a test of others at the same time does not make it fail.
+const largeEnough = 60_000
+
 // TestLibraryComesBack starts a server that has not the memory to load a library which is kept. The
 // library is not lost: it is shown, dumped and in the way of another of its name, and it is there
 // again when there is memory.
 func TestLibraryComesBack(t *testing.T) {
 	engine := store.NewMVCCStore().(store.Engine)
-	source := fmt.Sprintf(largeLibrary, 300_000)
+	source := fmt.Sprintf(largeLibrary, largeEnough)
 	var dump string
 	t.Run("before", func(t *testing.T) {
 		c := testkit.Dial(t, testkit.InProcess(t, engine, map[string]string{"lua-memory-limit": "64mb"}), 2)
@@ -50,7 +54,7 @@ func TestLibraryComesBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.Int == 300_000 {
+		if v.Int == largeEnough {
 			break
 		}
 		if v.Str != "ERR Function not found" {
@@ -65,7 +69,7 @@ func TestBrokenLibraryGoes(t *testing.T) {
 	engine := store.NewMVCCStore().(store.Engine)
 	t.Run("before", func(t *testing.T) {
 		c := testkit.Dial(t, testkit.InProcess(t, engine, map[string]string{"lua-memory-limit": "64mb"}), 2)
-		c.MustDo(t, "FUNCTION", "LOAD", fmt.Sprintf(largeLibrary, 300_000))
+		c.MustDo(t, "FUNCTION", "LOAD", fmt.Sprintf(largeLibrary, largeEnough))
 	})
 	c := testkit.Dial(t, testkit.InProcess(t, engine, map[string]string{"lua-memory-limit": "1mb"}), 2)
 	c.MustDo(t, "FUNCTION", "DELETE", "large")
