@@ -300,9 +300,10 @@ func TestCompactHotKey(t *testing.T) {
 	staged, err := s.Stage(ctx, commits)
 	must(t, err)
 	must(t, staged.Wait())
-	before := s.db.Metrics().WAL.BytesWritten
+	logged := func() int64 { return int64(s.db.Metrics().WAL.BytesWritten) } // less for a moment while the engine changes its log
+	before := logged()
 	must(t, s.Compact(ctx, versions-10))
-	if wrote := s.db.Metrics().WAL.BytesWritten - before; wrote > 64<<10 {
+	if wrote := logged() - before; wrote > 64<<10 {
 		t.Errorf("compaction wrote %d bytes to the log for one key", wrote)
 	}
 	for ts, want := range map[uint64]string{versions - 10: fmt.Sprint(versions - 10), versions: fmt.Sprint(versions), versions + 1: fmt.Sprint(versions)} {
