@@ -13,6 +13,7 @@ type page struct {
 	size       int         // bytes of it, of now, and of the moments before that are kept
 	gone       bool        // it is no page any more
 	unread     int         // changes since a walk came by
+	worth      int         // changes behind which one did, up to pageWorthMost; of what the page has come from, too
 	read       atomic.Bool // a walk came by since the last change
 	used       atomic.Bool // a walk came by since the page was looked at last
 }
@@ -30,7 +31,8 @@ type moment struct {
 const (
 	pageRowsMost  = 64       // rows of a page, usually; one with more is cut in two
 	pageBytesMost = 16 << 10 // bytes of its rows, if there is more than one
-	pageUnread    = 3        // changes without a walk in between that end a page
+	pageUnread    = 3        // changes without a walk in between that end a page which has not been of use yet
+	pageWorthMost = 256      // that end one which always was: a queue is filled for a while, and then taken from
 	pageMoments   = 4        // moments of a page that are kept
 	pageHeadBytes = 256      // what a page takes besides its rows and bounds, about
 )

@@ -219,7 +219,7 @@ func (p *pages) end(c *capture, keep bool, span Span, rows *pageRows) {
 	if !keep || c.spoiled || span.empty() || p.overlaps(span) {
 		return
 	}
-	p.install(bytes.Clone(span.Start), bytes.Clone(span.End), &moment{rows: *rows, since: c.ts, from: c.ts})
+	p.install(&page{start: bytes.Clone(span.Start), end: bytes.Clone(span.End), now: &moment{rows: *rows, since: c.ts, from: c.ts}})
 	// Of a walk that ends a little later each time there would else be a page more each time, for the next one to pass.
 	p.joinAt(span.Start)
 	p.joinAt(span.End)
@@ -231,8 +231,9 @@ func (p *pages) overlaps(span Span) bool {
 	return last != nil && (last.end == nil || bytes.Compare(last.end, span.Start) > 0)
 }
 
-// install makes pages of a moment of [start, end), as many as it takes.
-func (p *pages) install(start, end []byte, m *moment) {
+// install puts in a page, or as many as it takes.
+func (p *pages) install(whole *page) {
+	start, end, m := whole.start, whole.end, whole.now
 	rows := &m.rows
 	for i := 0; ; {
 		j, size := i, 0
@@ -244,10 +245,11 @@ func (p *pages) install(start, end []byte, m *moment) {
 			j = (rows.len() + 1) / 2 // two halves, each with room for more
 		}
 		if i == 0 && j == rows.len() {
-			p.put(&page{start: start, end: end, now: m})
+			p.put(whole)
 			return
 		}
-		next := &page{start: start, end: end, now: &moment{rows: rows.part(i, j), since: m.since, from: m.from, older: m.older}}
+		next := &page{start: start, end: end, worth: whole.worth, unread: whole.unread}
+		next.now = &moment{rows: rows.part(i, j), since: m.since, from: m.from, older: m.older}
 		if j < rows.len() {
 			next.end = bytes.Clone(rows.entry(j).key())
 		}
@@ -351,16 +353,16 @@ func (p *pages) spoil(versions []version) {
 }
 
 // change makes versions part of a page. One that comes too late, with a timestamp that the page has passed, ends it; so does one of
-// many that no walk comes to see.
+// more than the page has been of use for that no walk comes to see.
 func (p *pages) change(at *page, versions []version, durable uint64) {
 	low, high := versions[0].ts, versions[0].ts
 	for _, v := range versions[1:] {
 		low, high = min(low, v.ts), max(high, v.ts)
 	}
 	if at.unread++; at.read.Swap(false) {
-		at.unread = 0
+		at.unread, at.worth = 0, min(at.worth+1, pageWorthMost)
 	}
-	if low <= at.now.from || at.unread > pageUnread {
+	if low <= at.now.from || at.unread > max(at.worth, pageUnread) {
 		p.drop(at)
 		return
 	}
@@ -368,7 +370,7 @@ func (p *pages) change(at *page, versions []version, durable uint64) {
 	switch n := m.rows.len(); {
 	case n > p.most || n > 1 && len(m.rows.data) > pageBytesMost:
 		p.drop(at)
-		p.install(at.start, at.end, m)
+		p.install(&page{start: at.start, end: at.end, now: m, worth: at.worth, unread: at.unread})
 	case n < max(p.most/4, 2) && p.join(at, m):
 	default:
 		at.now = m
@@ -400,7 +402,7 @@ func (p *pages) join(at *page, m *moment) bool {
 	p.drop(at)
 	p.drop(next)
 	from := max(m.from, next.now.from)
-	both := &page{start: at.start, end: next.end}
+	both := &page{start: at.start, end: next.end, worth: max(at.worth, next.worth)}
 	both.used.Store(at.used.Load() || next.used.Load())
 	both.now = &moment{rows: m.rows.joined(&next.now.rows), since: from, from: from}
 	p.put(both)

@@ -271,6 +271,36 @@ func TestPagesAreNotKeptUnread(t *testing.T) {
 	checkPages(t, &s.pages)
 }
 
+// TestPagesOutliveAFill walks behind each write, then writes as often without a walk, as a queue is filled that is then taken from: the
+// pages are still there, also those that they were divided into. They are not for ever.
+func TestPagesOutliveAFill(t *testing.T) {
+	s := openTest(t, "db", WithFS(vfs.NewMem()))
+	ts, all := uint64(0), PrefixSpan([]byte("z"))
+	put := func(n int) {
+		for range n {
+			ts++
+			must(t, s.PutAt(context.Background(), fmt.Appendf(nil, "z%04d", ts*7919%10000), nil, ts, 0))
+		}
+	}
+	const turns = pageRowsMost
+	for range turns {
+		put(1)
+		walked(t, s, all, Ascending, ts, 10000)
+	}
+	put(turns / 2)
+	before := s.pages.walks.Load()
+	if rows := walked(t, s, all, Ascending, ts, 10000); len(rows) != turns*3/2 || s.pages.walks.Load() == before || s.pages.busy.Load() < 2 {
+		t.Errorf("%d rows, %d pages; has a walk found one: %v", len(rows), s.pages.busy.Load(), s.pages.walks.Load() > before)
+	}
+	checkPages(t, &s.pages)
+	put(1000)
+	put(1000)
+	if n := s.pages.busy.Load(); n > 2 {
+		t.Errorf("%d pages are left after two thousand writes", n)
+	}
+	checkPages(t, &s.pages)
+}
+
 // TestPagesWithinBounds walks more than there is room for. The version cache gives way.
 func TestPagesWithinBounds(t *testing.T) {
 	const size = 256 << 10
