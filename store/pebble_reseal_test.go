@@ -424,6 +424,7 @@ func testResealPurges(t *testing.T, merged bool, opts []PebbleStoreOption) {
 	for i, secret := range secrets() {
 		wantValue(t, s, fmt.Sprintf("k%d", i), 100, secret)
 	}
+	must(t, s.Close()) // which waits until the engine has removed what it found of before
 	if n := shownSecrets(t, dir); n > 0 {
 		t.Errorf("%d values are shown", n)
 	}
