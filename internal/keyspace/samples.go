@@ -151,21 +151,29 @@ func (s *Samples) draw(t ticket) (drawn, outcome) {
 	return d, pickByName
 }
 
+// ofLocked returns what is remembered of a collection, or nil.
+func (s *Samples) ofLocked(prefix []byte) *sample {
+	if at, ok := s.mu.byPrefix[string(prefix)]; ok {
+		return at.Value.(*sample)
+	}
+	return nil
+}
+
 // lost takes note that the row of a name that was drawn is not there.
 func (s *Samples) lost(prefix []byte, d drawn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, ok := s.mu.byPrefix[string(prefix)]
-	if !ok {
+	m := s.ofLocked(prefix)
+	if m == nil {
 		return
 	}
-	m := at.Value.(*sample)
 	m.gone++
-	if !d.out && d.at < m.seen && bytes.Equal(m.names.name(d.at), d.name) { // others may have moved it
-		m.drop(d.at)
-		d.out = true
-	}
-	if d.out && m.dead > 0 { // it was none of the rows
+	switch {
+	case !d.out: // by a reader, to whose moment the row may only not have come yet
+		if d.at < m.seen && bytes.Equal(m.names.name(d.at), d.name) { // others may have moved it
+			m.drop(d.at)
+		}
+	case m.dead > 0: // it was none of the rows
 		m.dead--
 		m.rows++
 	}
@@ -178,11 +186,7 @@ func (s *Samples) removed(prefix, name []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, ok := s.mu.byPrefix[string(prefix)]
-	if !ok {
-		return
-	}
-	if m := at.Value.(*sample); m.next.passes(name) {
+	if m := s.ofLocked(prefix); m != nil && m.next.passes(name) {
 		m.next.dead++
 	}
 }
@@ -221,11 +225,10 @@ func (s *Samples) added(prefix, name []byte, n, now int64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, ok := s.mu.byPrefix[string(prefix)]
-	if !ok {
+	m := s.ofLocked(prefix)
+	if m == nil {
 		return
 	}
-	m := at.Value.(*sample)
 	m.at = max(m.at, now)
 	m.missed = m.missed || m.taking
 	if m.next.passes(name) {

@@ -434,6 +434,29 @@ func TestReturnedMembersAreThereOnce(t *testing.T) {
 	w.audit(t)
 }
 
+// TestReadersDoNotSayWhoIsGone loses a name to a reader, who may have come before its row was added: the sample has not all names from then on.
+// To a pop, which sees the newest rows, it is one of those that are known to have none.
+func TestReadersDoNotSayWhoIsGone(t *testing.T) {
+	for _, pop := range []bool{false, true} {
+		s := NewSamples(1 << 20)
+		b := s.builder(3)
+		b.rnd = seeded(24)
+		for _, name := range numbered("m", 3) {
+			b.add(name)
+		}
+		b.dead, b.rows, b.whole = 1, 2, true
+		s.put([]byte("p"), b)
+		d, how := s.draw(ticket{prefix: []byte("p"), n: 2, remove: pop})
+		if how != pickByName {
+			t.Fatalf("drawn: %v", how)
+		}
+		s.lost([]byte("p"), d)
+		if m := s.ofLocked([]byte("p")); m.names.len() != 2 || m.exact(2) != pop {
+			t.Errorf("lost by a pop %v: %d names, all there are: %v", pop, m.names.len(), m.exact(2))
+		}
+	}
+}
+
 // TestPastHasItsOwnPicks checks that a read of the past is not answered from what
 // is remembered of the present, and leaves that alone.
 func TestPastHasItsOwnPicks(t *testing.T) {
