@@ -13,6 +13,7 @@ func WithTinyTables() PebbleStoreOption {
 	return func(s *pebbleStore) {
 		WithTinyBlobs()(s)
 		s.logAhead = 300 // one or two writes
+		s.logSize = 2000
 		s.tune = func(o *pebble.Options) {
 			o.MemTableSize = 32 << 10
 			o.L0CompactionThreshold = 1

@@ -7,15 +7,20 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/elastickv/elastickv/internal/testkit/crashable"
 )
 
 // TestEngineFormat writes to a store and compares all that the engine then holds,
@@ -172,8 +177,8 @@ func fillGolden(t *testing.T, s Engine, flush func() error) {
 	must(t, s.PutAt(ctx, []byte("a\x00"), []byte("v"), 0x0102030405060708, maxTS))
 }
 
-// goldenFolder holds, in tables and in the log, what fillGolden writes.
-const goldenFolder = "testdata/format/folder1"
+// goldenFolders has a folder of each format. Each holds, in tables and in the log, what fillGolden writes.
+const goldenFolders = "testdata/format/"
 
 // rewriting reports whether files of testdata are to be written and not compared.
 func rewriting() bool { return flag.Lookup("rewrite").Value.String() == "true" }
@@ -211,27 +216,68 @@ func hexLines(b []byte) string {
 	return text.String()
 }
 
-// TestFormatOfFolder opens a folder that was written with format 1, part of it in
-// tables and part in the log, and goes on writing to it.
+// TestFormatOfFolder opens folders that were written with format 1 and 2, part of it in
+// tables and part in the log, and goes on writing to them.
 func TestFormatOfFolder(t *testing.T) {
-	if rewriting() {
-		must(t, os.RemoveAll(goldenFolder))
-		s := openTest(t, goldenFolder, WithEagerRanges())
+	if newest := goldenFolders + "folder2"; rewriting() {
+		must(t, os.RemoveAll(newest))
+		s := openTest(t, newest, WithEagerRanges(), func(s *pebbleStore) { s.logAhead = 1 })
 		fillGolden(t, s, s.db.Flush)
 		must(t, s.Close())
 	}
-	dir := filepath.Join(t.TempDir(), "db")
-	must(t, os.CopyFS(dir, os.DirFS(goldenFolder)))
-	s := openTest(t, dir)
-	if got := contents(t, s); got != goldenContents {
-		t.Error(difference(got, goldenContents))
+	for _, name := range []string{"folder1", "folder2"} {
+		dir := filepath.Join(t.TempDir(), "db")
+		must(t, os.CopyFS(dir, os.DirFS(goldenFolders+name)))
+		s := openTest(t, dir)
+		if got := contents(t, s); got != goldenContents {
+			t.Errorf("%s: %s", name, difference(got, goldenContents))
+		}
+		must(t, s.PutAt(context.Background(), []byte("a"), []byte("new"), maxTS-1, 0))
+		must(t, s.Close())
+		s = openTest(t, dir)
+		wantValue(t, s, "a", maxTS, "new")
+		must(t, s.Close())
+		if got, err := os.ReadFile(filepath.Join(dir, formatFile)); err != nil || string(got) != formatHead+"2\n" {
+			t.Errorf("%s: the folder is now of %q, %v", name, got, err)
+		}
 	}
-	must(t, s.PutAt(context.Background(), []byte("a"), []byte("new"), maxTS-1, 0))
-	must(t, s.Close())
-	wantValue(t, openTest(t, dir), "a", maxTS, "new")
-	s = openMem(t)
+	s := openMem(t)
 	fillGolden(t, s, s.db.Flush)
 	if got := contents(t, s); got != goldenContents {
 		t.Errorf("the same written now: %s", difference(got, goldenContents))
+	}
+}
+
+// A crash before any operation of an upgrade leaves a folder of one format or the other, with all that was in it. The disk then has all of what was
+// not synced, or nothing: the engine itself cannot open what a disk has that has kept the second of two names of one folder, and not the first.
+func TestCrashEverywhereUpgrading(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	cloneGolden(t, mem, "folder1")
+	var mu sync.Mutex
+	var images []crashImage
+	fs := errorfs.Wrap(crashable.FS{MemFS: mem}, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, percent := range []int{0, 100} {
+				crashed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(1, 1))})
+				images = append(images, crashImage{fs: crashed, op: fmt.Sprintf("%v of %s, %d%%", op.Kind, op.Path, percent)})
+			}
+		}
+		return nil
+	}))
+	must(t, openTest(t, "data/db", WithFS(fs)).Close())
+	if len(images) < 20 {
+		t.Errorf("%d crashes only", len(images))
+	}
+	for i, image := range images {
+		s, err := NewPebbleStore("data/db", WithFS(image.fs))
+		if err != nil {
+			t.Fatalf("crash %d, before %s: %v", i, image.op, err)
+		}
+		if got := contents(t, s); got != goldenContents {
+			t.Fatalf("crash %d, before %s: %s", i, image.op, difference(got, goldenContents))
+		}
+		must(t, s.Close())
 	}
 }

@@ -144,6 +144,7 @@ func formatFileSeeds() []corpus.Seed {
 		"", "elastickv store\nformat 1\n", "elastickv store\nformat 1\nmore", "elastickv store\nformat 2\n", "elastickv store\nformat 1",
 		"elastickv store\nformat +1\n", "elastickv store\nformat 0\n", "elastickv store\nformat 4294967296\n", "elastickv store\nformat 01\n",
 		"elastickv store\n", "opening hours\n", strings.Repeat("x", formatSizeMost+1), formatHead + strings.Repeat("0", formatSizeMost) + "1\n",
+		"elastickv store\nformat 3\n",
 	} {
 		texts = append(texts, []byte(text))
 	}

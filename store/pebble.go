@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/elastickv/elastickv/internal/wal"
 	"github.com/elastickv/elastickv/internal/watermark"
 )
 
@@ -26,10 +27,12 @@ type pebbleStore struct {
 	fsmMode   *FSMSyncMode          // nil until the environment has been read
 	fsmSync   bool                  // Raft writes are fsynced before they return
 	tune      func(*pebble.Options) // nil but in tests
-	logAhead  int                   // how far the log is filled ahead of what is written to it; 0 but in tests
+	logAhead  int                   // wal.Options.Ahead; 0 but in tests
+	logSize   int64                 // wal.Options.FileSize; 0 but in tests
 	engine    *pebble.Options
 	lock      *pebble.Lock
 	db        *pebble.DB
+	wal       *wal.Log
 	watermark *watermark.File
 	views     views
 	blobs     blobs
@@ -244,7 +247,7 @@ func (s *pebbleStore) Close() error {
 	}
 	s.closeSnapshots()
 	s.views.shut()
-	err := firstError(s.db.Close(), s.watermark.Close())
+	err := firstError(s.closeEngine(), s.watermark.Close())
 	if lockErr := s.lock.Close(); err == nil {
 		err = lockErr
 	}

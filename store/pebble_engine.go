@@ -76,9 +76,8 @@ func engineOptions(fs vfs.FS, cacheSize int64, now func() time.Time, logger *eng
 		// Half of the processors may compact; the rest serves.
 		CompactionConcurrencyRange: func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
 
-		// Writes that are not fsynced one by one still reach the disk in
-		// steps, not in one long stall.
-		WALBytesPerSync: 512 << 10,
+		// See pebble_log.go.
+		DisableWAL: true,
 	}
 	setTableSizes(o)
 	for i := range o.Levels {

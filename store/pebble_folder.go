@@ -27,7 +27,8 @@ const (
 	formatFile     = "STORE"                    // part of the format; never change
 	creationFile   = "STORE.new"                // part of the format; never change
 	formatHead     = "elastickv store\nformat " // part of the format; never change
-	formatVersion  = 1                          // of keys, values and the engine's own rows
+	formatVersion  = 2                          // of keys, values, the engine's own rows and the log
+	formatEngines  = 1                          // the one whose log was the engine's
 	formatSizeMost = 256                        // bytes; what is longer is not ours
 
 	lockFile      = "LOCK"       // the engine's
@@ -50,6 +51,7 @@ const (
 	folderEmpty      folderState = iota // nothing is in it yet
 	folderUnfinished                    // its creation was cut short
 	folderFinished                      // it is a store
+	folderOlder                         // it is one of formatEngines
 )
 
 func (f folder) path(name string) string { return f.fs.PathJoin(f.dir, name) }
@@ -65,7 +67,7 @@ func (f folder) inspect() (folderState, error) {
 		return folderEmpty, fmt.Errorf("store: open %s: %w", f.dir, err)
 	}
 	if slices.Contains(names, formatFile) {
-		return folderFinished, f.checkFormat()
+		return f.checkFormat()
 	}
 	state := folderEmpty
 	if slices.Contains(names, creationFile) {
@@ -152,24 +154,27 @@ func (f folder) lock() (*pebble.Lock, error) {
 }
 
 // checkFormat fails unless this program can read the folder.
-func (f folder) checkFormat() error {
+func (f folder) checkFormat() (folderState, error) {
 	text, err := f.read(formatFile)
 	if err != nil {
-		return folderError(f.dir, ErrDamagedFolder, err)
+		return folderEmpty, folderError(f.dir, ErrDamagedFolder, err)
 	}
 	digits, ok := strings.CutPrefix(text, formatHead)
 	if !ok {
-		return folderError(f.dir, ErrForeignFolder, nil)
+		return folderEmpty, folderError(f.dir, ErrForeignFolder, nil)
 	}
 	digits, _, ok = strings.Cut(digits, "\n")
 	version, err := strconv.ParseUint(digits, 10, 32)
 	if !ok || err != nil || version == 0 {
-		return folderError(f.dir, ErrDamagedFolder, fmt.Errorf("unreadable format in %s", formatFile))
+		return folderEmpty, folderError(f.dir, ErrDamagedFolder, fmt.Errorf("unreadable format in %s", formatFile))
 	}
-	if version > formatVersion {
-		return folderError(f.dir, ErrNewerFormat, fmt.Errorf("format %d, this program knows %d", version, formatVersion))
+	switch {
+	case version > formatVersion:
+		return folderEmpty, folderError(f.dir, ErrNewerFormat, fmt.Errorf("format %d, this program knows %d", version, formatVersion))
+	case version == formatEngines:
+		return folderOlder, nil
 	}
-	return nil
+	return folderFinished, nil
 }
 
 // read returns the beginning of a file.
@@ -182,9 +187,8 @@ func (f folder) read(name string) (string, error) {
 	return string(text), firstError(err, file.Close())
 }
 
-// beginCreation marks the folder, durably, as one whose engine files are nobody
-// else's, and then clears away those of a creation that was cut short.
-func (f folder) beginCreation() error {
+// prepareMark writes, durably, what becomes the mark of the folder when everything else is there.
+func (f folder) prepareMark() error {
 	file, err := f.fs.Create(f.path(creationFile), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -194,7 +198,13 @@ func (f folder) beginCreation() error {
 	if err := firstError(err, file.Close()); err != nil {
 		return err
 	}
-	if err := syncFolder(f.fs, f.dir); err != nil {
+	return syncFolder(f.fs, f.dir)
+}
+
+// beginCreation marks the folder, durably, as one whose engine files are nobody
+// else's, and then clears away those of a creation that was cut short.
+func (f folder) beginCreation() error {
+	if err := f.prepareMark(); err != nil {
 		return err
 	}
 	names, err := f.fs.List(f.dir)

@@ -42,6 +42,7 @@ var (
 	metaAppliedIndex     = []byte("\x00appliedIndex\x00")     // part of the format; never change
 	metaCompactionCursor = []byte("\x00compactionCursor\x00") // part of the format; never change
 	metaClean            = []byte("\x00clean\x00")            // part of the format; never change
+	metaLogged           = []byte("\x00logged\x00")           // part of the format; never change
 )
 
 // appendKeyBound appends the bound of userKey: it sorts before all versions of

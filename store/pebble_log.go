@@ -1,109 +1,105 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
+	"fmt"
 
-	"github.com/cockroachdb/pebble/v2/record"
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/wal"
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/elastickv/elastickv/internal/wal"
 )
 
-// errLogCut says that the engine would not read a file of its log to the end.
-var errLogCut = errors.New("the file of the log is cut short; the disk has changed it, and writes in it are lost")
+// The write-ahead log is ours and not the engine's: see package wal. A record of it is a batch, as the engine encodes it. Each says
+// in a row where in the log the next one begins. So the tables of the engine, which have all of the first batches and nothing of later ones, say up to where
+// they have the log, and an opening carries on from there.
 
-// wholeLogs is a file system on which a file of the engine's log opens only if it is whole. The engine opens those that it is about to
-// replay. It has ended each of them before it began the next one, and syncs it then; but it believes whatever looks like
-// the end of a file, and goes on with the next one: a chunk whose head has the number of that, or nothing at all. What
-// comes behind it would be missing in between, without a word. A file that is gone altogether is not noticed.
-type wholeLogs struct{ vfs.FS }
-
-// Open implements vfs.FS.
-func (w wholeLogs) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
-	if _, _, isLog := wal.ParseLogFilename(w.PathBase(name)); isLog {
-		if err := w.check(name); err != nil {
-			return nil, err
+// openLog opens the log, and gives the engine what it has that no table has. A new store, and one of the format that left the log to the
+// engine, have none yet.
+func (s *pebbleStore) openLog(isNew bool) error {
+	var needed wal.Position
+	replayed := false
+	row, ok, err := s.metaRow(metaLogged)
+	if err == nil && ok {
+		needed, err = parseLogged(row)
+	}
+	if err != nil {
+		return err
+	}
+	s.wal, err = wal.Open(wal.Options{
+		FS: s.fs, Dir: s.dir, New: isNew, FileSize: s.logSize, Ahead: s.logAhead, Now: s.stalls.now, Needed: s.inTables,
+	}, needed, func(record []byte) error {
+		replayed = true
+		return s.replay(record)
+	})
+	if err == nil && replayed && s.wal.Stats().Files > logFilesKept {
+		if _, err = s.db.AsyncFlush(); err != nil {
+			err = firstError(err, s.wal.Close())
 		}
 	}
-	return w.FS.Open(name, opts...)
+	return err
 }
 
-// Unwrap implements vfs.FS.
-func (w wholeLogs) Unwrap() vfs.FS { return w.FS }
+// logFilesKept is how many files the log may have when the store is opened before what was replayed is written to tables: a store that is
+// opened again and again, and written to little, gets another file each time.
+const logFilesKept = 8
 
-// check fails if the engine would take something for the end of a file that is none. The newest one has none, and what is not even like one
-// the engine refuses itself.
-func (w wholeLogs) check(name string) error {
-	files, err := wal.Scan(wal.Dir{FS: w.FS, Dirname: w.PathDir(name)})
+// inTables returns up to where the tables have the log.
+func (s *pebbleStore) inTables() (at wal.Position, err error) {
+	iter, err := s.db.NewIter(&inTables.askUpperFilters)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	number, _, _ := wal.ParseLogFilename(w.PathBase(name))
-	file, ok := files.Get(number)
-	if !ok || number == files[len(files)-1].Num {
-		return nil
+	defer func() { err = firstError(err, iter.Close()) }()
+	if !iter.SeekGE(metaLogged) || compareKeys(iter.Key(), metaLogged) != 0 {
+		return 0, iter.Error()
 	}
-	at, ends, err := logEnd(file)
-	if err != nil || !ends {
-		return err
-	}
-	f, err := w.FS.Open(name)
+	row, err := iter.ValueAndErr()
 	if err != nil {
+		return 0, err
+	}
+	return parseLogged(row)
+}
+
+func parseLogged(row []byte) (wal.Position, error) {
+	if len(row) != 8 {
+		return 0, fmt.Errorf("%w: row %q of %d bytes", errValueDamaged, metaLogged, len(row))
+	}
+	return wal.Position(binary.BigEndian.Uint64(row)), nil
+}
+
+// errRecordDamaged says that a record of the log is whole and no batch.
+var errRecordDamaged = errors.New("a record of the write-ahead log is no batch")
+
+// replay gives the engine a batch from the log.
+func (s *pebbleStore) replay(record []byte) error {
+	b := s.db.NewBatch()
+	if err := b.SetRepr(cloneBytes(record)); err != nil {
+		return firstError(fmt.Errorf("%w: %w", errRecordDamaged, err), b.Close())
+	}
+	return firstError(s.give(b), b.Close())
+}
+
+// appendToLog adds the row to b that says where the log ends with it, and then b to the log. The caller holds the apply lock.
+func (s *pebbleStore) appendToLog(b *pebble.Batch) (end wal.Position, err error) {
+	row := b.SetDeferred(len(metaLogged), 8)
+	copy(row.Key, metaLogged)
+	binary.BigEndian.PutUint64(row.Value, uint64(s.wal.EndWith(b.Len())))
+	if err := row.Finish(); err != nil {
+		return 0, err
+	}
+	return s.wal.Append(b.Repr())
+}
+
+// give makes b visible. Rows of it are in the log already.
+func (s *pebbleStore) give(b *pebble.Batch) error {
+	defer s.views.changing()()
+	if err := s.unflushed.note(b); err != nil {
 		return err
 	}
-	whole, err := endsAt(f, at, uint32(number))
-	if err := firstError(err, f.Close()); err != nil {
+	if err := s.db.Apply(b, pebble.NoSync); err != nil {
 		return err
 	}
-	if !whole {
-		return errLogCut
-	}
+	s.unflushed.noted(b)
 	return nil
-}
-
-// logEnd returns where the engine takes a file of its log to end, if it does.
-func logEnd(file wal.LogicalLog) (at int64, ends bool, err error) {
-	r := file.OpenForRead()
-	defer func() { err = firstError(err, r.Close()) }()
-	for {
-		_, offset, err := r.NextRecord()
-		switch {
-		case errors.Is(err, io.EOF):
-			return offset.Physical, true, nil
-		case record.IsInvalidRecord(err):
-			return 0, false, nil
-		case err != nil:
-			return 0, false, err
-		}
-	}
-}
-
-// What the engine ends a file with: a chunk without content, which has the number of the next file.
-//
-//	| 0 (4) | 0 (2) | 5 | number of the file, and one (4, little endian) |     it lies in one block
-const (
-	logBlock   = 32 << 10
-	logEndSize = 11
-	logEndKind = 5
-	chunkHead  = 19 // what is left of a block and has no room for this is zeros
-)
-
-// endsAt reports whether f has, at or behind the last chunk that ends there, the end of the file of this number.
-func endsAt(f io.ReaderAt, at int64, number uint32) (bool, error) {
-	var b [chunkHead + logEndSize]byte
-	n, err := f.ReadAt(b[:], at)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
-	}
-	want := [logEndSize]byte{6: logEndKind}
-	binary.LittleEndian.PutUint32(want[7:], number+1)
-	rest := int(logBlock - at%logBlock)
-	for _, skip := range []int{0, rest} {
-		if skip < chunkHead && skip+logEndSize <= n && bytes.Equal(b[skip:skip+logEndSize], want[:]) {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/elastickv/elastickv/encryption"
-	"github.com/elastickv/elastickv/internal/zerofill"
 )
 
 // open prepares the folder, opens the engine and reads its own rows.
@@ -42,28 +41,35 @@ func (s *pebbleStore) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if state == folderFinished {
-		return s.openEngine()
+	switch state {
+	case folderFinished:
+		return s.openEngine(false)
+	case folderOlder:
+		if err := f.prepareMark(); err != nil {
+			return fmt.Errorf("store: open %s: %w", s.dir, err)
+		}
+	default:
+		if err := f.beginCreation(); err != nil {
+			return fmt.Errorf("store: create %s: %w", s.dir, err)
+		}
 	}
-	if err := f.beginCreation(); err != nil {
-		return fmt.Errorf("store: create %s: %w", s.dir, err)
-	}
-	if err := s.openEngine(); err != nil {
+	if err := s.openEngine(true); err != nil {
 		return err
 	}
 	if err := f.finishCreation(); err != nil {
-		return firstError(fmt.Errorf("store: create %s: %w", s.dir, err), s.db.Close())
+		return firstError(fmt.Errorf("store: create %s: %w", s.dir, err), s.closeEngine())
 	}
 	return nil
 }
 
-func (s *pebbleStore) openEngine() error {
+// openEngine opens the engine and the log, or begins one.
+func (s *pebbleStore) openEngine(newLog bool) error {
 	// What a restore had gathered when the process ended is of no use.
 	if err := s.fs.RemoveAll(s.fs.PathJoin(s.dir, restoreFolder)); err != nil {
 		return fmt.Errorf("store: open %s: %w", s.dir, err)
 	}
 	logger := newEngineLogger(s.log)
-	s.engine = engineOptions(diskWatch{wholeBlobs{wholeLogs{zerofill.FS{FS: s.fs, Ahead: s.logAhead}}, s.log}, &s.views.waits}, s.cacheSize, s.progress.clock, logger)
+	s.engine = engineOptions(diskWatch{wholeBlobs{s.fs, s.log}, &s.views.waits}, s.cacheSize, s.progress.clock, logger)
 	s.engine.Lock = s.lock
 	if err := s.blobs.open(s.fs, s.dir, s.engine); err != nil {
 		return folderError(s.dir, ErrDamagedFolder, err)
@@ -84,19 +90,21 @@ func (s *pebbleStore) openEngine() error {
 		return folderError(s.dir, ErrDamagedFolder, firstError(err, db.Close()))
 	}
 	s.db, s.views.db = db, db
-	if err := s.unflushed.opened(db); err != nil {
+	if err := s.openLog(newLog); err != nil {
 		return folderError(s.dir, ErrDamagedFolder, firstError(err, db.Close()))
 	}
 	if err := s.readMeta(); err != nil {
-		return firstError(s.metaError(err), db.Close())
+		return firstError(s.metaError(err), s.closeEngine())
 	}
 	if err := s.openWatermark(); err != nil {
-		return firstError(err, db.Close())
+		return firstError(err, s.closeEngine())
 	}
 	s.log.Debug("store: opened", slog.String("dir", s.dir),
 		slog.Uint64("last_commit_ts", s.LastCommitTS()), slog.Uint64("floor", s.MinRetainedTS()))
 	return nil
 }
+
+func (s *pebbleStore) closeEngine() error { return firstError(s.wal.Close(), s.db.Close()) }
 
 // metaError says why the engine's own rows cannot be read. A folder whose keys are missing
 // is not damaged, as far as anyone can tell.

@@ -119,14 +119,12 @@ func checkFolder(t *testing.T, mem *vfs.MemFS, want string) {
 	must(t, s.Close())
 }
 
-// The engine writes what it finds in its log to a table before it is open. If it cannot, it
+// Of a folder of the older format the engine writes what it finds in a log of its own to a table before it is open. If it cannot, it
 // is given up: by itself it would try for ever.
 func TestOpenCannotWriteLogToTable(t *testing.T) {
 	for _, fault := range machineFaults {
 		mem := vfs.NewMem()
-		s := openTest(t, "data/db", WithFS(mem))
-		must(t, s.PutAt(context.Background(), []byte("k"), []byte("v"), 10, 0))
-		must(t, s.Close())
+		cloneGolden(t, mem, "folder1")
 		tables := func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") && fault.needs(op) }
 		faults := &failFrom{failAtStep: failAtStep{relevant: tables}, errno: fault.errno}
 		faults.arm(1)
@@ -135,7 +133,26 @@ func TestOpenCannotWriteLogToTable(t *testing.T) {
 			t.Fatalf("%v: no error", fault.errno)
 		}
 		checkMachineFault(t, err, fault.want)
-		checkFolder(t, mem, "v")
+		fs := vfs.NewMem()
+		if _, err := vfs.Clone(mem, fs, "data", "data"); err != nil {
+			t.Fatal(err)
+		}
+		s := openTest(t, "data/db", WithFS(fs))
+		if got := contents(t, s); got != goldenContents {
+			t.Error(difference(got, goldenContents))
+		}
+	}
+}
+
+// cloneGolden puts a golden folder to data/db.
+func cloneGolden(t *testing.T, mem *vfs.MemFS, name string) {
+	t.Helper()
+	must(t, mem.MkdirAll("data", 0o755))
+	if _, err := vfs.Clone(vfs.Default, mem, goldenFolders+name, "data/db", vfs.CloneSync); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"", "data", "data/db"} {
+		must(t, syncFolder(mem, dir))
 	}
 }
 

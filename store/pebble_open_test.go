@@ -77,7 +77,7 @@ func TestOpenCreatesFolder(t *testing.T) {
 	}
 	text, err := os.ReadFile(filepath.Join(dir, formatFile))
 	must(t, err)
-	if string(text) != "elastickv store\nformat 1\n" {
+	if string(text) != "elastickv store\nformat 2\n" {
 		t.Errorf("format file %q", text)
 	}
 	must(t, s.Close())
@@ -101,7 +101,7 @@ func TestOpenRefuses(t *testing.T) {
 			writeFile(t, "store.new is our shopping list\n", dir, creationFile)
 			writeFile(t, "x", dir, "access.log")
 		}, ErrForeignFolder},
-		{"newer", func(dir string) { writeFile(t, "elastickv store\nformat 2\n", dir, formatFile) }, ErrNewerFormat},
+		{"newer", func(dir string) { writeFile(t, "elastickv store\nformat 3\n", dir, formatFile) }, ErrNewerFormat},
 		{"newer with more text", func(dir string) { writeFile(t, "elastickv store\nformat 17\nsealed\n", dir, formatFile) }, ErrNewerFormat},
 		{"unreadable format", func(dir string) { writeFile(t, "elastickv store\nformat \x00\n", dir, formatFile) }, ErrDamagedFolder},
 		{"cut format file", func(dir string) { writeFile(t, "elastickv store\nformat 1", dir, formatFile) }, ErrDamagedFolder},
@@ -146,7 +146,7 @@ func TestOpenAcceptsFreshFolders(t *testing.T) {
 // What a crash has left of a creation is cleared away; a stranger's file is not.
 func TestOpenUnfinished(t *testing.T) {
 	dir := t.TempDir()
-	writeFile(t, "elastickv store\nformat 1\n", dir, creationFile)
+	writeFile(t, "elastickv store\nformat 2\n", dir, creationFile)
 	for _, name := range []string{"MANIFEST-000001", "marker.manifest.000001.MANIFEST-000007", "000004.sst", "000002.log", "OPTIONS-000003"} {
 		writeFile(t, "remains", dir, name)
 	}

@@ -312,17 +312,20 @@ func sealedFrom(row []byte, below uint32) bool {
 }
 
 // purge has the engine drop what was replaced: it writes all tables anew, and the blob files that they have values in, which may
-// hold values that no table has any more.
+// hold values that no table has any more. What was written before is not needed of the log then.
 func (s *pebbleStore) purge(ctx context.Context) error {
 	s.blobs.renew.Store(true)
 	defer s.blobs.renew.Store(false)
 	// A compaction takes what lies between the first and the last row of the level above. These two go through all levels.
-	if err := s.commitMeta(func(b *pebble.Batch) error {
-		return firstError(b.Set(metaPurgeFirst, nil, nil), b.Set(metaPurgeLast, nil, nil))
-	}); err != nil {
-		return err
-	}
-	if err := s.db.Compact(ctx, metaPurgeFirst, metaPurgeLast, false); err != nil {
+	err := s.wal.Purge(func() error {
+		if err := s.commitMeta(func(b *pebble.Batch) error {
+			return firstError(b.Set(metaPurgeFirst, nil, nil), b.Set(metaPurgeLast, nil, nil))
+		}); err != nil {
+			return err
+		}
+		return s.db.Compact(ctx, metaPurgeFirst, metaPurgeLast, false)
+	})
+	if err != nil {
 		return err
 	}
 	return s.commitMeta(func(b *pebble.Batch) error {

@@ -180,6 +180,7 @@ func TestPlantedRows(t *testing.T) {
 	// A clear range tombstone keeps the folder shut.
 	deleteRow(t, s, old.key)
 	setRow(t, s, appendRangeKey(nil, rangeTombstone{span: Span{Start: []byte("a")}, ts: 5}), []byte{valueFlagTombstone})
+	must(t, s.db.Flush())
 	must(t, s.Close())
 	if _, err := NewPebbleStore("db", append(r.options(), WithFS(s.fs))...); !errors.Is(err, ErrEncryptedReadIntegrity) {
 		t.Errorf("opened with a clear range tombstone: %v", err)
@@ -443,7 +444,7 @@ func TestResealDamagedCursor(t *testing.T) {
 			r := newResealer(t)
 			s := openTest(t, "db", append(r.options(), WithFS(vfs.NewMem()))...)
 			fillMixed(t, s, 1000)
-			must(t, s.db.Set(metaResealCursor, cursor, pebble.Sync))
+			must(t, s.db.Set(metaResealCursor, cursor, pebble.NoSync))
 			r.rotate(1, 1)
 			r.reseal(t, s)
 			if rows := rowKeys(t, s); rows[0] != 0 || len(rows) != 1 {

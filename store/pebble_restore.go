@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/elastickv/elastickv/internal/wal"
 )
 
 // restoreTableSize is about how many bytes of rows go into one table of a restore.
@@ -55,7 +57,13 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	if err := t.rows.current(); err != nil {
+	err := t.rows.current()
+	if err == nil {
+		// From now on nothing of the log is needed that was written before. What of that no restore replaces is in tables by then: the engine
+		// writes those to tables first that are in memory and have rows that are replaced, and every batch has such a one.
+		err = t.addMeta(s.wal.End())
+	}
+	if err != nil {
 		return fmt.Errorf("store: restore: %w", err)
 	}
 	s.publish.Lock()
@@ -72,8 +80,7 @@ func (s *pebbleStore) replace(t *restoreTables) error {
 	defer s.pages.resume()
 	s.rangeMoves.Add(1)
 	defer s.rangeMoves.Add(1)
-	err := s.watermark.Lower(0)
-	if err == nil {
+	if err = s.watermark.Lower(0); err == nil {
 		err = s.ingest(t.paths)
 	}
 	if err != nil {
@@ -143,13 +150,7 @@ func (t *restoreTables) gather(buf io.Reader) error {
 	if err := t.finish(); err != nil {
 		return err
 	}
-	if err := t.addRanges(); err != nil {
-		return err
-	}
-	if err := t.addMeta(); err != nil {
-		return err
-	}
-	return syncFolder(t.s.fs, t.dir)
+	return t.addRanges()
 }
 
 // add writes one version.
@@ -191,9 +192,9 @@ func (t *restoreTables) addRanges() error {
 	return t.finish()
 }
 
-// addMeta writes the engine's own rows. They are a table of their own, because
-// they are known last and sort first.
-func (t *restoreTables) addMeta() error {
+// addMeta writes the engine's own rows, and makes everything durable. They are a table of their own, because
+// they are known last and sort first. The log is not needed up to its end.
+func (t *restoreTables) addMeta(end wal.Position) error {
 	rows := []struct {
 		key   []byte
 		value uint64
@@ -201,6 +202,7 @@ func (t *restoreTables) addMeta() error {
 		{metaLastCommitTS, t.header.LastCommitTS},
 		{metaRetentionFloor, t.header.Floor},
 		{metaAppliedIndex, t.header.AppliedIndex},
+		{metaLogged, uint64(end)},
 	}
 	slices.SortFunc(rows, func(a, b struct {
 		key   []byte
@@ -213,7 +215,10 @@ func (t *restoreTables) addMeta() error {
 			return err
 		}
 	}
-	return t.finish()
+	if err := t.finish(); err != nil {
+		return err
+	}
+	return syncFolder(t.s.fs, t.dir)
 }
 
 func (t *restoreTables) set(key, row []byte) error {

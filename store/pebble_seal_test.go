@@ -300,7 +300,9 @@ func TestBatchReservesSealedRows(t *testing.T) {
 		for _, m := range commits[0].Mutations {
 			must(t, rows.put(b, m, 1))
 		}
-		must(t, putMeta(b, metaLastCommitTS, 1))
+		for _, key := range [][]byte{metaLastCommitTS, metaAppliedIndex, metaLogged} {
+			must(t, putMeta(b, key, 1))
+		}
 		if b.Len() > size || size > b.Len()+100 {
 			t.Errorf("%d bytes reserved for a batch of %d", size, b.Len())
 		}

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/elastickv/elastickv/internal/wal"
 )
 
 // batchSizeMost bounds one atomic write, far enough below the engine's 4 GiB
@@ -44,8 +46,9 @@ type write struct {
 
 	// When it is staged:
 	epoch    uint64
-	stagedTS uint64 // highest timestamp of it and of everything staged before
-	synced   bool   // it counts only when it is durable
+	stagedTS uint64       // highest timestamp of it and of everything staged before
+	synced   bool         // it counts only when it is durable
+	end      wal.Position // of its record in the log
 
 	single single // where a write of one commit keeps it, in the same piece of memory
 }
@@ -212,6 +215,9 @@ func (w *write) wantsMark() bool {
 	return !any || highest < w.stagedTS && w.stagedTS > w.s.apply.stagedTS
 }
 
+// syncAheadRows is how many rows the engine takes longer to put into place than another goroutine needs to begin a sync.
+const syncAheadRows = 128
+
 // show makes the batch visible, and what is kept in memory of the rows agree with it.
 func (s *pebbleStore) show(w *write) error {
 	s.inFlight.Store(max(w.lowTS, 1))
@@ -220,8 +226,15 @@ func (s *pebbleStore) show(w *write) error {
 		s.rangeMoves.Add(1)
 		defer s.rangeMoves.Add(1)
 	}
-	if err := s.applyBatch(w.batch, w.synced); err != nil {
-		return err
+	end, err := s.appendToLog(w.batch)
+	if err != nil {
+		return s.fail(err)
+	}
+	if w.end = end; w.synced && w.batch.Count() >= syncAheadRows {
+		s.wal.SyncAhead()
+	}
+	if err := s.give(w.batch); err != nil {
+		return s.fail(err)
 	}
 	s.gaps.note(w.commits)
 	s.apply.bounds.note(w.commits)
@@ -240,26 +253,6 @@ func putMeta(b *pebble.Batch, key []byte, v uint64) error {
 	var row [8]byte
 	binary.BigEndian.PutUint64(row[:], v)
 	return b.Set(key, row[:], nil)
-}
-
-// applyBatch makes b visible and, if it is to be synced, starts that without
-// waiting for it. A log that fails while the engine changes it for a new one
-// ends the process inside the engine, which has then lost its locks. The caller holds the apply lock.
-func (s *pebbleStore) applyBatch(b *pebble.Batch, synced bool) error {
-	defer s.views.changing()()
-	err := s.unflushed.note(b)
-	if err != nil {
-		return err
-	}
-	if synced {
-		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
-	} else {
-		err = s.db.Apply(b, pebble.NoSync)
-	}
-	if err == nil {
-		s.unflushed.noted(b)
-	}
-	return err
 }
 
 // fail records the first failure to write and returns it.
@@ -300,7 +293,7 @@ func (w *write) Wait() error {
 	if !w.synced {
 		return w.batch.Close()
 	}
-	if err := w.batch.SyncWait(); err != nil {
+	if err := w.s.wal.Sync(w.end); err != nil {
 		return w.s.fail(err)
 	}
 	if err := w.s.failure(); err != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
+
+	"github.com/elastickv/elastickv/internal/wal"
 )
 
 // StatsReporter is a store that can tell how it is. The store of NewPebbleStore is one.
@@ -137,9 +137,8 @@ func (s *pebbleStore) Stats() Stats {
 			Hits: uint64(m.BlockCache.Hits), Misses: uint64(m.BlockCache.Misses)},
 		Gaps:      s.gaps.count.Load(),
 		MemTables: MemTableStats{Count: m.MemTable.Count, Bytes: m.MemTable.Size},
-		WAL: WALStats{Files: m.WAL.Files + m.WAL.ObsoleteFiles, Bytes: m.WAL.PhysicalSize + m.WAL.ObsoletePhysicalSize,
-			Written: m.WAL.BytesWritten, Sync: syncHistogram(m.LogWriter.FsyncLatency)},
-		Flushes: FlushStats{Count: uint64(m.Flush.Count), InProgress: m.Flush.NumInProgress},
+		WAL:       walStats(s.wal.Stats()),
+		Flushes:   FlushStats{Count: uint64(m.Flush.Count), InProgress: m.Flush.NumInProgress},
 		Compactions: EngineCompactionStats{Count: uint64(m.Compact.Count), InProgress: m.Compact.NumInProgress,
 			Debt: m.Compact.EstimatedDebt},
 		Stalls:  s.stalls.stats(),
@@ -164,30 +163,12 @@ func (st *Stats) addLevels(m *pebble.Metrics) {
 	}
 }
 
-// syncBounds are the upper bounds of WALStats.Sync in seconds. The engine's own are closer: for
-// each of ours there is one at it, or at most a seventh below it.
-var syncBounds = []float64{0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10}
-
-// syncHistogram turns the engine's histogram, of nanoseconds in a hundred buckets, into
-// one of seconds in few. What lies between a bound of ours and the engine's next one
-// below it counts to the bucket above, so a duration may seem longer than it was, but not shorter.
-func syncHistogram(h prometheus.Histogram) Histogram {
-	out := Histogram{Bounds: syncBounds, Counts: make([]uint64, len(syncBounds))}
-	var m dto.Metric
-	if h == nil || h.Write(&m) != nil {
-		return out
+func walStats(st wal.Stats) WALStats {
+	syncs := Histogram{Counts: st.Syncs, Count: st.SyncsAll, Sum: st.SyncTime.Seconds()}
+	for _, bound := range wal.SyncBounds {
+		syncs.Bounds = append(syncs.Bounds, bound.Seconds())
 	}
-	own := m.GetHistogram()
-	out.Count, out.Sum = own.GetSampleCount(), own.GetSampleSum()/float64(time.Second)
-	for _, b := range own.GetBucket() {
-		seconds := b.GetUpperBound() / float64(time.Second)
-		for i, bound := range syncBounds {
-			if seconds <= bound {
-				out.Counts[i] = max(out.Counts[i], b.GetCumulativeCount())
-			}
-		}
-	}
-	return out
+	return WALStats{Files: int64(st.Files), Bytes: st.Bytes, Written: st.Written, Sync: syncs}
 }
 
 // writeStalls measures for how long writes wait for the engine. The zero value is ready for

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // handClock stands where it was put.
@@ -25,7 +22,11 @@ func (c *handClock) now() time.Time          { return time.Unix(0, c.at.Load()) 
 func (c *handClock) advance(d time.Duration) { c.at.Add(int64(d)) }
 
 func TestStatsOfAStore(t *testing.T) {
-	s := openTest(t, "db", WithFS(vfs.NewMem()), WithCacheSize(1<<20))
+	clock := &handClock{}
+	s := openTest(t, "db", WithFS(vfs.NewMem()), WithCacheSize(1<<20), WithNow(func() time.Time {
+		clock.advance(time.Millisecond)
+		return clock.now()
+	}))
 	ctx := context.Background()
 	fresh := s.Stats()
 	if fresh.LastCommitTS != 0 || fresh.RetentionFloor != 0 || fresh.Failure != nil || fresh.Gaps != 0 {
@@ -101,45 +102,6 @@ func TestStatsOfAClosedStore(t *testing.T) {
 	must(t, s.Close())
 	if st := s.Stats(); !errors.Is(st.Failure, ErrClosed) {
 		t.Errorf("got %v, want %v", st.Failure, ErrClosed)
-	}
-}
-
-// A bucket never counts what does not belong into it, and leaves out only what lies
-// in the last seventh below its bound.
-func TestSyncHistogram(t *testing.T) {
-	h := prometheus.NewHistogram(prometheus.HistogramOpts{Buckets: pebble.FsyncLatencyBuckets})
-	var seen []float64 // seconds
-	for seconds := 1e-5; seconds < 30; seconds *= 1.05 {
-		seen = append(seen, seconds)
-	}
-	seen = append(seen, syncBounds...)
-	sum := 0.0
-	for _, seconds := range seen {
-		h.Observe(seconds * 1e9)
-		sum += seconds
-	}
-	got := syncHistogram(h)
-	if got.Count != uint64(len(seen)) || got.Sum < sum*0.999 || got.Sum > sum*1.001 {
-		t.Errorf("%d observations of %v s, want %d of %v s", got.Count, got.Sum, len(seen), sum)
-	}
-	if !slices.IsSorted(got.Counts) || len(got.Counts) != len(got.Bounds) {
-		t.Errorf("counts %v at %v", got.Counts, got.Bounds)
-	}
-	atMost := func(bound float64) (n uint64) {
-		for _, seconds := range seen {
-			if seconds <= bound {
-				n++
-			}
-		}
-		return n
-	}
-	for i, bound := range got.Bounds {
-		if n := got.Counts[i]; n > atMost(bound) || n < atMost(bound*6/7) {
-			t.Errorf("%d observations up to %v s, want %d or as few as %d", n, bound, atMost(bound), atMost(bound*6/7))
-		}
-	}
-	if empty := syncHistogram(nil); empty.Count != 0 || len(empty.Counts) != len(syncBounds) {
-		t.Errorf("of no histogram: %+v", empty)
 	}
 }
 

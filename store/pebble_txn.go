@@ -174,7 +174,7 @@ func (s *pebbleStore) newBatch(size int) (*pebble.Batch, error) {
 // commitsSize validates every mutation and span and returns about how many bytes their
 // batch takes, if each row takes overhead more than a clear one.
 func commitsSize(commits []Commit, overhead int) (int, error) {
-	size := 64 // the engine's own rows
+	size := 128 // the engine's own rows
 	for i := range commits {
 		for j, span := range commits[i].Deleted {
 			if err := checkSpan(span); err != nil {

@@ -31,8 +31,6 @@ type unflushed struct {
 
 // generation is the rows of some batches.
 type generation struct {
-	everything bool // what it has is not known: rows that were read from the log
-
 	// A filter of bounds: each has four bits in one of the blocks of eight words, which is a line of a processor's cache.
 	words []uint64
 	spans atomic.Pointer[[]Span] // of rows of the engine, whose ends count as in them
@@ -51,27 +49,11 @@ const (
 	rowsOfBlock     = 48 // about ten bits a row: of a hundred bounds that are not there one or two seem to be
 )
 
-// open prepares u for an engine that is about to be opened: it may have read any rows from its log.
+// open prepares u for an engine that is about to be opened, and is empty but for its tables.
 func (u *unflushed) open(memTableSize uint64) {
 	u.seed = maphash.MakeSeed()
 	u.most = max(int(memTableSize/128), 1)
-	u.publish([]*generation{{everything: true}})
-}
-
-// opened looks at an engine to which nothing has been written since it was opened. One without tables in which no row is to be
-// seen has none in memory either, nor deletes any.
-func (u *unflushed) opened(db *pebble.DB) error {
-	if total := db.Metrics().Total(); total.TablesCount > 0 {
-		return nil
-	}
-	iter, err := db.NewIter(&pebble.IterOptions{KeyTypes: pebble.IterKeyTypePointsAndRanges})
-	if err != nil {
-		return err
-	}
-	if !iter.First() && iter.Error() == nil {
-		u.publish([]*generation{newGeneration(min(firstRoom, u.most), 0)})
-	}
-	return iter.Close()
+	u.publish([]*generation{newGeneration(min(firstRoom, u.most), 0)})
 }
 
 // listen has the engine tell what it has flushed, after what l does already. It does so when it reads the new tables.
@@ -146,8 +128,6 @@ func (u *unflushed) current() *generation {
 	}
 	last := recent[len(recent)-1]
 	switch {
-	case last.everything:
-		last = newGeneration(min(firstRoom, u.most), flushed)
 	case last.rows >= last.room:
 		last = newGeneration(min(2*last.room, u.most), flushed)
 	case last.rows > 0 && last.since != flushed:
@@ -208,9 +188,6 @@ func (g *generation) note(span Span) {
 }
 
 func (g *generation) may(hash uint64, bound []byte) bool {
-	if g.everything {
-		return true
-	}
 	if spans := g.spans.Load(); spans != nil {
 		for _, s := range *spans {
 			if bytes.Compare(s.Start, bound) <= 0 && bytes.Compare(bound, s.End) <= 0 {

@@ -8,9 +8,9 @@ import (
 	"github.com/elastickv/elastickv/internal/watermark"
 )
 
-// openWatermark compares the highest timestamp that the engine has with the one that was acknowledged, at least: the
-// engine takes damage in the newest file of its log for the place where a power cut has torn that off, and opens
-// what is before it.
+// openWatermark compares the highest timestamp that the engine has with the one that was acknowledged, at least:
+// damage in the newest file of the log looks like the place where a power cut has torn that off, and what is before it
+// is opened.
 func (s *pebbleStore) openWatermark() error {
 	path := s.fs.PathJoin(s.dir, watermarkFile)
 	mark, err := watermark.Open(s.fs, s.dir, watermarkFile)

@@ -13,7 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// newestLog returns the newest file of the engine's log, what is in it, and up to where something is.
+// newestLog returns the newest file of the log, what is in it, and up to where something is.
 func newestLog(t *testing.T, mem *vfs.MemFS) (name string, content []byte, used int) {
 	t.Helper()
 	names, err := mem.List("db")

@@ -21,7 +21,7 @@ import (
 //   - the file system, and that nothing is logged.
 //
 // Others differ on purpose, because they are what our versions need and a user of the
-// engine alone would do without: the order of keys, and block properties if there are any.
+// engine alone would do without: the order of keys, and block properties if there are any; and its log, which our store has one of its own for.
 func Options(dir string, cacheSize int64) (*pebble.Options, error) {
 	recorded, err := record(dir, cacheSize)
 	if err != nil {
@@ -36,6 +36,7 @@ func Options(dir string, cacheSize int64) (*pebble.Options, error) {
 		return nil, fmt.Errorf("options of our store's engine: %w", err)
 	}
 	o.Comparer = pebble.DefaultComparer
+	o.DisableWAL, o.WALBytesPerSync = false, 512<<10
 	o.FS = vfs.Default
 	o.Logger = silent{}
 	o.EnsureDefaults()

@@ -19,6 +19,7 @@ encryption/keys:    encryption
 internal/watermark:
 internal/prefetch:
 internal/zerofill:
+internal/wal:       internal/zerofill
 internal/resp:
 internal/netpoll:
 internal/relay:
@@ -26,7 +27,7 @@ internal/rdb:
 internal/prefixes:
 internal/pubsub:    internal/prefixes internal/resp
 internal/tracking:  internal/prefixes
-store:              internal/watermark internal/prefetch internal/zerofill encryption
+store:              internal/watermark internal/prefetch internal/wal encryption
 internal/txn:       hlc store
 internal/eviction:  internal/prefetch
 internal/keyspace:  internal/txn internal/eviction store

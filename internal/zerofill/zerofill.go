@@ -1,11 +1,11 @@
-// Package zerofill is a file system that fills the files of an engine's log with zeros ahead of what is written to them.
+// Package zerofill is a file system that fills the files of a log with zeros ahead of what is written to them.
 //
 // A sync of a file that has grown writes where its blocks are, too, and waits for that: once more than for what was written, and
-// for the journal where there is one. A file that was as long before has nothing to be written but the blocks themselves. The engine
+// for the journal where there is one. A file that was as long before has nothing to be written but the blocks themselves. An engine
 // allots blocks to its log beforehand, but blocks that nobody has written are marked as such, and to take back the mark is a change like
 // any other; and it writes files again that it does not need any more, but a young one has none, or shorter ones.
 //
-// To the engine zeros behind the last write are the end of a log that a crash has cut off, as are the blocks that it allots.
+// Zeros behind the last write look like the end of a log that a crash has cut off, as do the blocks that an engine allots.
 //
 // The package imports nothing of this module.
 package zerofill
@@ -55,7 +55,15 @@ func (w FS) filled(name string, f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, isLog := wal.ParseLogFilename(w.PathBase(name)); !isLog || w.Ahead == 0 && f.Fd() == vfs.InvalidFd {
+	if _, _, isLog := wal.ParseLogFilename(w.PathBase(name)); !isLog {
+		return f, nil
+	}
+	return File(f, w.Ahead)
+}
+
+// File returns f, of which nothing was written yet since it was opened, as one that is filled; ahead is as in FS. If it fails, f is closed.
+func File(f vfs.File, ahead int) (vfs.File, error) {
+	if ahead == 0 && f.Fd() == vfs.InvalidFd {
 		return f, nil
 	}
 	info, err := f.Stat()
@@ -64,8 +72,8 @@ func (w FS) filled(name string, f vfs.File, err error) (vfs.File, error) {
 		return nil, err
 	}
 	fill := zeros[:]
-	if w.Ahead > 0 {
-		fill = zeros[:w.Ahead]
+	if ahead > 0 {
+		fill = zeros[:ahead]
 	}
 	return &file{File: f, fill: fill, size: info.Size()}, nil
 }

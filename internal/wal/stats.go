@@ -1,0 +1,61 @@
+package wal
+
+import (
+	"slices"
+	"time"
+)
+
+// SyncBounds are the upper bounds of the durations that syncs are counted by.
+var SyncBounds = []time.Duration{
+	100 * time.Microsecond, 200 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second,
+}
+
+// Stats are the figures of a log.
+type Stats struct {
+	Files   int    // those that are needed, and those that wait to be written again
+	Bytes   uint64 // in them
+	Written uint64 // bytes since it was opened
+
+	// Syncs counts, for each of SyncBounds, those that took no longer than that.
+	Syncs    []uint64
+	SyncsAll uint64
+	SyncTime time.Duration // of all
+}
+
+// activity is what Stats reports. The log's lock guards it.
+type activity struct{ Stats }
+
+func (a *activity) opened(f *file) {
+	a.Syncs = make([]uint64, len(SyncBounds))
+	a.wrote(f, 0)
+}
+
+func (a *activity) wrote(f *file, bytes int) {
+	a.Written += uint64(bytes)
+	if a.Files = len(f.begin); a.Files > 0 { // or it has failed
+		a.Bytes = uint64(f.end - f.begin[0])
+	}
+}
+
+func (a *activity) synced(took time.Duration) {
+	a.SyncsAll++
+	a.SyncTime += took
+	for i, bound := range SyncBounds {
+		if took <= bound {
+			a.Syncs[i]++
+		}
+	}
+}
+
+// Stats returns the figures of now.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.activity.Stats
+	st.Syncs = slices.Clone(st.Syncs)
+	return st
+}
