@@ -17,7 +17,7 @@ import (
 // pebbleStore keeps versions in a folder, one row of the engine per version.
 //
 // Lock order: restoring, compaction.running or resealing, apply, publish. Below them, and never
-// one inside another: gaps, a shard of versions, pages, the conflict counts, open
+// one inside another: gaps, a shard of versions, pages, the conflict counts, the log's own, open
 // snapshots, views.closing, progress, reseals, stalls. Readers take only gaps and a shard, for a look-up in memory.
 type pebbleStore struct {
 	dir       string                // immutable, as are all fields up to gate

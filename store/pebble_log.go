@@ -27,7 +27,7 @@ func (s *pebbleStore) openLog(isNew bool) error {
 		return err
 	}
 	s.wal, err = wal.Open(wal.Options{
-		FS: s.fs, Dir: s.dir, New: isNew, FileSize: s.logSize, Ahead: s.logAhead, Now: s.stalls.now, Needed: s.inTables,
+		FS: s.fs, Dir: s.dir, New: isNew, FileSize: s.logSize, Ahead: s.logAhead, Now: s.stalls.now, Needed: s.flushedTo,
 	}, needed, func(record []byte) error {
 		replayed = true
 		return s.replay(record)
@@ -44,8 +44,8 @@ func (s *pebbleStore) openLog(isNew bool) error {
 // opened again and again, and written to little, gets another file each time.
 const logFilesKept = 8
 
-// inTables returns up to where the tables have the log.
-func (s *pebbleStore) inTables() (at wal.Position, err error) {
+// flushedTo returns up to where the tables have the log.
+func (s *pebbleStore) flushedTo() (at wal.Position, err error) {
 	iter, err := s.db.NewIter(&inTables.askUpperFilters)
 	if err != nil {
 		return 0, err

@@ -234,7 +234,7 @@ func (s *pebbleStore) show(w *write) error {
 		s.wal.SyncAhead()
 	}
 	if err := s.give(w.batch); err != nil {
-		return s.fail(err)
+		return s.fail(err) // it is in the log, and would come back
 	}
 	s.gaps.note(w.commits)
 	s.apply.bounds.note(w.commits)

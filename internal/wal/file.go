@@ -173,13 +173,15 @@ func (f *file) spares(needed Position) []Position {
 	return f.begin[:n]
 }
 
-func syncFolder(fs vfs.FS, dir string) error {
-	d, err := fs.OpenDir(dir)
+func syncFolder(fs vfs.FS, dir string) error { return syncOpened(fs.OpenDir(dir)) }
+
+// syncOpened syncs what was opened, and closes it.
+func syncOpened(f vfs.File, err error) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
+	err = f.Sync()
+	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
 	return err

@@ -55,11 +55,10 @@ func Open(o Options, needed Position, replay func(content []byte) error) (*Log, 
 		if !last && end != f.begin[i+1] {
 			return nil, fmt.Errorf("%w: %s ends at %x", ErrCut, fileName(begin), uint64(end))
 		}
-		if last { // else the next one would begin where this one may not end any more, after a power cut
-			f.end = end
-			err = f.sync(begin)
-		}
-		if err != nil {
+		f.end = end
+	}
+	if n := len(f.begin); n > 0 { // else the next one would begin where this one may not end any more, after a power cut
+		if err := syncOpened(o.FS.Open(f.path(f.begin[n-1]))); err != nil {
 			return nil, err
 		}
 	}
@@ -67,7 +66,8 @@ func Open(o Options, needed Position, replay func(content []byte) error) (*Log, 
 		return nil, err
 	}
 	l.end, l.synced = f.end, f.end
-	l.activity.opened(f)
+	l.stats.Syncs = make([]uint64, len(SyncBounds))
+	l.stats.wrote(f, 0)
 	l.helper.Add(1)
 	go l.help()
 	return l, nil
@@ -101,16 +101,4 @@ func (f *file) replay(begin, needed Position, fn func(content []byte) error) (en
 			return 0, err
 		}
 	}
-}
-
-func (f *file) sync(begin Position) error {
-	opened, err := f.o.FS.Open(f.path(begin))
-	if err != nil {
-		return err
-	}
-	err = opened.Sync()
-	if closeErr := opened.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }

@@ -26,27 +26,19 @@ type Stats struct {
 	SyncTime time.Duration // of all
 }
 
-// activity is what Stats reports. The log's lock guards it.
-type activity struct{ Stats }
-
-func (a *activity) opened(f *file) {
-	a.Syncs = make([]uint64, len(SyncBounds))
-	a.wrote(f, 0)
-}
-
-func (a *activity) wrote(f *file, bytes int) {
-	a.Written += uint64(bytes)
-	if a.Files = len(f.begin); a.Files > 0 { // or it has failed
-		a.Bytes = uint64(f.end - f.begin[0])
+func (s *Stats) wrote(f *file, bytes int) {
+	s.Written += uint64(bytes)
+	if s.Files = len(f.begin); s.Files > 0 { // or it has failed
+		s.Bytes = uint64(f.end - f.begin[0])
 	}
 }
 
-func (a *activity) synced(took time.Duration) {
-	a.SyncsAll++
-	a.SyncTime += took
+func (s *Stats) synced(took time.Duration) {
+	s.SyncsAll++
+	s.SyncTime += took
 	for i, bound := range SyncBounds {
 		if took <= bound {
-			a.Syncs[i]++
+			s.Syncs[i]++
 		}
 	}
 }
@@ -55,7 +47,7 @@ func (a *activity) synced(took time.Duration) {
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	st := l.activity.Stats
+	st := l.stats
 	st.Syncs = slices.Clone(st.Syncs)
 	return st
 }

@@ -56,22 +56,22 @@ const (
 type Log struct {
 	o Options
 
-	mu       sync.Mutex
-	idle     sync.Cond // busy has become false
-	busy     bool      // somebody writes to the file; they own file
-	pending  []byte    // what was appended and is not written yet
-	spare    []byte    // room for the next ones
-	end      Position
-	synced   Position
-	failed   error // set once; nothing is written from then on
-	file     file
-	activity activity
+	mu      sync.Mutex
+	idle    sync.Cond // busy has become false
+	busy    bool      // somebody writes to the file; they own file
+	pending []byte    // what was appended and is not written yet
+	spare   []byte    // room for the next ones
+	end     Position
+	synced  Position
+	failed  error // set once; nothing is written from then on
+	file    file
+	stats   Stats
 
 	ahead  chan struct{} // see SyncAhead
 	helper sync.WaitGroup
 }
 
-// Append adds a record of what content has, which is not empty, and returns where it ends: the position to wait for. If the log has failed
+// Append adds a record of what content has, from 1 byte up to 4 GiB less one, and returns where it ends: the position to wait for. If the log has failed
 // it returns why. Content is not used any more when it returns.
 func (l *Log) Append(content []byte) (end Position, err error) {
 	l.mu.Lock()
@@ -152,13 +152,13 @@ func (l *Log) work(head, content []byte, sync bool) {
 	if cap(pending) <= largeSize {
 		l.spare = pending
 	}
-	l.activity.wrote(&l.file, len(pending)+len(head)+len(content))
+	l.stats.wrote(&l.file, len(pending)+len(head)+len(content))
 	switch {
 	case err != nil:
 		l.failed = failure(err)
 	case sync:
 		l.synced = end
-		l.activity.synced(took)
+		l.stats.synced(took)
 	}
 	l.idle.Broadcast()
 }
@@ -200,7 +200,7 @@ func (l *Log) Purge(flush func() error) error {
 	return err
 }
 
-// renew goes on in a new file, and removes those that are not needed. What is not needed from now on is removed, too, or is not.
+// renew goes on in a new file, and removes those that are not needed; while purging also those that are not needed any more later on.
 func (l *Log) renew(purging bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -217,7 +217,7 @@ func (l *Log) renew(purging bool) error {
 	l.file.purging = purging
 	l.mu.Lock()
 	l.busy = false
-	l.activity.wrote(&l.file, 0)
+	l.stats.wrote(&l.file, 0)
 	if err != nil {
 		l.failed = failure(err)
 	}
