@@ -105,6 +105,30 @@ func TestUnitsAreLookedAheadTogether(t *testing.T) {
 	}
 }
 
+// What the turns of a round read is prepared in one go, too.
+func TestReadsOfARoundAreLookedAheadTogether(t *testing.T) {
+	e := &preparedEngine{Engine: store.NewMVCCStore().(store.Engine)}
+	addr := serveAt(t, e, time.Now, server.NewConfig(), anyPort(t)).addr
+	var all []*wire
+	for range 16 {
+		all = append(all, dial(t, addr))
+	}
+	for range 1000 {
+		for i, w := range all {
+			w.send(fmt.Sprintf("GET k%d\r\n", i))
+		}
+		for _, w := range all {
+			w.expect("$-1\r\n")
+		}
+		for _, names := range e.take() {
+			if len(names) > 1 && strings.HasPrefix(names[0], "k") && names[0] != names[1] {
+				return
+			}
+		}
+	}
+	t.Error("nothing was prepared for several connections at once")
+}
+
 // A call that has many arguments and looks nothing up leaves nothing behind for the next one.
 func TestLookAheadEndsWithItsCalls(t *testing.T) {
 	const set, done = "CONFIG SET slowlog-max-len 10 slowlog-log-slower-than 1000", "+OK\r\n"

@@ -35,7 +35,8 @@ type loop struct {
 	poller *netpoll.Poller // nil of a helper
 	help   chan *round     // to the helper; nil if there is none
 
-	answered int // how many turns of the round needed nothing but this loop
+	replies  []*session // who have to be answered
+	answered int        // how many turns of the round needed nothing but this loop
 	recent   kinds
 
 	// Units of the turns that are being taken. They are carried out together: one
@@ -229,7 +230,7 @@ func (l *loop) lookAhead() {
 	if len(l.units) == 1 {
 		return
 	}
-	l.srv.places.Prefetch(l.srv.db, l.srv.env.Load().Keys, func(a *keyspace.Ahead) {
+	l.prefetch(func(a *keyspace.Ahead) {
 		for _, c := range l.units {
 			if u := &c.unit; len(u.calls) == 1 {
 				a.In(c.db)
@@ -237,6 +238,10 @@ func (l *loop) lookAhead() {
 			}
 		}
 	})
+}
+
+func (l *loop) prefetch(fill func(a *keyspace.Ahead)) {
+	l.srv.places.Prefetch(l.srv.db, l.srv.env.Load().Keys, fill)
 }
 
 func (l *loop) handed() {

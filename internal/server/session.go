@@ -33,16 +33,17 @@ type session struct {
 	onSocket bool    // of the file system; immutable, as the other facts of where the client is
 	output   *output // shared
 
-	in    *resp.Reader
-	batch resp.Pipeline
-	out   resp.Writer // replies not yet sent
-	unit  unit        // what the sequencer carries out
-	waits bool        // reading may wait, although a loop watches the connection
-	seq   *txn.Seq    // while the sequencer carries out commands for this session
-	snap  snap        // while reads of a pipeline are carried out together
-	ahead [][][]byte  // what is carried out next, as long as nobody has looked at it
-	clock time.Time   // when the last command ended, or its turn came
-	timed bool        // a read deadline may be set
+	in       *resp.Reader
+	batch    resp.Pipeline
+	received receipt     // of batch
+	out      resp.Writer // replies not yet sent
+	unit     unit        // what the sequencer carries out
+	waits    bool        // reading may wait, although a loop watches the connection
+	seq      *txn.Seq    // while the sequencer carries out commands for this session
+	snap     snap        // while reads of a pipeline are carried out together
+	ahead    [][][]byte  // what is carried out next, as long as nobody has looked at it
+	clock    time.Time   // when the last command ended, or its turn came
+	timed    bool        // a read deadline may be set
 
 	arrived time.Time // when the command to be carried out did, or what was before it had ended
 	blocked *waiter   // the call that was carried out last waits, and so do those behind it
@@ -580,12 +581,17 @@ func (c *session) lookAhead(keys *keyspace.Space) {
 	}
 	keys.Prefetch(func(a *keyspace.Ahead) {
 		for _, args := range c.ahead {
-			if cmd, err := c.srv.table.Lookup(args); err == nil {
-				cmd.LookAhead(args, a)
-			}
+			c.nameAhead(args, a)
 		}
 	})
 	c.ahead = nil
+}
+
+// nameAhead names what a call will look up.
+func (c *session) nameAhead(args [][]byte, a *keyspace.Ahead) {
+	if cmd, err := c.srv.table.Lookup(args); err == nil {
+		cmd.LookAhead(args, a)
+	}
 }
 
 // quickly carries out the first of calls, which may run anywhere, or more, and returns the rest.

@@ -18,10 +18,33 @@ import (
 // quickReply is the length of replies, in bytes, that are not worth a goroutine.
 const quickReply = 64 << 10
 
-// turn carries out what has arrived, until nothing is left or the session is handed on. It waits for nothing.
+// receipt is what was read for a turn that is to be taken. Its zero value is none.
+type receipt struct {
+	read  bool
+	calls [][][]byte
+	err   error
+}
+
+// receive reads what has arrived ahead of the turn.
+func (c *session) receive() {
+	calls, err := c.next()
+	c.received = receipt{read: true, calls: calls, err: err}
+}
+
+// arrivals returns what receive has read, or else reads.
+func (c *session) arrivals() ([][][]byte, error) {
+	if r := c.received; r.read {
+		c.received = receipt{}
+		return r.calls, r.err
+	}
+	return c.next()
+}
+
+// turn carries out what has arrived, until nothing is left or the session is handed on. It waits for nothing. What a loop carries
+// out by itself it answers later on: see loop.answer.
 func (c *session) turn(l *loop) {
 	for {
-		calls, err := c.next()
+		calls, err := c.arrivals()
 		switch {
 		case errors.Is(err, netpoll.ErrWouldBlock):
 			if c.polled.Rest() {
@@ -35,9 +58,6 @@ func (c *session) turn(l *loop) {
 			c.begin()
 			if !c.proceed(l, calls) {
 				return
-			}
-			if l != nil {
-				l.answered++
 			}
 		}
 	}
@@ -68,6 +88,10 @@ func (c *session) proceed(l *loop, calls [][][]byte) bool {
 		case outside, atLeader:
 		}
 		go c.proceedSlowly(calls)
+		return false
+	}
+	if l != nil {
+		l.replies = append(l.replies, c)
 		return false
 	}
 	return c.answered()

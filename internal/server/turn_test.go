@@ -220,7 +220,7 @@ func TestRoundsOfReadsAreShared(t *testing.T) {
 	e := &meetingEngine{Engine: store.NewMVCCStore().(store.Engine)}
 	addr := serveAt(t, e, time.Now, server.NewConfig(), anyPort(t)).addr
 	var all sync.WaitGroup
-	for i := range 16 {
+	for i := range 48 {
 		w := dial(t, addr)
 		w.ask(fmt.Sprintf("SET own%d %05d", i, i), "+OK\r\n")
 		all.Go(func() {
@@ -241,6 +241,57 @@ func TestRoundsOfReadsAreShared(t *testing.T) {
 	all.Wait()
 	if !e.met.Load() {
 		t.Error("no two reads were under way at once")
+	}
+}
+
+// hookedEngine calls a function whenever a row is read.
+type hookedEngine struct {
+	store.Engine
+	reads func(key []byte)
+}
+
+func (e *hookedEngine) VersionAt(ctx context.Context, key []byte, ts uint64) (store.VersionedValue, bool, error) {
+	e.reads(key)
+	return e.Engine.VersionAt(ctx, key, ts)
+}
+
+// Turns of one round are answered together, but nobody's reply waits for long for those behind.
+func TestRepliesDoNotWaitForLong(t *testing.T) {
+	var ahead atomic.Int64 // of the server's clock
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	holding, letGo, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	e := &hookedEngine{Engine: store.NewMVCCStore().(store.Engine), reads: func(key []byte) {
+		switch {
+		case bytes.Contains(key, []byte("hold")):
+			close(holding)
+			<-letGo
+		case bytes.Contains(key, []byte("slow")):
+			ahead.Add(int64(time.Second))
+		case bytes.Contains(key, []byte("last")):
+			select {
+			case <-answered:
+			case <-time.After(replyWait / 2):
+				t.Error("the first reply waits for the last")
+			}
+		}
+	}}
+	addr := serveAt(t, e, now, server.NewConfig(), anyPort(t)).addr
+	var all []*wire
+	for range 4 {
+		w := dial(t, addr)
+		w.ask("PING", "+PONG\r\n")
+		all = append(all, w)
+	}
+	for i, key := range []string{"hold", "first", "slow", "last"} {
+		if all[i].send("GET " + key + "\r\n"); key == "hold" {
+			<-holding // the others find the loop busy, and so arrive for one round
+		}
+	}
+	close(letGo)
+	all[1].expect("$-1\r\n")
+	close(answered)
+	for _, w := range []*wire{all[0], all[2], all[3]} {
+		w.expect("$-1\r\n")
 	}
 }
 
